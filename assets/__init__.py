@@ -1,0 +1,1 @@
+"""Files that ship: characters as MJCF, sample clips, trained policies with their model cards."""

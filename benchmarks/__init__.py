@@ -1,0 +1,1 @@
+"""Scores of policies and reconstructions: suites, metrics, statistics, reports."""

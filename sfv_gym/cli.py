@@ -1,0 +1,248 @@
+"""The command line: ``sfv``.
+
+Every command exits with 0 on success, 2 on wrong input, and 1 otherwise; machine-readable output
+appears only under ``--json``, on stdout alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sfv_gym.errors import SFVError
+
+app = typer.Typer(
+    name="sfv",
+    help="From a video of a person to a simulated character that does the same.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+# Progress and messages go to stderr: stdout is for what was asked for.
+console = Console(stderr=True)
+
+EnvId = Annotated[str, typer.Argument(help="Environment id, such as SFV-Backflip-v0.")]
+PolicyFile = Annotated[
+    Path | None, typer.Option(help="A policy file; the shipped policy by default.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+Agent = Annotated[
+    str, typer.Option(help="policy, or without learning: zero, random, reference.")
+]
+
+
+@app.command(epilog="Example: [bold]sfv demo --out out/demo[/bold]")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path(
+        "out/demo"
+    ),
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the policies again instead of the shipped ones.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(help="With --train: control steps of each training run.")
+    ] = None,
+) -> None:
+    """Two videos -> motions -> environments -> policies -> pictures and a report."""
+    from sfv_gym.demo import run_demo
+
+    report = run_demo(out, train=train, steps=steps)
+    console.print(f"Open [bold]{report}[/bold] in a browser.")
+
+
+@app.command(epilog="Example: [bold]sfv doctor[/bold]")
+def doctor(as_json: AsJson = False) -> None:
+    """Show what works here: physics, rendering, pose model, training."""
+    from sfv_gym.doctor import diagnose, print_report, to_json
+
+    checks = diagnose()
+    if as_json:
+        typer.echo(to_json(checks))
+    else:
+        print_report(checks)
+    raise typer.Exit(0 if all(c.ok for c in checks if c.required) else 1)
+
+
+@app.command(epilog="Example: [bold]sfv extract jump.mp4 --skill jump --start 1.5 --end 4[/bold]")
+def extract(
+    video: Annotated[Path, typer.Argument(help="A video of one person, from a camera at rest.")],
+    skill: Annotated[
+        str | None, typer.Option(help="snake_case name of the skill; the file's name by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
+    ] = None,
+    start: Annotated[float | None, typer.Option(help="First second to use.")] = None,
+    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
+    overlay: Annotated[
+        Path | None, typer.Option(help="Also write the video with the skeleton drawn in.")
+    ] = None,
+) -> None:
+    """Take the motion of a person out of a video."""
+    import re
+
+    from sfv_gym.extract import extract_motion
+
+    name = skill or re.sub(r"\W+", "_", video.stem).strip("_").lower()
+    target = out or Path(f"{name}.npz")
+    motion = extract_motion(
+        video, skill=name, out=target, start=start, end=end, loop=loop, overlay=overlay
+    )
+    table = Table(title=f"{target}: {motion.num_frames} frames, {motion.duration:.2f} s")
+    table.add_column("quality")
+    table.add_column("value", justify="right")
+    for key, value in motion.provenance.get("quality", {}).items():
+        table.add_row(key, f"{value:.3g}" if isinstance(value, float) else str(value))
+    console.print(table)
+    console.print(
+        f"Use it with [bold]SFV_GYM_MOTIONS={target.parent.resolve()}[/bold] or "
+        f"sfv_gym.register_motion({str(target)!r})."
+    )
+
+
+@app.command(epilog="Example: [bold]sfv envs --json[/bold]")
+def envs(as_json: AsJson = False) -> None:
+    """List every registered environment id."""
+    from sfv_gym import list_envs
+    from sfv_gym.policy import shipped_policy_path
+    from sfv_gym.registry import load_motion
+
+    rows: list[dict[str, Any]] = []
+    for entry in list_envs():
+        motion = load_motion(entry.motion)
+        rows.append(
+            {
+                **{k: str(v) for k, v in asdict(entry).items()},
+                "seconds": round(motion.period if motion.loop == "wrap" else motion.duration, 3),
+                "loop": motion.loop,
+                "policy": shipped_policy_path(entry.env_id).is_file(),
+            }
+        )
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table(title=f"{len(rows)} environments")
+    for column in ("id", "skill", "character", "terrain", "seconds", "loop", "shipped policy"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(
+            row["env_id"],
+            row["skill"],
+            row["character"],
+            row["terrain"],
+            f"{row['seconds']:.2f}",
+            row["loop"],
+            "yes" if row["policy"] else "no",
+        )
+    Console().print(table)
+
+
+@app.command(epilog="Example: [bold]sfv train SFV-Walk-v0 --steps 4000000 --out runs/walk[/bold]")
+def train(
+    env_id: EnvId,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/<id> by default.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Control steps in all; the recipe's by default.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of the physics and of torch.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    reward: Annotated[str | None, typer.Option(help="pose (default) or sfv.")] = None,
+) -> None:
+    """Train a policy with Stable-Baselines3's PPO."""
+    from sfv_gym.train.ppo import train as run
+
+    folder = resume or out or Path("runs") / env_id
+    try:
+        evaluation = run(
+            env_id,
+            folder,
+            steps=steps,
+            seed=seed,
+            resume=resume is not None,
+            num_threads=threads,
+            device=device,
+            settings={"reward": reward},
+        )
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {folder}")
+        raise typer.Exit(1) from None
+    _print_evaluation(evaluation.as_dict())
+    console.print(f"The best policy is [bold]{folder / 'policy.safetensors'}[/bold].")
+
+
+@app.command("eval", epilog="Example: [bold]sfv eval SFV-Backflip-v0 --json[/bold]")
+def evaluate_command(
+    env_id: EnvId,
+    policy: PolicyFile = None,
+    episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 32,
+    start: Annotated[str, typer.Option(help="fixed (the clip's first frame) or rsi.")] = "fixed",
+    seed: Annotated[int, typer.Option(help="Seed of the start noise.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a policy: normalized return, success, joint error."""
+    from sfv_gym.evaluation import evaluate
+    from sfv_gym.policy import load_policy
+
+    loaded = load_policy(env_id, policy)
+    evaluation = evaluate(loaded.predict, env_id, episodes=episodes, start=start, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_dict()))
+    else:
+        _print_evaluation(evaluation.as_dict())
+
+
+@app.command(epilog="Example: [bold]sfv render SFV-Backflip-v0 --out backflip.mp4[/bold]")
+def render(
+    env_id: EnvId,
+    out: Annotated[
+        Path | None, typer.Option(help="Video to write; <id>.mp4 by default.")
+    ] = None,
+    agent: Agent = "policy",
+    policy: PolicyFile = None,
+    seconds: Annotated[float, typer.Option(help="Longest to play.", min=0.1)] = 10.0,
+    seed: Annotated[int, typer.Option(help="Seed of the start noise.")] = 0,
+) -> None:
+    """Write a video of the reference motion beside the simulated character."""
+    from sfv_gym.rendering import render_video
+
+    target = out or Path(f"{env_id}.mp4")
+    summary = render_video(env_id, target, agent=agent, policy=policy, seconds=seconds, seed=seed)
+    console.print(f"{target}: {summary}")
+
+
+def _print_evaluation(figures: dict[str, Any]) -> None:
+    table = Table(title=str(figures["env_id"]))
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for key, value in figures.items():
+        if key != "env_id":
+            table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point of ``sfv``: wrong input is one line on stderr and exit code 2."""
+    try:
+        app()
+    except SFVError as error:
+        console.print(f"[bold red]error:[/bold red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""``sfv demo``: the shipped clips through the whole pipeline, and a report to look at."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from sfv_gym.errors import SFVError, UnknownIdError
+from sfv_gym.evaluation import Evaluation, evaluate
+from sfv_gym.extract import extract_motion
+from sfv_gym.files import atomic_path
+from sfv_gym.motion import ReferenceMotion
+from sfv_gym.policy import Policy, load_policy
+from sfv_gym.registry import camel_case, list_envs, register_motion
+from sfv_gym.report import SkillResult, write_report
+from sfv_gym.rollout import policy_agent, rollout
+
+EPISODES = 20
+CYCLIC_SECONDS = 10.0
+"""How much is shown of a motion that goes on for ever."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video that ships with the package: one entry of ``assets/clips/clips.json``."""
+
+    skill: str
+    file: str
+    title: str
+    origin: str
+    author: str
+    licence: str
+
+    @property
+    def path(self) -> Path:
+        return _clips_folder() / self.file
+
+    @property
+    def source(self) -> dict[str, str]:
+        """For the provenance of what is made from it."""
+        keys = ("title", "origin", "author", "licence")
+        return {k: v for k, v in asdict(self).items() if k in keys}
+
+
+def shipped_clips() -> list[Clip]:
+    """The clips in ``assets/clips``."""
+    return [Clip(**entry) for entry in json.loads((_clips_folder() / "clips.json").read_text())]
+
+
+def run_demo(
+    out: str | os.PathLike[str],
+    *,
+    train: bool = False,
+    skills: Sequence[str] = ("walk", "backflip"),
+    steps: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Turn each clip into a motion, an environment and a moving character; returns the report.
+
+    Args:
+        out: folder for everything; what is there already is replaced file by file.
+        train: train the policies on the fresh motions instead of taking the shipped ones. A
+            training run that was interrupted goes on where it was.
+        skills: which of the shipped clips.
+        steps: with ``train``, control steps of each run; the recipe's by default.
+        progress: print a line per stage, and progress bars, on stderr.
+
+    Raises:
+        UnknownIdError: there is no clip of a skill.
+        PolicyError: no policy ships for a skill, and ``train`` is not set.
+        SFVError: whatever a stage raises.
+    """
+    folder = Path(out)
+    known = {clip.skill: clip for clip in shipped_clips()}
+    for skill in skills:
+        if skill not in known:
+            raise UnknownIdError(f"no clip of {skill!r} ships; known: {', '.join(known)}")
+    # before the minutes that the first stages take
+    shipped = {} if train else {s: load_policy(f"SFV-{camel_case(s)}-v0") for s in skills}
+    began = time.monotonic()
+    results = []
+    for number, skill in enumerate(skills, start=1):
+        stages = _Stages(f"[{number}/{len(skills)}] {skill}", progress)
+        results.append(_run_skill(known[skill], folder, shipped.get(skill), steps, stages))
+    report = folder / "report.html"
+    write_report(report, results, time.monotonic() - began)
+    with atomic_path(folder / "figures.json") as temporary:
+        figures = {r.env_id: r.evaluation.as_dict() for r in results}
+        temporary.write_text(json.dumps(figures, indent=1))
+    return report
+
+
+def write_picture(
+    out: str | os.PathLike[str],
+    videos: Sequence[str | os.PathLike[str]],
+    *,
+    seconds: float = 2.5,
+    fps: float = 15.0,
+    width: int = 720,
+) -> None:
+    """One endless animated picture, .webp or .gif, of the demo's side-by-side videos in a row.
+
+    Args:
+        videos: mp4 files of one size, such as ``out/walk/side_by_side.mp4``.
+        seconds: how much of each; fps: pictures a second, at most the videos'.
+    """
+    from sfv_gym.video import open_video, write_animation
+
+    def frames() -> Iterator[np.ndarray]:
+        for path in videos:
+            video = open_video(path, 0.0, seconds)
+            wanted = set(np.round(np.arange(0, len(video), video.fps / fps)).astype(int).tolist())
+            yield from (frame for i, frame in enumerate(video) if i in wanted)
+
+    write_animation(out, frames(), fps, width=width)
+
+
+# --- one clip ---------------------------------------------------------------------------------
+
+
+def _run_skill(
+    clip: Clip, folder: Path, policy: Policy | None, steps: int | None, stages: _Stages
+) -> SkillResult:
+    """Every stage for one clip; ``policy`` None trains one."""
+    from sfv_gym.panels import clip_panels, side_by_side, view_azimuth
+    from sfv_gym.pose import PoseSequence
+    from sfv_gym.video import open_video, write_video
+
+    place = folder / clip.skill
+    files = {
+        name: place / file
+        for name, file in (
+            ("motion", f"{clip.skill}.npz"),
+            ("poses", "poses.npz"),
+            ("overlay", "overlay.mp4"),
+            ("video", "side_by_side.mp4"),
+        )
+    }
+    with stages("video to motion"):
+        motion = extract_motion(
+            clip.path,
+            skill=clip.skill,
+            out=files["motion"],
+            overlay=files["overlay"],
+            poses_out=files["poses"],
+            source=clip.source,
+            progress=stages.progress,
+        )
+    poses = PoseSequence.load(files["poses"])
+    notes = [str(note) for note in poses.source.get("notes", [])]
+    with _registered(files["motion"], clip.skill) as (env_id, shipped_motion):
+        if policy is None:
+            with stages("training"):
+                policy = _train(env_id, folder / "runs", motion, steps, stages.progress)
+        elif shipped_motion is not None:
+            notes += _difference(motion, ReferenceMotion.load(shipped_motion))
+        with stages("evaluation"):
+            evaluation = _evaluate(policy.predict, env_id)
+            action_size = len(policy.layers[-1][1])
+            baseline = _evaluate(lambda x: np.zeros((len(x), action_size)), env_id)
+        with stages("pictures"):
+            cyclic = motion.loop == "wrap"
+            seconds = CYCLIC_SECONDS if cyclic else motion.duration
+            played = rollout(env_id, policy_agent(policy.predict), seconds=seconds)
+            overlay = open_video(files["overlay"])
+            frames = side_by_side(
+                clip_panels(overlay, poses),
+                overlay.fps,
+                played,
+                cyclic=cyclic,
+                azimuth=view_azimuth(poses),
+            )
+            write_video(files["video"], frames, played.hz, crf=27)
+    return SkillResult(
+        env_id=env_id,
+        skill=clip.skill,
+        video=files["video"],
+        files=tuple(files.values()),
+        motion=motion,
+        confidence=poses.visibility.mean(-1),
+        evaluation=evaluation,
+        baseline=baseline,
+        played=played,
+        card=policy.card,
+        notes=tuple(notes),
+        stage_seconds=stages.seconds,
+    )
+
+
+def _evaluate(predict: Callable[[np.ndarray], np.ndarray], env_id: str) -> Evaluation:
+    return evaluate(predict, env_id, episodes=EPISODES, num_threads=os.cpu_count() or 1)
+
+
+def _train(
+    env_id: str, runs: Path, motion: ReferenceMotion, steps: int | None, progress: bool
+) -> Policy:
+    """Train on the motion, or go on with the run on the very same motion."""
+    try:
+        from sfv_gym.train.ppo import CHECKPOINT, train
+    except ImportError as error:
+        raise SFVError(
+            f"training needs more packages ({error}): pip install sfv-gym[train]"
+        ) from None
+
+    run = runs / f"{env_id}-{motion.content_hash()[:8]}"
+    train(
+        env_id,
+        run,
+        steps=steps,
+        resume=(run / CHECKPOINT).is_file(),
+        num_threads=os.cpu_count() or 1,
+        progress=progress,
+    )
+    return Policy.load(run / "policy.safetensors")
+
+
+@contextmanager
+def _registered(path: Path, skill: str) -> Iterator[tuple[str, Path | None]]:
+    """The id of a motion, and the shipped motion whose place it takes until the block ends."""
+    before = {entry.env_id: entry.motion for entry in list_envs()}
+    env_id = register_motion(path, skill)
+    shipped = before.get(env_id)
+    try:
+        yield env_id, shipped
+    finally:
+        if shipped is not None:
+            register_motion(shipped, skill)
+
+
+def _difference(fresh: ReferenceMotion, shipped: ReferenceMotion) -> list[str]:
+    """A sentence on how far the fresh motion is from the one that the policy was trained on."""
+    if fresh.num_frames != shipped.num_frames:
+        return ["The policy was trained on another extraction of this clip, of another length."]
+    gap = np.linalg.norm(fresh.joint_positions() - shipped.joint_positions(), axis=-1).mean()
+    return [
+        "The policy was trained on the motion that ships with the package; today's extraction "
+        f"differs from it by {1000 * gap:.1f} mm on average."
+    ]
+
+
+class _Stages:
+    """Prints a line per stage and remembers how long each took."""
+
+    def __init__(self, title: str, progress: bool) -> None:
+        self.title, self.progress = title, progress
+        self.seconds: dict[str, float] = {}
+        self._console = Console(stderr=True, quiet=not progress, highlight=False, markup=False)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self._console.print(f"{self.title}: {name} …")
+        began = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - began
+        self._console.print(f"{self.title}: {name} done in {self.seconds[name]:.1f} s")
+
+
+def _clips_folder() -> Path:
+    return Path(str(resources.files("sfv_gym.assets"))) / "clips"

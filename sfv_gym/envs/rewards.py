@@ -1,0 +1,63 @@
+"""Rewards: pure functions of errors, each returning its value and its named parts.
+
+Shapes are (N, ...): one row an environment. Every value and part lies in 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfv_gym.errors import UnknownIdError
+
+
+@dataclass(frozen=True)
+class TrackingErrors:
+    """How far N simulations are from their references, now.
+
+    Attributes:
+        rotation: (N, J) rad, angle of the difference for the root and every joint.
+        angular_velocity: (N, J) rad/s, norm of the difference for the root and every joint.
+        end_effector: (N, 4) metres, relative to the root in the heading frame.
+        centre_of_mass: (N,) metres, world.
+    """
+
+    rotation: np.ndarray
+    angular_velocity: np.ndarray
+    end_effector: np.ndarray
+    centre_of_mass: np.ndarray
+
+
+RewardFunction = Callable[[TrackingErrors], tuple[np.ndarray, dict[str, np.ndarray]]]
+
+
+def pose_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """``exp(-2 sum_j angle_j^2)`` over the root and every joint (SFV, authors' blog post)."""
+    reward = np.exp(-2.0 * np.square(errors.rotation).sum(-1))
+    return reward, {"reward_pose": reward}
+
+
+def sfv_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """``0.65 pose + 0.10 velocity + 0.15 end effectors + 0.10 centre of mass`` (SFV, sec. 6).
+
+    The parts are weighted, so that they sum to the reward.
+    """
+    parts = {
+        "reward_pose": 0.65 * np.exp(-2.0 * np.square(errors.rotation).sum(-1)),
+        "reward_velocity": 0.10 * np.exp(-0.1 * np.square(errors.angular_velocity).sum(-1)),
+        "reward_end_effector": 0.15 * np.exp(-40.0 * np.square(errors.end_effector).sum(-1)),
+        "reward_centre_of_mass": 0.10 * np.exp(-10.0 * np.square(errors.centre_of_mass)),
+    }
+    return np.sum(list(parts.values()), axis=0), parts
+
+
+REWARDS: dict[str, RewardFunction] = {"pose": pose_reward, "sfv": sfv_reward}
+
+
+def get_reward(name: str) -> RewardFunction:
+    """The reward called ``name``; raises UnknownIdError with the known names."""
+    if name not in REWARDS:
+        raise UnknownIdError(f"unknown reward {name!r}; known: {', '.join(REWARDS)}")
+    return REWARDS[name]

@@ -1,0 +1,43 @@
+"""The errors that sfv_gym raises for wrong input.
+
+Each is raised at the boundary where the input enters, with one line that says what is
+wrong and what to do. The command line prints that line and exits with 2.
+"""
+
+
+class SFVError(Exception):
+    """Base of every error that sfv_gym raises on purpose."""
+
+
+class VideoError(SFVError):
+    """A video is missing, unreadable, truncated, too short, or its frame range is empty."""
+
+
+class PoseError(SFVError):
+    """No person, or too little of one, was found in a video."""
+
+
+class PoseModelError(SFVError):
+    """The pose model cannot be fetched or is damaged."""
+
+
+class MotionError(SFVError):
+    """A reference motion has a wrong schema, shape, or values (NaN, unit norm, joint names)."""
+
+
+class UnknownIdError(SFVError, KeyError):
+    """A skill, character, terrain or environment id is not registered."""
+
+    __str__ = Exception.__str__  # KeyError would print the message's repr
+
+
+class PolicyError(SFVError):
+    """A policy file is missing, damaged, or does not fit the environment."""
+
+
+class OutputError(SFVError):
+    """A result cannot be written where it was asked for."""
+
+
+class RenderError(SFVError):
+    """No OpenGL backend that MuJoCo could draw with works on this machine."""

@@ -1,0 +1,124 @@
+"""The evaluation protocol: one function, used by training, the command line and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sfv_gym.envs.imitation_env import make_simulation
+from sfv_gym.envs.rewards import REWARDS
+from sfv_gym.registry import get_entry
+
+PredictFunction = Callable[[np.ndarray], np.ndarray]
+
+KEY_LINK_DISTANCE = 0.5
+UPRIGHT_ANGLE = np.pi / 4
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures over the episodes of one evaluation.
+
+    Attributes:
+        normalized_return: under the pose reward, the return divided by the most that an
+            episode of the same horizon can give; steps lost to early termination count as 0.
+        normalized_return_sfv: the same under the paper's composite reward.
+        success_rate: share of episodes without early termination, with every link within
+            0.5 m of the reference's all along, and the root's up axis within 45 degrees of the
+            reference's at the end.
+        completion_rate: share of episodes without early termination.
+        mpjpe_mm, mpjpe_root_mm: mean distance of the 15 links from the reference's, global and
+            relative to the root, over the steps that were played.
+        mean_seconds: mean length of an episode.
+    """
+
+    env_id: str
+    episodes: int
+    start: str
+    horizon_steps: int
+    normalized_return: float
+    normalized_return_sfv: float
+    success_rate: float
+    completion_rate: float
+    mpjpe_mm: float
+    mpjpe_root_mm: float
+    mean_seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate(
+    predict: PredictFunction,
+    env_id: str,
+    *,
+    episodes: int = 32,
+    start: str = "fixed",
+    seed: int = 0,
+    horizon: int | None = None,
+    num_threads: int = 1,
+    **options: Any,
+) -> Evaluation:
+    """Play ``episodes`` side by side and measure them.
+
+    Args:
+        predict: deterministic actions (N, A) for observations (N, D).
+        start: ``"fixed"``: the clip's first frame; ``"rsi"``: uniformly drawn ones. Both with
+            the environment's default start noise.
+        horizon: control steps; by default 20 s, or the clip if it does not wrap.
+        options: further keywords of the environment.
+    """
+    entry = get_entry(env_id)
+    settings = {"character": entry.character, "terrain": entry.terrain, **options}
+    simulation = make_simulation(
+        entry.motion,
+        num_envs=episodes,
+        num_threads=num_threads,
+        initialization=start,
+        termination=True,
+        horizon=horizon,
+        **settings,
+    )
+    simulation.seed(seed)
+    observation = simulation.reset(simulation.all_ids)
+    limit = np.full(episodes, simulation.horizon)
+    if simulation.reference.last is not None:
+        limit = np.minimum(limit, simulation.reference.last - simulation.start)
+
+    playing = np.ones(episodes, bool)
+    returns = {name: np.zeros(episodes) for name in REWARDS}
+    steps = np.zeros(episodes, int)
+    error, error_root = np.zeros(episodes), np.zeros(episodes)
+    fell, strayed, upright = (np.zeros(episodes, bool) for _ in range(3))
+    while playing.any():
+        result = simulation.step(predict(observation))
+        observation = result.observation
+        for name, reward in REWARDS.items():
+            value, _ = reward(result.errors)
+            returns[name] += np.where(playing & ~result.terminated, value, 0.0)
+        steps += playing
+        error += np.where(playing, result.parts["joint_error"], 0.0)
+        error_root += np.where(playing, result.parts["joint_error_root"], 0.0)
+        strayed |= playing & (result.parts["link_distance"] > KEY_LINK_DISTANCE)
+        fell |= playing & result.terminated
+        ended = playing & (result.terminated | result.truncated)
+        upright |= ended & (simulation.root_tilt() < UPRIGHT_ANGLE)
+        playing &= ~ended
+    return Evaluation(
+        env_id=env_id,
+        episodes=episodes,
+        start=start,
+        horizon_steps=int(limit.max()),
+        normalized_return=float((returns["pose"] / limit).mean()),
+        normalized_return_sfv=float((returns["sfv"] / limit).mean()),
+        success_rate=float((~fell & ~strayed & upright).mean()),
+        completion_rate=float((~fell).mean()),
+        mpjpe_mm=float(1000 * error.sum() / steps.sum()),
+        mpjpe_root_mm=float(1000 * error_root.sum() / steps.sum()),
+        mean_seconds=float(steps.mean() / simulation.control_hz),
+    )
+
+

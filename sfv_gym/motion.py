@@ -1,0 +1,357 @@
+"""ReferenceMotion: what reconstruction writes and every environment reads.
+
+One clip, character-independent, in one ``.npz`` that is read without pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfv_gym import skeleton
+from sfv_gym.errors import MotionError
+from sfv_gym.files import atomic_path
+from sfv_gym.rotations import (
+    angular_velocity,
+    heading,
+    quat_conjugate,
+    quat_multiply,
+    quat_rotate,
+    quat_slerp,
+    quat_to_rotvec,
+    rotvec_to_quat,
+)
+
+SCHEMA = 1
+LOOPS = ("wrap", "none")
+
+
+@dataclass(frozen=True)
+class MotionState:
+    """A motion's pose and velocity at N times.
+
+    Attributes:
+        root_pos: (N, 3) metres, world.
+        root_quat: (N, 4) wxyz, root to world.
+        joint_quat: (N, 15, 4) wxyz, link to parent; entry 0 is the identity.
+        root_vel: (N, 3) m/s, world.
+        root_ang_vel: (N, 3) rad/s in the root's own frame.
+        joint_ang_vel: (N, 15, 3) rad/s in each link's own frame.
+    """
+
+    root_pos: np.ndarray
+    root_quat: np.ndarray
+    joint_quat: np.ndarray
+    root_vel: np.ndarray
+    root_ang_vel: np.ndarray
+    joint_ang_vel: np.ndarray
+
+
+@dataclass
+class ReferenceMotion:
+    """A motion on the canonical skeleton.
+
+    The world is z-up, in metres, with the ground at z = 0 and the root's heading along x at
+    frame 0. Frames are those of the clip: none is dropped.
+
+    Attributes:
+        fps: frames per second.
+        root_pos: (T, 3) metres, the character's root.
+        root_quat: (T, 4) wxyz.
+        joint_quat: (T, 15, 4) wxyz, local rotations; entry 0 is the identity.
+        joint_names: the 15 links, ``skeleton.LINKS``.
+        loop: ``"wrap"`` for a cyclic motion or ``"none"``.
+        loop_range: (2,) for a wrapped motion, the first and last frame of the cycle, which show
+            the same pose; frames before it are an introduction. (0, T - 1) otherwise.
+        loop_offset: (4,) what one cycle adds to the path: x, y, z in metres and yaw in radians,
+            as the map p -> Rz(yaw) p + (x, y, z). Zero when not wrapped.
+        contacts: (T, 4) in 0..1 for ``skeleton.END_EFFECTORS``.
+        confidence: (T,) in 0..1, how well the video shows the frame.
+        person_offsets: (15, 3) metres, the person's own link offsets.
+        person_root_pos: (T, 3) metres, the person's own path.
+        provenance: source, licence, frame range, clip hash, tool versions, settings, quality.
+    """
+
+    fps: float
+    root_pos: np.ndarray
+    root_quat: np.ndarray
+    joint_quat: np.ndarray
+    loop: str = "none"
+    loop_range: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
+    loop_offset: np.ndarray = field(default_factory=lambda: np.zeros(4))
+    contacts: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    confidence: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    person_offsets: np.ndarray = field(default_factory=lambda: skeleton.OFFSETS.copy())
+    person_root_pos: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    provenance: dict[str, Any] = field(default_factory=dict)
+    joint_names: tuple[str, ...] = skeleton.LINKS
+
+    def __post_init__(self) -> None:
+        frames = len(self.root_pos)
+        if len(self.contacts) == 0:
+            self.contacts = np.zeros((frames, 4))
+        if len(self.confidence) == 0:
+            self.confidence = np.ones(frames)
+        if len(self.person_root_pos) == 0:
+            self.person_root_pos = np.array(self.root_pos)
+        if self.loop == "none":
+            self.loop_range = np.array([0, frames - 1])
+        self.validate()
+
+    # --- checks and files -----------------------------------------------------------------
+
+    def validate(self) -> None:
+        """Raise MotionError, naming the field, unless every contract above holds."""
+        frames = len(self.root_pos)
+        if frames < 2:
+            raise MotionError(f"a motion needs at least 2 frames, this one has {frames}")
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise MotionError(f"fps must be positive, it is {self.fps}")
+        if tuple(self.joint_names) != skeleton.LINKS:
+            raise MotionError(f"joint_names must be {skeleton.LINKS}, not {self.joint_names}")
+        if self.loop not in LOOPS:
+            raise MotionError(f"loop must be one of {LOOPS}, not {self.loop!r}")
+        links = len(skeleton.LINKS)
+        shapes = {
+            "root_pos": (frames, 3),
+            "root_quat": (frames, 4),
+            "joint_quat": (frames, links, 4),
+            "loop_range": (2,),
+            "loop_offset": (4,),
+            "contacts": (frames, 4),
+            "confidence": (frames,),
+            "person_offsets": (links, 3),
+            "person_root_pos": (frames, 3),
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value.shape != shape:
+                raise MotionError(f"{name} must have shape {shape}, it has {value.shape}")
+            bad = ~np.isfinite(value)
+            if bad.any():
+                where = tuple(int(i) for i in np.argwhere(bad)[0])
+                raise MotionError(f"{name} has {int(bad.sum())} NaN or infinite values ({where} …)")
+        for name in ("root_quat", "joint_quat"):
+            error = abs(np.linalg.norm(getattr(self, name), axis=-1) - 1).max()
+            if error > 1e-3:
+                raise MotionError(f"{name} must hold unit quaternions, the norm is off by {error:.3g}")
+        for name in ("contacts", "confidence"):
+            value = getattr(self, name)
+            if value.min() < 0 or value.max() > 1:
+                raise MotionError(f"{name} must lie in 0..1")
+        first, last = (int(i) for i in self.loop_range)
+        if not 0 <= first < last <= frames - 1:
+            raise MotionError(f"loop_range must be 0 <= first < last < {frames}, it is {first, last}")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the motion as one compressed ``.npz``, whole or not at all."""
+        self.validate()
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file,
+                schema=np.array(SCHEMA),
+                fps=np.array(float(self.fps)),
+                joint_names=np.array(self.joint_names),
+                loop=np.array(self.loop),
+                loop_range=np.asarray(self.loop_range, np.int64),
+                provenance=np.array(json.dumps(self.provenance, sort_keys=True)),
+                **{name: np.asarray(getattr(self, name), np.float32) for name in _FLOAT_FIELDS},
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ReferenceMotion:
+        """Read and check a motion file; raises MotionError with the file's name in front."""
+        path = Path(path)
+        if not path.is_file():
+            raise MotionError(f"{path}: there is no such motion file")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                fields = {name: data[name] for name in data.files}
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise MotionError(f"{path}: not a reference motion (.npz): {error}") from None
+        missing = sorted(
+            {"schema", "fps", "joint_names", "loop", "loop_range", "provenance", *_FLOAT_FIELDS}
+            - set(fields)
+        )
+        if missing:
+            raise MotionError(f"{path}: not a reference motion: no {', '.join(missing)}")
+        if int(fields["schema"]) != SCHEMA:
+            raise MotionError(
+                f"{path}: schema {int(fields['schema'])}, this version reads {SCHEMA}; extract it again"
+            )
+        try:
+            floats = {name: np.asarray(fields[name], np.float64) for name in _FLOAT_FIELDS}
+            for name in ("root_quat", "joint_quat"):  # float32 on disk: back to unit norm
+                norm = np.linalg.norm(floats[name], axis=-1, keepdims=True)
+                if np.isfinite(norm).all() and abs(norm - 1).max() < 1e-3:
+                    floats[name] /= norm
+            return cls(
+                fps=float(fields["fps"]),
+                joint_names=tuple(str(n) for n in fields["joint_names"]),
+                loop=str(fields["loop"]),
+                loop_range=np.asarray(fields["loop_range"], np.int64),
+                provenance=json.loads(str(fields["provenance"])),
+                **floats,
+            )
+        except MotionError as error:
+            raise MotionError(f"{path}: {error}") from None
+        except (ValueError, TypeError) as error:
+            raise MotionError(f"{path}: not a reference motion: {error}") from None
+
+    def content_hash(self) -> str:
+        """Hash of what a policy depends on: the motion itself, not its provenance."""
+        digest = hashlib.sha256(f"{SCHEMA} {self.fps:.6f} {self.loop}".encode())
+        for name in ("root_pos", "root_quat", "joint_quat", "loop_offset"):
+            digest.update(np.round(getattr(self, name), 4).astype("<f4").tobytes())
+        digest.update(np.asarray(self.loop_range, "<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    # --- poses ----------------------------------------------------------------------------
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.root_pos)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (self.num_frames - 1) / self.fps
+
+    @property
+    def cycle_start(self) -> float:
+        """Seconds from the first frame to the cycle's first."""
+        return float(self.loop_range[0]) / self.fps
+
+    @property
+    def period(self) -> float:
+        """Seconds of one cycle of a wrapped motion; the duration otherwise."""
+        return float(self.loop_range[1] - self.loop_range[0]) / self.fps
+
+    def joint_positions(self, person: bool = False) -> np.ndarray:
+        """World positions (T, 15, 3) in metres of the links, in the order of joint_names.
+
+        Args:
+            person: in the person's own proportions and path, which is what accuracy is
+                measured on, instead of the character's.
+        """
+        root = self.person_root_pos if person else self.root_pos
+        offsets = self.person_offsets if person else None
+        return skeleton.forward_kinematics(root, self.root_quat, self.joint_quat, offsets)[0]
+
+    def phase(self, t: np.ndarray) -> np.ndarray:
+        """Phase (N,) in 0..1: through the cycle when wrapped, else through the clip."""
+        t = np.asarray(t, float)
+        if self.loop == "wrap":
+            return ((t - self.cycle_start) / self.period) % 1.0
+        return np.clip(t / self.duration, 0.0, 1.0)
+
+    def pose(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Root position (N, 3), root rotation (N, 4) and joint rotations (N, 15, 4) at times t.
+
+        A wrapped motion goes on for ever and its closing error is spread evenly over the cycle;
+        any other holds its first and last frame outside the clip.
+        """
+        t = np.atleast_1d(np.asarray(t, float))
+        if self.loop != "wrap":
+            return self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
+        cycles = np.maximum(np.floor((t - self.cycle_start) / self.period), 0)
+        t = t - cycles * self.period
+        pos, root, joints = self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
+        # the pose at the cycle's end, taken back by one cycle, should be the one at its start
+        first, last = (self._frames(np.array([float(i)])) for i in self.loop_range)
+        yaw, shift = self.loop_offset[3], self.loop_offset[:3]
+        back = _yaw_quat(np.array([-yaw]))
+        share = np.clip((t - self.cycle_start) / self.period, 0, 1)[:, None]
+        pos = pos - share * quat_rotate(
+            _yaw_quat(share[:, 0] * yaw), quat_rotate(back, last[0] - shift) - first[0]
+        )
+        root_gap = quat_to_rotvec(
+            quat_multiply(quat_conjugate(first[1]), quat_multiply(back, last[1]))
+        )
+        joint_gap = quat_to_rotvec(quat_multiply(quat_conjugate(first[2]), last[2]))
+        root = quat_multiply(root, rotvec_to_quat(-share * root_gap))
+        joints = quat_multiply(joints, rotvec_to_quat(-share[:, :, None] * joint_gap))
+        # cycles before this one: p -> Rz(yaw) p + shift, that many times
+        for k in range(int(cycles.max(initial=0))):
+            later = cycles > k
+            turn = np.where(later, yaw, 0.0)
+            pos = quat_rotate(_yaw_quat(turn), pos) + later[:, None] * shift
+            root = quat_multiply(_yaw_quat(turn), root)
+        return pos, root, joints
+
+    def sample(self, t: np.ndarray) -> MotionState:
+        """Pose and velocity at any array of times (N,) in seconds."""
+        t = np.atleast_1d(np.asarray(t, float))
+        return MotionState(*self.pose(t), *self.velocities(t))
+
+    def velocities(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Root velocity (N, 3) world, root (N, 3) and joint (N, 15, 3) angular, body frames.
+
+        Central differences over one frame, one-sided at the ends of a clip that does not wrap.
+        """
+        t = np.atleast_1d(np.asarray(t, float))
+        end = np.inf if self.loop == "wrap" else self.duration
+        t = np.clip(t, 0.0, end)
+        before = np.maximum(t - 0.5 / self.fps, 0.0)
+        after = np.minimum(t + 0.5 / self.fps, end)
+        dt = (after - before)[:, None]
+        (p0, r0, j0), (p1, r1, j1) = self.pose(before), self.pose(after)
+        return (
+            (p1 - p0) / dt,
+            angular_velocity(r0, r1, dt),
+            angular_velocity(j0, j1, dt[:, :, None]),
+        )
+
+    def _frames(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Interpolate at fractional frames (N,): cubic positions, slerped rotations."""
+        i = np.minimum(f.astype(int), self.num_frames - 2)
+        u = (f - i)[:, None]
+        p = self.root_pos
+        tangent = np.gradient(p, axis=0)  # one-sided at the ends
+        pos = (
+            (2 * u**3 - 3 * u**2 + 1) * p[i]
+            + (u**3 - 2 * u**2 + u) * tangent[i]
+            + (3 * u**2 - 2 * u**3) * p[i + 1]
+            + (u**3 - u**2) * tangent[i + 1]
+        )
+        root = quat_slerp(self.root_quat[i], self.root_quat[i + 1], u[:, 0])
+        joints = quat_slerp(self.joint_quat[i], self.joint_quat[i + 1], u)
+        return pos, root, joints
+
+
+_FLOAT_FIELDS = (
+    "root_pos",
+    "root_quat",
+    "joint_quat",
+    "loop_offset",
+    "contacts",
+    "confidence",
+    "person_offsets",
+    "person_root_pos",
+)
+
+
+def _yaw_quat(yaw: np.ndarray) -> np.ndarray:
+    return np.stack((np.cos(yaw / 2), 0 * yaw, 0 * yaw, np.sin(yaw / 2)), axis=-1)
+
+
+def loop_offset_between(
+    first_pos: np.ndarray, first_quat: np.ndarray, last_pos: np.ndarray, last_quat: np.ndarray
+) -> np.ndarray:
+    """The loop_offset (4,) that carries the root at a cycle's start onto its end.
+
+    The height difference is left out, so that a wrapped motion stays on the ground.
+    """
+    turn = quat_multiply(last_quat, quat_conjugate(first_quat))
+    turn = heading(turn)
+    yaw = 2 * np.arctan2(turn[3], turn[0])
+    shift = last_pos - quat_rotate(turn, first_pos)
+    shift[2] = 0.0
+    return np.append(shift, yaw)

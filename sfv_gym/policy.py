@@ -1,0 +1,122 @@
+"""A trained policy: weights and observation normalisation in one safetensors file.
+
+Evaluating one needs NumPy alone, and loading one runs no pickled code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from sfv_gym.errors import PolicyError
+from sfv_gym.files import atomic_path
+from sfv_gym.registry import get_entry, load_motion
+
+FORMAT = "1"
+OBSERVATION_CLIP = 10.0
+
+
+@dataclass
+class Policy:
+    """A multi-layer perceptron with ReLUs from normalised observations to mean actions.
+
+    Attributes:
+        mean, std: (D,) of the observations seen in training.
+        layers: (weight (out, in), bias (out,)) pairs; the last one gives the action.
+        card: what is known of the training; see ``train``.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    layers: list[tuple[np.ndarray, np.ndarray]]
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def predict(self, observation: np.ndarray) -> np.ndarray:
+        """Deterministic actions (N, A) or (A,), clipped to [-1, 1], for (N, D) or (D,)."""
+        x = (np.asarray(observation, np.float32) - self.mean) / self.std
+        x = np.clip(x, -OBSERVATION_CLIP, OBSERVATION_CLIP)
+        for weight, bias in self.layers[:-1]:
+            x = np.maximum(x @ weight.T + bias, 0.0)
+        weight, bias = self.layers[-1]
+        return np.clip(x @ weight.T + bias, -1.0, 1.0)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one ``.safetensors`` file, whole or not at all."""
+        tensors = {"observation.mean": self.mean, "observation.std": self.std}
+        for i, (weight, bias) in enumerate(self.layers):
+            tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"] = weight, bias
+        tensors = {k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}
+        metadata = {"format": FORMAT, "card": json.dumps(self.card, sort_keys=True)}
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Policy:
+        """Read a policy file; raises PolicyError if it is missing or not one."""
+        path = Path(path)
+        if not path.is_file():
+            raise PolicyError(f"{path}: there is no such policy file")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            card = json.loads(metadata["card"])
+            count = sum(name.endswith(".weight") for name in tensors)
+            layers = [(tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(count)]
+            policy = cls(tensors["observation.mean"], tensors["observation.std"], layers, card)
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise PolicyError(f"{path}: not an sfv_gym policy: {error}") from None
+        if not layers or not all(np.isfinite(t).all() for t in tensors.values()):
+            raise PolicyError(f"{path}: the policy is empty or holds NaN values")
+        return policy
+
+
+def policies_folder() -> Path:
+    return Path(str(resources.files("sfv_gym.assets"))) / "policies"
+
+
+def shipped_policy_path(env_id: str) -> Path:
+    """Where the shipped policy of an id lies, whether or not there is one."""
+    return policies_folder() / f"{env_id}.safetensors"
+
+
+def load_policy(env_id: str, path: str | os.PathLike[str] | None = None) -> Policy:
+    """The policy of an environment id: the shipped one, or that in the file ``path``.
+
+    Warns when it was trained with another MuJoCo version or on another motion, either of which
+    can make it fall.
+
+    Raises:
+        UnknownIdError: the id is not registered.
+        PolicyError: no policy ships for the id, or the file is damaged.
+    """
+    entry = get_entry(env_id)
+    path = Path(path) if path is not None else shipped_policy_path(env_id)
+    if not path.is_file() and path == shipped_policy_path(env_id):
+        raise PolicyError(f"no policy ships for {env_id}; `sfv train {env_id}` makes one")
+    policy = Policy.load(path)
+    trained_on = policy.card.get("mujoco_version")
+    if trained_on and trained_on != mujoco.__version__:
+        warnings.warn(
+            f"{path.name} was trained with MuJoCo {trained_on}, this is {mujoco.__version__}: "
+            "it may do worse; `sfv eval` tells",
+            stacklevel=2,
+        )
+    trained_motion = policy.card.get("motion_hash")
+    if trained_motion and trained_motion != load_motion(entry.motion).content_hash():
+        warnings.warn(
+            f"{path.name} was trained on another motion than {entry.motion.name} holds now: "
+            f"it may do worse; `sfv train {env_id}` trains it again",
+            stacklevel=2,
+        )
+    return policy

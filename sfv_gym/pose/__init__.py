@@ -1,0 +1,8 @@
+"""Stage 1: 2D and 3D landmarks of a person in every frame."""
+
+from sfv_gym.pose.estimate import estimate_pose
+from sfv_gym.pose.model import ensure_pose_model
+from sfv_gym.pose.overlay import draw_pose, overlay_frames
+from sfv_gym.pose.sequence import PoseSequence
+
+__all__ = ["PoseSequence", "draw_pose", "ensure_pose_model", "estimate_pose", "overlay_frames"]

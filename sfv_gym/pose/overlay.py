@@ -1,0 +1,38 @@
+"""The detected skeleton drawn into the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+
+from sfv_gym.pose.landmarks import BONES, LANDMARKS
+from sfv_gym.pose.sequence import PoseSequence
+
+LEFT, RIGHT, MIDDLE = (64, 140, 255), (255, 128, 64), (235, 235, 235)  # RGB
+MIN_VISIBILITY = 0.3
+
+
+def draw_pose(frame: np.ndarray, landmarks_2d: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    """A copy of ``frame`` (H, W, 3) with one person's landmarks (33, 2) px: left blue, right orange."""
+    out = np.ascontiguousarray(frame).copy()
+    thickness = max(2, round(frame.shape[0] / 200))
+    for a, b in BONES:
+        if min(visibility[a], visibility[b]) < MIN_VISIBILITY:
+            continue
+        sides = {LANDMARKS[i].split("_")[0] for i in (a, b)}
+        colour = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
+        ends = [tuple(int(round(c)) for c in landmarks_2d[i]) for i in (a, b)]
+        cv2.line(out, ends[0], ends[1], (20, 20, 20), thickness + 2, cv2.LINE_AA)
+        cv2.line(out, ends[0], ends[1], colour, thickness, cv2.LINE_AA)
+    return out
+
+
+def overlay_frames(frames: Iterable[np.ndarray], poses: PoseSequence) -> Iterator[np.ndarray]:
+    """Each frame with its pose; frames without one pass as they are."""
+    for t, frame in enumerate(frames):
+        if poses.detected[t]:
+            yield draw_pose(frame, poses.landmarks_2d[t], poses.visibility[t])
+        else:
+            yield frame

@@ -1,0 +1,79 @@
+"""PoseSequence: what the pose stage hands on."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfv_gym.errors import PoseError
+from sfv_gym.files import atomic_path
+
+SCHEMA = 1
+_ARRAYS = ("landmarks_2d", "visibility", "landmarks_3d", "detected")
+
+
+@dataclass
+class PoseSequence:
+    """One person's landmarks in every frame of a clip.
+
+    Attributes:
+        landmarks_2d: (T, 33, 2) pixels, x right, y down.
+        visibility: (T, 33) in 0..1.
+        landmarks_3d: (T, 33, 3) metres from the middle of the hips, in the camera's frame:
+            x right, y down, z away from the camera.
+        detected: (T,) whether the person was found; where not, the others are NaN (visibility 0).
+        fps, width, height: of the video.
+        source: file name, hash, frame range, model, versions, and ``notes`` on what was decided.
+    """
+
+    landmarks_2d: np.ndarray
+    visibility: np.ndarray
+    landmarks_3d: np.ndarray
+    detected: np.ndarray
+    fps: float
+    width: int
+    height: int
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.detected)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one compressed ``.npz``, whole or not at all."""
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file,
+                schema=np.array(SCHEMA),
+                fps=np.array(self.fps),
+                size=np.array([self.width, self.height]),
+                source=np.array(json.dumps(self.source, sort_keys=True)),
+                **{name: getattr(self, name) for name in _ARRAYS},
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PoseSequence:
+        """Read a pose file; raises PoseError if it is missing or not one."""
+        path = Path(path)
+        if not path.is_file():
+            raise PoseError(f"{path}: there is no such pose file")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                if int(data["schema"]) != SCHEMA:
+                    raise PoseError(f"{path}: schema {int(data['schema'])}, not {SCHEMA}")
+                width, height = (int(side) for side in data["size"])
+                return cls(
+                    **{name: data[name] for name in _ARRAYS},
+                    fps=float(data["fps"]),
+                    width=width,
+                    height=height,
+                    source=json.loads(str(data["source"])),
+                )
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise PoseError(f"{path}: not a pose file: {error}") from None

@@ -1,0 +1,203 @@
+"""The skeleton as the optimiser sees it: a vector of angles per frame, and a body of any size.
+
+The canonical kinematics in ``sfv_gym.skeleton`` are written for clarity; this is the same chain
+with rotation matrices and one batched product per depth, because a fit runs it a thousand times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sfv_gym import skeleton
+from sfv_gym.reconstruction.correspondence import LANDMARK_LINKS, LANDMARK_OFFSETS
+
+DTYPE = torch.float64
+
+# --- angles: which component of which link's rotation vector each degree of freedom turns -----
+_BALLS = ("chest", "neck", "right_hip", "right_ankle", "right_shoulder",
+          "left_hip", "left_ankle", "left_shoulder")  # fmt: skip
+
+
+def _degrees_of_freedom() -> list[tuple[int, int]]:
+    dofs = []
+    for i, name in enumerate(skeleton.LINKS):
+        if name in _BALLS:
+            dofs += [(i, axis) for axis in range(3)]
+        elif name in skeleton.HINGE_LINKS:
+            dofs.append((i, 1))
+    return dofs
+
+
+DOFS: tuple[tuple[int, int], ...] = tuple(_degrees_of_freedom())
+"""(link, axis) of each of the 28 angles."""
+DOF_LIMITS: np.ndarray = np.array(
+    [skeleton.ROTATION_LIMITS[skeleton.LINKS[link]][axis] for link, axis in DOFS]
+)
+"""(28, 2) radians."""
+
+_SELECT = torch.zeros(len(DOFS), 45, dtype=DTYPE)
+for _i, (_link, _axis) in enumerate(DOFS):
+    _SELECT[_i, 3 * _link + _axis] = 1.0
+
+_LEVELS: tuple[tuple[int, ...], ...] = ((1, 3, 9), (2, 4, 10, 6, 12), (5, 11, 7, 13), (8, 14))
+_ORDER = [0, *(i for level in _LEVELS for i in level)]
+_BACK = [_ORDER.index(i) for i in range(15)]
+
+# --- proportions -----------------------------------------------------------------------------
+PROPORTIONS: tuple[str, ...] = (
+    "trunk", "shoulder_width", "hip_width", "thigh", "shin", "upper_arm", "forearm", "head", "foot",
+)  # fmt: skip
+"""The lengths that differ between people, each the same on the left and on the right."""
+
+
+def _proportion_of() -> np.ndarray:
+    """(15, 3) index into PROPORTIONS for every component of OFFSETS."""
+    group = np.zeros((15, 3), int)
+    for i, name in enumerate(skeleton.LINKS):
+        part = name.split("_")[-1]
+        group[i] = PROPORTIONS.index(
+            {"knee": "thigh", "ankle": "shin", "elbow": "upper_arm", "wrist": "forearm",
+             "hip": "hip_width"}.get(part, "trunk")
+        )  # fmt: skip
+        if part == "shoulder":
+            group[i] = [0, PROPORTIONS.index("shoulder_width"), 0]
+    return group
+
+
+_OFFSET_GROUP = torch.as_tensor(_proportion_of())
+_MARKER_GROUP = torch.as_tensor(
+    [
+        PROPORTIONS.index(
+            {"neck": "head", "ankle": "foot", "hip": "hip_width"}.get(
+                skeleton.LINKS[i].split("_")[-1], "trunk"
+            )
+        )
+        for i in LANDMARK_LINKS
+    ]
+)
+
+# --- what may touch the ground ---------------------------------------------------------------
+_FOOT = skeleton.LINK_CENTRES[skeleton.link_index("right_ankle")]
+_HALF = 0.5 * np.array(skeleton.FOOT_BOX)
+SOLE: np.ndarray = np.array(
+    [_FOOT + _HALF * s for s in ((-1, -1, -1), (-1, 1, -1), (1, -1, -1), (1, 1, -1))]
+)
+"""(4, 3) the sole's corners in the ankle's frame: two of the heel, then two of the toes."""
+_FEET = [skeleton.link_index("right_ankle"), skeleton.link_index("left_ankle")]
+HANDS = [skeleton.link_index("right_wrist"), skeleton.link_index("left_wrist")]
+
+# The spheres and capsules' ends of the character's shapes: link, centre, radius (m).
+_ROUND: tuple[tuple[str, tuple[float, float, float], float], ...] = (
+    ("root", (0, 0, 0.07), 0.09), ("chest", (0, 0, 0.12), 0.11), ("neck", (0, 0, 0.175), 0.1025),
+    ("right_wrist", (0, 0, 0), 0.04), ("left_wrist", (0, 0, 0), 0.04),
+    ("right_knee", (0, 0, -0.045), 0.05), ("left_knee", (0, 0, -0.045), 0.05),
+    ("right_hip", (0, 0, -0.06), 0.055), ("left_hip", (0, 0, -0.06), 0.055),
+    ("right_elbow", (0, 0, -0.0525), 0.04), ("left_elbow", (0, 0, -0.0525), 0.04),
+    ("right_shoulder", (0, 0, -0.05), 0.045), ("left_shoulder", (0, 0, -0.05), 0.045),
+)  # fmt: skip
+_ROUND_LINKS = [skeleton.link_index(name) for name, _, _ in _ROUND]
+_ROUND_CENTRES = torch.as_tensor(np.array([c for _, c, _ in _ROUND]), dtype=DTYPE)
+ROUND_RADII: torch.Tensor = torch.as_tensor([r for _, _, r in _ROUND], dtype=DTYPE)
+
+
+def rotation_matrix(v: torch.Tensor) -> torch.Tensor:
+    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), Rodrigues' formula."""
+    square = (v * v).sum(-1)
+    angle = torch.sqrt(square + 1e-16)
+    a = (torch.sin(angle) / angle)[..., None, None]
+    b = ((1 - torch.cos(angle)) / (angle * angle))[..., None, None]
+    x, y, z = v[..., 0], v[..., 1], v[..., 2]
+    zero = torch.zeros_like(x)
+    cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
+    eye = torch.eye(3, dtype=v.dtype)
+    return eye + a * cross + b * (cross @ cross)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Links of every frame in the world.
+
+    Attributes:
+        pos: (T, 15, 3) metres.
+        rot: (T, 15, 3, 3) link to world.
+    """
+
+    pos: torch.Tensor
+    rot: torch.Tensor
+
+    def points(self, links: list[int] | torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        """World positions (T, P, 3) of points (P, 3) that ride on the links (P,)."""
+        return self.pos[:, links] + (self.rot[:, links] @ offsets[..., None])[..., 0]
+
+
+class Body:
+    """A person's or the character's proportions.
+
+    Args:
+        scale: (9,) factors on the canonical lengths, in the order of PROPORTIONS; ones give the
+            character itself.
+    """
+
+    def __init__(self, scale: torch.Tensor | None = None) -> None:
+        if scale is None:
+            scale = torch.ones(len(PROPORTIONS), dtype=DTYPE)
+        self.scale = scale
+        self.offsets = torch.as_tensor(skeleton.OFFSETS, dtype=DTYPE) * scale[_OFFSET_GROUP]
+        self._markers = (
+            torch.as_tensor(LANDMARK_OFFSETS, dtype=DTYPE) * scale[_MARKER_GROUP][:, None]
+        )
+        self._sole = torch.as_tensor(SOLE, dtype=DTYPE) * scale[PROPORTIONS.index("foot")]
+        # the centres of mass move along with the bones that carry them
+        groups = [0, 0, 7, 3, 4, 8, 5, 6, 6, 3, 4, 8, 5, 6, 6]
+        self._centres = (
+            torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * scale[groups][:, None]
+        )
+        self._round = _ROUND_CENTRES
+
+    def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:
+        """Forward kinematics.
+
+        Args:
+            root_pos: (T, 3) metres.
+            root_rot: (T, 3, 3) root to world.
+            angles: (T, 28) radians, see DOFS.
+        """
+        local = rotation_matrix((angles @ _SELECT).unflatten(-1, (15, 3)))
+        rot, pos = root_rot[:, None], root_pos[:, None]
+        order = [0]
+        for level in _LEVELS:
+            parents = [order.index(skeleton.PARENTS[i]) for i in level]
+            carrier = rot[:, parents]
+            ids = list(level)
+            pos = torch.cat(
+                (pos, pos[:, parents] + (carrier @ self.offsets[ids][..., None])[..., 0]), 1
+            )
+            rot = torch.cat((rot, carrier @ local[:, ids]), 1)
+            order += ids
+        return Pose(pos[:, _BACK], rot[:, _BACK])
+
+    def markers(self, pose: Pose) -> torch.Tensor:
+        """Landmark positions (T, M, 3), see correspondence.MARKERS."""
+        return pose.points(torch.as_tensor(LANDMARK_LINKS), self._markers)
+
+    def soles(self, pose: Pose) -> torch.Tensor:
+        """Sole corners (T, 2 feet, 4, 3), right foot first, heels first."""
+        pos, rot = pose.pos[:, _FEET, None], pose.rot[:, _FEET, None]
+        return pos + (rot @ self._sole[..., None])[..., 0]
+
+    def centre_of_mass(self, pose: Pose) -> torch.Tensor:
+        """(T, 3) metres."""
+        weights = torch.as_tensor(skeleton.LINK_MASSES / skeleton.LINK_MASSES.sum(), dtype=DTYPE)
+        centres = pose.pos + (pose.rot @ self._centres[..., None])[..., 0]
+        return (centres * weights[:, None]).sum(1)
+
+    def mass_points(self, pose: Pose) -> torch.Tensor:
+        """Every link's centre of mass (T, 15, 3), metres."""
+        return pose.pos + (pose.rot @ self._centres[..., None])[..., 0]
+
+    def round_bottoms(self, pose: Pose) -> torch.Tensor:
+        """Height (T, R) in metres of the lowest point of every round shape."""
+        return pose.points(_ROUND_LINKS, self._round)[..., 2] - ROUND_RADII

@@ -1,0 +1,109 @@
+"""When do feet and hands touch the ground, and when is the whole body in the air?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from sfv_gym.reconstruction.body import DTYPE, HANDS, Body, Pose
+
+MIN_FLIGHT_SECONDS = 0.12
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """What touches the ground, per frame.
+
+    Attributes:
+        soles: (T, 2, 4) in 0..1, corners as in body.SOLE, right foot first.
+        hands: (T, 2) in 0..1.
+        in_air: (T,) in 0..1, 1 where nothing at all touches.
+        flights: (first, last) frame in the air of each flight.
+    """
+
+    soles: torch.Tensor
+    hands: torch.Tensor
+    in_air: torch.Tensor
+    flights: tuple[tuple[int, int], ...]
+
+    def effectors(self) -> np.ndarray:
+        """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""
+        feet = self.soles.amax(-1)
+        return torch.cat((self.hands, feet), 1).numpy()
+
+
+def find_contacts(
+    body: Body, pose: Pose, fps: float, *, height: float = 0.06, speed: float = 0.7
+) -> Contacts:
+    """Contacts from how low and how slow each sole corner and hand is.
+
+    Args:
+        height: metres above the ground below which a point may touch.
+        speed: m/s below which it may.
+    """
+    with torch.no_grad():
+        soles, hands = body.soles(pose).numpy(), pose.pos[:, HANDS].numpy()
+        round_low = body.round_bottoms(pose).numpy().min(1)
+    # a heel's two corners act as one, and so do a ball's
+    edges = np.stack((soles[:, :, :2].mean(2), soles[:, :, 2:].mean(2)), 2)  # (T, 2, 2, 3)
+    touch = _touch(edges, fps, height, speed)
+    hand_points = hands - [0.0, 0.0, 0.04]
+    hand_touch = _touch(hand_points, fps, 0.7 * height, 0.7 * speed)
+
+    lowest = np.minimum(edges[..., 2].min((1, 2)), np.minimum(hand_points[..., 2].min(1), round_low))
+    any_touch = (touch.max((1, 2)) > 0.5) | (hand_touch.max(1) > 0.5)
+    flights = find_flights(any_touch, lowest, fps)
+    in_air = np.zeros(len(touch))
+    for first, last in flights:
+        in_air[first : last + 1] = 1.0
+    touch[in_air > 0] = 0.0
+    hand_touch[in_air > 0] = 0.0
+    return Contacts(
+        torch.as_tensor(np.repeat(touch, 2, axis=-1), dtype=DTYPE),
+        torch.as_tensor(hand_touch, dtype=DTYPE),
+        torch.as_tensor(in_air, dtype=DTYPE),
+        flights,
+    )
+
+
+def _touch(points: np.ndarray, fps: float, height: float, speed: float) -> np.ndarray:
+    """(T, ...) in 0..1 for points (T, ..., 3): near the ground and slow."""
+    smooth = gaussian_filter1d(points, 0.03 * fps, axis=0)
+    pace = np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps
+    low = 1 / (1 + np.exp((smooth[..., 2] - height) / (0.15 * height)))
+    slow = 1 / (1 + np.exp((pace - speed) / (0.15 * speed)))
+    both = low * slow
+    # one frame in or out is noise
+    size = (3,) + (1,) * (both.ndim - 1)
+    both = median_filter(both, size=size, mode="nearest")
+    return np.asarray(np.where(both > 0.5, 1.0, 0.0))
+
+
+def find_flights(
+    touching: np.ndarray, lowest: np.ndarray, fps: float, clearance: float = 0.08
+) -> tuple[tuple[int, int], ...]:
+    """(first, last) frames of each stretch in the air.
+
+    Args:
+        touching: (T,) whether anything does.
+        lowest: (T,) metres, the body's lowest point.
+        clearance: metres that a flight must reach.
+
+    A stretch at the clip's start or end counts too: the body is in the air there as well.
+    """
+    flights = []
+    edge = np.flatnonzero(np.diff(np.concatenate(([0], (~touching).astype(int), [0]))))
+    for first, stop in zip(edge[::2], edge[1::2], strict=True):
+        span = lowest[first:stop]
+        if len(span) < MIN_FLIGHT_SECONDS * fps or span.max() < clearance:
+            continue
+        # take-off and landing: the frames where the lowest point leaves and meets the ground
+        floor = 0.02
+        up = np.flatnonzero(span > floor)
+        first, stop = first + up[0], first + up[-1] + 1
+        if stop - first >= MIN_FLIGHT_SECONDS * fps:
+            flights.append((int(first), int(stop - 1)))
+    return tuple(flights)

@@ -1,0 +1,131 @@
+"""A first guess of every frame in closed form, from the 3D landmarks alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from sfv_gym import skeleton
+from sfv_gym.reconstruction.body import DOF_LIMITS, DOFS
+from sfv_gym.reconstruction.camera import WORLD_TO_CAMERA
+from sfv_gym.reconstruction.correspondence import column
+from sfv_gym.reconstruction.evidence import Evidence
+from sfv_gym.rotations import quat_continuous
+
+_LIMB_BEND = 0.25
+"""A knee or elbow straighter than this (sine) does not say which way its hinge points."""
+
+
+def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Root rotations (T, 4) wxyz in a level camera's world and angles (T, 28) in radians."""
+    world = evidence.points @ WORLD_TO_CAMERA  # camera to world is the transpose
+
+    def at(landmark: int) -> np.ndarray:
+        return np.asarray(world[:, column(landmark)])
+
+    hips, shoulders = 0.5 * (at(23) + at(24)), 0.5 * (at(11) + at(12))
+    up = _unit(shoulders - hips)
+    root = _frame(up, at(23) - at(24))
+    chest = _frame(up, at(11) - at(12))
+    head = _frame(up + 0 * up, at(7) - at(8), forward=at(0) - 0.5 * (at(7) + at(8)))
+    local = {"chest": _local(root, chest), "neck": _local(chest, head)}
+    bends = {}
+    for side, base in (("right", 0), ("left", -1)):
+        leg = _limb(root, at(24 + base), at(26 + base), at(28 + base), -1.0)
+        local[f"{side}_hip"], bends[f"{side}_knee"] = _local(root, leg[0]), leg[1]
+        arm = _limb(chest, at(12 + base), at(14 + base), at(16 + base), 1.0)
+        local[f"{side}_shoulder"], bends[f"{side}_elbow"] = _local(chest, arm[0]), -arm[1]
+        shin = leg[0] @ _about_y(leg[1])
+        toes = at(32 + base) - at(30 + base)
+        foot = _frame(-_unit(at(28 + base) - at(26 + base)), shin[:, :, 1], forward=toes)
+        local[f"{side}_ankle"] = _local(shin, foot)
+
+    angles = np.zeros((evidence.frames, len(DOFS)))
+    vectors = {name: _rotvec(matrix) for name, matrix in local.items()}
+    for k, (link, axis) in enumerate(DOFS):
+        name = skeleton.LINKS[link]
+        angles[:, k] = vectors[name][:, axis] if name in vectors else bends[name]
+    margin = 0.02 * (DOF_LIMITS[:, 1] - DOF_LIMITS[:, 0])
+    angles = np.clip(angles, DOF_LIMITS[:, 0] + margin, DOF_LIMITS[:, 1] - margin)
+    angles = gaussian_filter1d(angles, 0.03 * evidence.fps, axis=0)
+    quat = quat_continuous(np.roll(Rotation.from_matrix(root).as_quat(), 1, axis=-1))
+    quat = gaussian_filter1d(quat, 0.02 * evidence.fps, axis=0)
+    return quat / np.linalg.norm(quat, axis=1, keepdims=True), angles
+
+
+def initial_path(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """The root's rays (T, 2) and depths (T,) in metres, by weak perspective.
+
+    The spread of the 3D landmarks across the view against that of the 2D ones gives the depth.
+    """
+    flat = (evidence.pixels.numpy() - evidence.centre) / evidence.focal
+    weights = evidence.pixel_weights.numpy() + 1e-6
+    solid = evidence.points
+
+    def spread(x: np.ndarray) -> np.ndarray:
+        mean = (weights[..., None] * x).sum(1) / weights.sum(1)[:, None]
+        square = ((x - mean[:, None]) ** 2).sum(-1)
+        return np.asarray(np.sqrt((weights * square).sum(1) / weights.sum(1)))
+
+    depth = spread(solid[..., :2]) / np.maximum(spread(flat), 1e-6)
+    depth = gaussian_filter1d(np.clip(depth, 0.5, 100.0), 0.15 * evidence.fps)
+    rays = 0.5 * (flat[:, column(23)] + flat[:, column(24)])
+    return rays, depth
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return np.asarray(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9))
+
+
+def _frame(up: np.ndarray, left: np.ndarray, forward: np.ndarray | None = None) -> np.ndarray:
+    """Rotation matrices (T, 3, 3) with z along ``up`` and y near ``left``, or x near ``forward``
+    with y near ``left`` and z whatever follows."""
+    if forward is not None:
+        x = _unit(forward)
+        y = _unit(left - (left * x).sum(-1, keepdims=True) * x)
+        return np.stack((x, y, np.cross(x, y)), axis=-1)
+    z = _unit(up)
+    y = _unit(left - (left * z).sum(-1, keepdims=True) * z)
+    return np.stack((np.cross(y, z), y, z), axis=-1)
+
+
+def _local(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
+    return np.swapaxes(parent, -1, -2) @ child
+
+
+def _limb(
+    parent: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray, sign: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The upper link's frame (T, 3, 3) and the hinge's bend (T,) >= 0 of a limb a-b-c.
+
+    ``sign`` is +1 where the lower link swings forward (elbow) and -1 where backward (knee).
+    """
+    upper, lower = _unit(b - a), _unit(c - b)
+    across = lower - (lower * upper).sum(-1, keepdims=True) * upper
+    sine = np.linalg.norm(across, axis=-1, keepdims=True)
+    neutral = parent[:, :, 0] - (parent[:, :, 0] * upper).sum(-1, keepdims=True) * upper
+    # A limb nearly stretched takes its parent's forward direction, blended by how bent it is.
+    share = np.clip(sine / _LIMB_BEND, 0, 1)
+    x = sign * across / np.maximum(sine, 1e-9) * share + (1 - share) * neutral
+    z = -upper
+    y = _unit(np.cross(z, x))
+    bend = np.arctan2(sine[:, 0], (lower * upper).sum(-1))
+    return np.stack((np.cross(y, z), y, z), axis=-1), bend
+
+
+def _about_y(angle: np.ndarray) -> np.ndarray:
+    return np.asarray(Rotation.from_euler("y", angle[:, None]).as_matrix())
+
+
+def _rotvec(matrix: np.ndarray) -> np.ndarray:
+    """Rotation vectors (T, 3) that run on smoothly where the angle passes pi."""
+    vectors = Rotation.from_matrix(matrix).as_rotvec()
+    for t in range(1, len(vectors)):
+        angle = np.linalg.norm(vectors[t])
+        if angle > 1.0:
+            other = vectors[t] * (1 - 2 * np.pi / angle)
+            near = np.linalg.norm(vectors[t] - vectors[t - 1])
+            if np.linalg.norm(other - vectors[t - 1]) < near:
+                vectors[t] = other
+    return np.asarray(vectors)

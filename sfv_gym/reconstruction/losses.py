@@ -1,0 +1,103 @@
+"""The terms of the fit, each a sum over the clip of squares in units of their spread.
+
+Every weight is one over a standard deviation that can be argued about: pixels, radians, metres,
+m/s2. Paper section 3 (motion reconstruction) has l_2D, l_3D and l_sm; ground and gravity are ours.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from sfv_gym.reconstruction.body import Body, Pose
+
+GRAVITY = 9.81
+
+
+def cauchy(square: torch.Tensor, scale: float) -> torch.Tensor:
+    """Robust version of a squared residual: grows as a logarithm beyond ``scale`` deviations."""
+    return scale**2 * torch.log1p(square / scale**2)
+
+
+def reprojection(
+    projected: torch.Tensor, pixels: torch.Tensor, weights: torch.Tensor, sigma_px: float
+) -> torch.Tensor:
+    """l_2D: robust distance (T, M, 2) between projected markers and landmarks."""
+    square = ((projected - pixels) / sigma_px).square().sum(-1)
+    return (weights * cauchy(square, 3.0)).sum()
+
+
+def direction_agreement(
+    markers: torch.Tensor,
+    pairs: torch.Tensor,
+    directions: torch.Tensor,
+    weights: torch.Tensor,
+    sigma: float,
+) -> torch.Tensor:
+    """l_3D: markers (T, M, 3) in the camera's frame against unit directions (T, D, 3).
+
+    Directions and not positions: a landmark network's lengths change with the view.
+    """
+    line = markers[:, pairs[:, 1]] - markers[:, pairs[:, 0]]
+    line = line / torch.sqrt(line.square().sum(-1, keepdim=True) + 1e-8)
+    square = (line - directions).square().sum(-1) / sigma**2
+    return (weights * cauchy(square, 3.0)).sum()
+
+
+def acceleration(positions: torch.Tensor, fps: float) -> torch.Tensor:
+    """Second differences (T - 2, ...) of positions (T, ...) per second squared."""
+    return (positions[2:] - 2 * positions[1:-1] + positions[:-2]) * fps**2
+
+
+def smoothness(
+    pose: Pose, angles: torch.Tensor, fps: float, sigma_pos: float, sigma_rot: float
+) -> torch.Tensor:
+    """l_sm: accelerations of the links (m/s2), of the root's rotation and the angles (rad/s2).
+
+    Robust, so that a foot may still strike the ground.
+    """
+    links = acceleration(pose.pos, fps).square().sum(-1) / sigma_pos**2
+    turn = acceleration(pose.rot[:, 0], fps).square().sum((-1, -2)) / (2 * sigma_rot**2)
+    bend = acceleration(angles, fps).square() / sigma_rot**2
+    # frame rates differ: the sum stands for an integral over time
+    return (cauchy(links, 3.0).sum() + turn.sum() + bend.sum()) * min(1.0, 30.0 / fps)
+
+
+def ground(
+    body: Body,
+    pose: Pose,
+    sole_contact: torch.Tensor,
+    hand_contact: torch.Tensor,
+    *,
+    sigma_height: float | torch.Tensor,
+    sigma_slide: float | torch.Tensor,
+    hand_radius: float = 0.04,
+) -> torch.Tensor:
+    """Planted soles and hands stay at z = 0 and do not slide; nothing goes below it.
+
+    Args:
+        sole_contact: (T, 2, 4) in 0..1 for the corners of body.soles.
+        hand_contact: (T, 2) in 0..1.
+        sigma_height, sigma_slide: metres, and metres per frame.
+    """
+    soles, hands = body.soles(pose), pose.pos[:, [8, 14]]
+    lift = (sole_contact * soles[..., 2].square()).sum()
+    lift = lift + (hand_contact * (hands[..., 2] - hand_radius).square()).sum()
+    sink = torch.relu(-soles[..., 2]).square().sum()
+    sink = sink + torch.relu(-body.round_bottoms(pose)).square().sum()
+    both = torch.minimum(sole_contact[1:], sole_contact[:-1])
+    slide = (both * (soles[1:, ..., :2] - soles[:-1, ..., :2]).square().sum(-1)).sum()
+    both = torch.minimum(hand_contact[1:], hand_contact[:-1])
+    slide = slide + (both * (hands[1:, :, :2] - hands[:-1, :, :2]).square().sum(-1)).sum()
+    return ((lift + sink) / sigma_height**2 + slide / sigma_slide**2).sum()
+
+
+def free_fall(com: torch.Tensor, in_air: torch.Tensor, fps: float, sigma: float) -> torch.Tensor:
+    """The centre of mass (T, 3) falls with g in the frames (T,) where nothing touches.
+
+    Only frames whose neighbours are in the air too count, so an error of a frame in the instant
+    of take-off does no harm.
+    """
+    pull = acceleration(com, fps)
+    pull = pull + torch.tensor([0.0, 0.0, GRAVITY], dtype=com.dtype)
+    inner = in_air[1:-1] * in_air[2:] * in_air[:-2]
+    return (inner[:, None] * pull.square()).sum() / sigma**2

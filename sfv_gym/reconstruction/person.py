@@ -1,0 +1,210 @@
+"""Stage one of the fit: the person, in their own proportions, in front of the camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sfv_gym.reconstruction import losses
+from sfv_gym.reconstruction.body import (
+    DOF_LIMITS,
+    DOFS,
+    DTYPE,
+    PROPORTIONS,
+    Body,
+    Pose,
+    rotation_matrix,
+)
+from sfv_gym.reconstruction.camera import Camera
+from sfv_gym.reconstruction.contacts import Contacts
+from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS, column
+from sfv_gym.reconstruction.evidence import Evidence
+from sfv_gym.reconstruction.initial import initial_angles, initial_path
+from sfv_gym.reconstruction.solver import Variables, solve
+from sfv_gym.rotations import quat_to_matrix
+from sfv_gym.skeleton import LINKS
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Spreads of the fit's terms: the smaller, the stricter.
+
+    Attributes:
+        pixel: share of the body's height in the picture.
+        direction: radians, of a 3D landmark direction.
+        link_acceleration: m/s2.
+        angle_acceleration: rad/s2.
+        rest: factor on the spreads of the angles about their rest pose.
+        scale: of the logarithm of the person's size, about ``mean_scale``.
+        proportion: of the logarithm of each length beside the size.
+        pitch, roll: radians, of the camera.
+        contact_height: metres.
+        contact_slide: metres per frame.
+        flight: m/s2, of the centre of mass's acceleration against gravity.
+        mean_scale: an average person's size as a multiple of the character's.
+    """
+
+    pixel: float = 0.012
+    direction: float = 0.25
+    link_acceleration: float = 20.0
+    angle_acceleration: float = 120.0
+    rest: float = 1.0
+    scale: float = 0.06
+    proportion: float = 0.06
+    pitch: float = 0.12
+    roll: float = 0.03
+    contact_height: float = 0.01
+    contact_slide: float = 0.004
+    flight: float = 1.0
+    mean_scale: float = 1.06
+
+
+# How far from zero an angle usually is, radians; the trunk's bend is hardly visible otherwise.
+_REST = {"chest": (0.25, 0.35, 0.35), "neck": (0.35, 0.5, 0.5), "ankle": (0.25, 0.5, 0.3),
+         "hip": (0.6, 1.5, 0.6), "shoulder": (1.5, 1.5, 1.0), "knee": (3.0,) * 3,
+         "elbow": (3.0,) * 3}  # fmt: skip
+REST_SPREAD: np.ndarray = np.array([_REST[LINKS[i].split("_")[-1]][axis] for i, axis in DOFS])
+
+
+@dataclass(frozen=True)
+class PersonFit:
+    """A fitted person.
+
+    Attributes:
+        body: their proportions.
+        root_pos: (T, 3) metres, world with the ground at z = 0.
+        root_rot: (T, 3, 3).
+        angles: (T, 28) radians.
+        camera: as fitted.
+        variables: what the solver can go on from.
+        loss: the objective.
+    """
+
+    body: Body
+    root_pos: torch.Tensor
+    root_rot: torch.Tensor
+    angles: torch.Tensor
+    camera: Camera
+    variables: Variables
+    loss: float
+
+    @property
+    def pose(self) -> Pose:
+        return self.body.pose(self.root_pos, self.root_rot, self.angles)
+
+
+class PersonProblem:
+    """The objective over one clip's evidence."""
+
+    def __init__(self, evidence: Evidence, weights: Weights | None = None) -> None:
+        self.evidence = evidence
+        self.weights = weights or Weights()
+        quat, angles = initial_angles(evidence)
+        rays, depth = initial_path(evidence)
+        self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
+        self._pairs = torch.as_tensor(DIRECTION_PAIRS)
+        self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
+        self._rest = torch.as_tensor(REST_SPREAD, dtype=DTYPE)
+        zero = torch.zeros
+        self.start: Variables = {
+            "log_size": torch.tensor([np.log(self.weights.mean_scale)], dtype=DTYPE),
+            "log_lengths": zero(len(PROPORTIONS), dtype=DTYPE),
+            "log_focal": zero(1, dtype=DTYPE),
+            "tilt": zero(2, dtype=DTYPE),
+            "height": torch.tensor([_camera_height(evidence, depth)], dtype=DTYPE),
+            "rays": torch.as_tensor(rays, dtype=DTYPE),
+            "log_depth": torch.as_tensor(np.log(depth / self.weights.mean_scale), dtype=DTYPE),
+            "turn": zero(evidence.frames, 3, dtype=DTYPE),
+            "angles": torch.as_tensor(angles, dtype=DTYPE),
+        }
+
+    def assemble(
+        self, v: Variables
+    ) -> tuple[Body, Camera, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Body, camera, root positions (T, 3), root rotations (T, 3, 3) and angles (T, 28)."""
+        size = torch.exp(v["log_size"])
+        body = Body(size * torch.exp(v["log_lengths"]))
+        camera = Camera(
+            self.evidence.focal * torch.exp(v["log_focal"][0]),
+            self._centre,
+            v["tilt"],
+            (v["height"] * size)[0],
+        )
+        depth = (torch.exp(v["log_depth"]) * size)[:, None]
+        # the size scales the whole scene about the camera, which no picture can tell
+        root = camera.to_world(torch.cat((v["rays"] * depth, depth), 1))
+        tilt = rotation_matrix(torch.cat((v["tilt"], torch.zeros(1, dtype=DTYPE))))
+        rot = tilt @ self.base_rot @ rotation_matrix(v["turn"])
+        return body, camera, root, rot, v["angles"]
+
+    def objective(self, v: Variables, contacts: Contacts | None) -> torch.Tensor:
+        """The sum of all terms at ``v``."""
+        w, e = self.weights, self.evidence
+        body, camera, root, rot, angles = self.assemble(v)
+        pose = body.pose(root, rot, angles)
+        markers = body.markers(pose)
+        sigma_px = w.pixel * e.body_px
+        total = losses.reprojection(camera.project(markers), e.pixels, e.pixel_weights, sigma_px)
+        total = total + losses.direction_agreement(
+            markers @ camera.rotation().T, self._pairs, e.directions, e.direction_weights,
+            w.direction,
+        )  # fmt: skip
+        # in units of the person's size, or shrinking would pass for smoothness
+        size = torch.exp(v["log_size"]) / w.mean_scale
+        total = total + losses.smoothness(
+            Pose(pose.pos / size, pose.rot), angles, e.fps, w.link_acceleration,
+            w.angle_acceleration,
+        )  # fmt: skip
+        total = total + 0.1 * (angles / (w.rest * self._rest)).square().sum()
+        total = total + e.frames * 0.05 * (
+            ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
+            + (v["log_lengths"] / w.proportion).square().sum()
+            + (v["tilt"][0] / w.roll).square()
+            + (v["tilt"][1] / w.pitch).square()
+            + (v["log_focal"] / 0.15).square().sum()
+        )
+        if contacts is not None:
+            total = total + losses.ground(
+                body, pose, contacts.soles, contacts.hands,
+                sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
+            )  # fmt: skip
+            total = total + losses.free_fall(
+                body.centre_of_mass(pose), contacts.in_air, e.fps, w.flight
+            )
+        return total
+
+    def fit(
+        self,
+        start: Variables,
+        *,
+        contacts: Contacts | None = None,
+        iterations: int = 200,
+        fixed: tuple[str, ...] = ("log_focal",),
+        callback: Callable[[], None] | None = None,
+    ) -> PersonFit:
+        """Solve from ``start``; the variables named in ``fixed`` stay as they are."""
+        held = {name: start[name].detach() for name in fixed}
+        free = {name: value for name, value in start.items() if name not in held}
+        found, loss = solve(
+            lambda v: self.objective({**v, **held}, contacts),
+            free,
+            bounds={"angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1])},
+            scales={"log_size": 0.05, "log_lengths": 0.05, "log_focal": 0.05, "tilt": 0.02,
+                    "height": 0.05, "rays": 0.01, "log_depth": 0.05, "turn": 0.2, "angles": 0.3},
+            iterations=iterations,
+            callback=callback,
+        )  # fmt: skip
+        variables = {**found, **held}
+        with torch.no_grad():
+            body, camera, root, rot, angles = self.assemble(variables)
+        return PersonFit(body, root, rot, angles, camera, variables, loss)
+
+
+def _camera_height(evidence: Evidence, depth: np.ndarray) -> float:
+    """Height of a level camera over the lowest feet, in metres of a person of mean size."""
+    feet = evidence.pixels[:, [column(i) for i in (29, 30, 31, 32)], 1].numpy().max(1)
+    drop = (feet - evidence.centre[1]) / evidence.focal * depth
+    return float(np.percentile(drop, 70)) / 1.06

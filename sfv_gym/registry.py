@@ -1,0 +1,128 @@
+"""Skills x characters x terrains -> environment ids.
+
+A skill is a motion file: the shipped ones in ``reference_motions``, a user's own through
+``register_motion`` or the folder that the environment variable SFV_GYM_MOTIONS names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import gymnasium as gym
+
+from sfv_gym.errors import MotionError, UnknownIdError
+from sfv_gym.motion import ReferenceMotion
+
+VERSION = "v0"
+MOTIONS_VARIABLE = "SFV_GYM_MOTIONS"
+
+
+@dataclass(frozen=True)
+class EnvEntry:
+    """One registered id: what it is made of."""
+
+    env_id: str
+    skill: str
+    character: str
+    terrain: str
+    motion: Path
+
+
+_ENTRIES: dict[str, EnvEntry] = {}
+
+
+def camel_case(skill: str) -> str:
+    """``get_up_face_down`` -> ``GetUpFaceDown``."""
+    return "".join(word[:1].upper() + word[1:] for word in skill.split("_"))
+
+
+def snake_case(skill: str) -> str:
+    """``GetUpFaceDown`` -> ``get_up_face_down``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", skill).lower()
+
+
+def is_skill_name(name: str) -> bool:
+    """Whether ``name`` is snake_case, as files and ids need it."""
+    return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None
+
+
+def register_motion(path: str | os.PathLike[str], skill: str | None = None) -> str:
+    """Register the environments of a motion file and return the plain id.
+
+    Args:
+        path: a ``.npz`` that ``sfv extract`` wrote.
+        skill: snake_case name; the file's name by default.
+
+    Raises:
+        MotionError: no such file, not a motion, or a name that makes no id.
+    """
+    path = Path(path)
+    ReferenceMotion.load(path)
+    return _register(path, skill)
+
+
+def _register(path: Path, skill: str | None = None) -> str:
+    name = skill or path.stem
+    if not is_skill_name(name):
+        raise MotionError(
+            f"{name!r} makes no id: a skill is named in snake_case, such as back_flip; rename the file"
+        )
+    env_id = f"SFV-{camel_case(name)}-{VERSION}"
+    known = _ENTRIES.get(env_id)
+    if known is not None and known.motion.resolve() == path.resolve():
+        return env_id
+    entry = EnvEntry(env_id, name, "humanoid", "flat", path)
+    if env_id in gym.registry:  # the user's own motion takes the place of a shipped one
+        del gym.registry[env_id]
+    gym.register(
+        id=env_id,
+        entry_point="sfv_gym.envs.imitation_env:ImitationEnv",
+        vector_entry_point="sfv_gym.envs.vector_env:ImitationVectorEnv",
+        kwargs={"motion": str(path), "character": entry.character, "terrain": entry.terrain},
+    )
+    _ENTRIES[env_id] = entry
+    return env_id
+
+
+def register_all() -> None:
+    """Register every shipped motion and those in the folder SFV_GYM_MOTIONS."""
+    folders = [Path(str(resources.files("sfv_gym.reference_motions")))]
+    own = os.environ.get(MOTIONS_VARIABLE)
+    if own:
+        folders.append(Path(own))
+    for folder in folders:
+        for path in sorted(folder.glob("*.npz")):
+            if is_skill_name(path.stem):
+                _register(path)
+
+
+def list_envs() -> list[EnvEntry]:
+    """Every registered id, sorted."""
+    return [_ENTRIES[env_id] for env_id in sorted(_ENTRIES)]
+
+
+def get_entry(env_id: str) -> EnvEntry:
+    """The entry of an id; raises UnknownIdError with the near ones."""
+    if env_id not in _ENTRIES:
+        import difflib
+
+        near = difflib.get_close_matches(env_id, _ENTRIES, n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else "`sfv envs` lists them"
+        raise UnknownIdError(f"unknown environment id {env_id!r}; {hint}")
+    return _ENTRIES[env_id]
+
+
+@lru_cache(maxsize=64)
+def _load(path: str, _stamp: float) -> ReferenceMotion:
+    return ReferenceMotion.load(path)
+
+
+def load_motion(path: str | os.PathLike[str]) -> ReferenceMotion:
+    """Read a motion file, once per process as long as it does not change."""
+    path = Path(path)
+    return _load(str(path), path.stat().st_mtime if path.is_file() else 0.0)

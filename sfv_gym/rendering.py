@@ -1,0 +1,365 @@
+"""Pictures and videos of the simulated character and of the reference, without a screen."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import mujoco
+import numpy as np
+
+from sfv_gym.envs.imitation_env import make_simulation
+from sfv_gym.gl import create_renderer
+from sfv_gym.motion import ReferenceMotion
+from sfv_gym.registry import get_entry
+from sfv_gym.retargeting import JointMap, motion_to_coordinates
+from sfv_gym.rollout import Rollout, choose_agent, rollout
+
+SIDE_VIEW = 90.0
+"""Azimuth, degrees: from -y towards +y, so that walking along x goes from left to right."""
+ELEVATION = -8.0
+DISTANCE = 3.0
+LOOK_HEIGHT = 0.92
+"""Metres above the ground: half the standing character's height, and some ground."""
+MARGIN = 0.94
+"""Share of the picture, from its middle, that the character may take up."""
+FOLLOW = 0.15
+"""Share of the way to the character that the camera goes per picture."""
+SMOOTHING_SECONDS = 0.3
+
+LIGHT_DIRECTION = (0.3, 0.35, -1.0)
+"""Where the sunlight goes, along the picture's right, away from the camera, and up."""
+SHADOW_CLIP = 2.5
+"""Half the shadow map's width in extents of the model: its edge, which flickers, is unseen."""
+
+REFERENCE_TINT = (0.16, 0.47, 0.95)
+FAILED_COLOUR = (214, 40, 40)
+BORDER = 5  # pixels
+
+
+class Renderer:
+    """Draws a model's states with a camera that follows its character.
+
+    Args:
+        model: with a character as body 1.
+        width, height: pixels.
+        azimuth: degrees, the horizontal direction in which the camera looks; 0 is along x.
+        tint: colour (r, g, b) in 0..1 that the character is dyed with, to tell it from another.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        width: int = 640,
+        height: int = 480,
+        *,
+        azimuth: float = SIDE_VIEW,
+        tint: tuple[float, float, float] | None = None,
+    ) -> None:
+        self.model = copy.copy(model)  # the settings below are this picture's, not the caller's
+        visual = self.model.vis
+        visual.global_.offwidth = max(width, visual.global_.offwidth)
+        visual.global_.offheight = max(height, visual.global_.offheight)
+        # Without a GPU the shadow map is a third of the time at 2048, and no prettier.
+        visual.quality.shadowsize = min(1024, visual.quality.shadowsize)
+        visual.map.shadowclip = SHADOW_CLIP
+        self.model.mat_reflectance[:] = 0.0  # mirrored limbs read as a second pair
+        if tint is not None:
+            _dye(self.model, np.array(tint))
+        self.width, self.height = width, height
+        self._renderer = create_renderer(self.model, height, width)
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
+        self._camera.azimuth, self._camera.elevation = azimuth, ELEVATION
+        self._camera.distance = DISTANCE
+        self._geoms = np.flatnonzero(self.model.geom_bodyid > 0)
+        self._lookat: np.ndarray | None = None
+
+    def render(self, data: mujoco.MjData, *, lookat: np.ndarray | None = None) -> np.ndarray:
+        """The picture (height, width, 3) uint8 of a state whose positions are up to date.
+
+        Args:
+            lookat: (3,) metres, where the camera should look, such as a row of ``camera_path``;
+                by default it trails the character. Either way it moves or backs off as far as
+                it takes to have the whole character in the picture.
+        """
+        target = self._trail(data) if lookat is None else np.array(lookat, float)
+        centres, radii = data.geom_xpos[self._geoms], self.model.geom_rbound[self._geoms]
+        target, distance = keep_in_picture(
+            centres, radii, target, self._camera.azimuth, self._tangents()
+        )
+        self._lookat = target
+        self._camera.lookat[:] = target
+        self._camera.distance = distance
+        self._renderer.update_scene(data, self._camera)
+        self._move_sun()
+        return self._renderer.render()
+
+    def picture_positions(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2), x right and y down, at which the last picture shows points (N, 3)."""
+        right, up, ahead = camera_axes(self._camera.azimuth)
+        relative = points - self._camera.lookat
+        depth = self._camera.distance + relative @ ahead
+        scale = 0.5 * self.height / self._tangents()[1] / depth
+        x, y = relative @ right * scale, relative @ up * scale
+        return np.stack((0.5 * self.width + x, 0.5 * self.height - y), axis=-1)
+
+    def close(self) -> None:
+        self._renderer.close()
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _tangents(self) -> tuple[float, float]:
+        """Tangents of half the horizontal and half the vertical field of view."""
+        vertical = float(np.tan(np.radians(0.5 * self.model.vis.global_.fovy)))
+        return vertical * self.width / self.height, vertical
+
+    def _move_sun(self) -> None:
+        """Keep the sun over the camera's shoulder, and the shadow map around the character."""
+        right, _, _ = camera_axes(self._camera.azimuth)
+        away = np.array([-right[1], right[0], 0.0])
+        direction = np.stack((right, away, (0, 0, 1)), axis=-1) @ LIGHT_DIRECTION
+        direction /= np.linalg.norm(direction)
+        scene = self._renderer.scene
+        for light in scene.lights[: scene.nlight]:
+            if not light.headlight and light.type == mujoco.mjtLightType.mjLIGHT_DIRECTIONAL:
+                light.dir[:] = direction
+                light.pos[:] = self._camera.lookat - 4.0 * direction
+
+    def _trail(self, data: mujoco.MjData) -> np.ndarray:
+        target = data.xpos[1] * (1, 1, 0) + (0, 0, LOOK_HEIGHT)
+        last = self._lookat
+        if last is None or np.linalg.norm(target[:2] - last[:2]) > 1.5:  # a new episode
+            return target
+        return last + FOLLOW * (target - last)
+
+
+def camera_axes(azimuth: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """World directions (3,) of the picture's right, its up, and of the line of sight."""
+    a, e = np.radians(azimuth), np.radians(ELEVATION)
+    ahead = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+    right = np.array([np.sin(a), -np.cos(a), 0.0])
+    return right, np.cross(right, ahead), ahead
+
+
+def keep_in_picture(
+    centres: np.ndarray,
+    radii: np.ndarray,
+    lookat: np.ndarray,
+    azimuth: float,
+    tangents: tuple[float, float],
+) -> tuple[np.ndarray, float]:
+    """The nearest look-at point (3,) and the distance that show every ball in full.
+
+    Args:
+        centres, radii: (G, 3) and (G,) metres.
+        tangents: of half the horizontal and the vertical field of view.
+    """
+    right, up, ahead = camera_axes(azimuth)
+    lookat, distance = lookat.copy(), DISTANCE
+    for _ in range(3):  # a shift along up also changes the depth, so do it again
+        relative = centres - lookat
+        nearness = distance / (distance + relative @ ahead)
+        need = 0.0
+        for axis, tangent in ((right, tangents[0]), (up, tangents[1])):
+            offset = relative @ axis
+            low, high = ((offset - radii) * nearness).min(), ((offset + radii) * nearness).max()
+            half = MARGIN * distance * tangent
+            need = max(need, 0.5 * (high - low) / half)
+            over, under = max(high - half, 0.0), min(low + half, 0.0)
+            lookat += axis * (over + under if over * under == 0 else 0.5 * (low + high))
+        distance *= max(need, 1.0)
+    return lookat, distance
+
+
+def camera_path(root_pos: np.ndarray, hz: float) -> np.ndarray:
+    """Where to look (T, 3) in each of T pictures so that the camera glides, without lagging.
+
+    Args:
+        root_pos: (T, 3) metres, the character's root.
+        hz: pictures a second.
+    """
+    sigma = SMOOTHING_SECONDS * hz
+    reach = int(3 * sigma)
+    kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    # Reflecting through the end points keeps a walker in the middle at both ends.
+    padded = np.pad(root_pos[:, :2], ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+    smooth = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in padded.T]
+    return np.stack((*smooth, np.full(len(root_pos), LOOK_HEIGHT)), axis=-1)
+
+
+def render_states(
+    model: mujoco.MjModel,
+    qpos: np.ndarray,
+    hz: float,
+    *,
+    width: int = 640,
+    height: int = 480,
+    azimuth: float = SIDE_VIEW,
+    tint: tuple[float, float, float] | None = None,
+) -> Iterator[np.ndarray]:
+    """Pictures (height, width, 3) uint8 of the states ``qpos`` (T, nq), ``hz`` a second."""
+    data = mujoco.MjData(model)
+    with Renderer(model, width, height, azimuth=azimuth, tint=tint) as renderer:
+        for state, lookat in zip(qpos, camera_path(qpos[:, :3], hz), strict=True):
+            data.qpos[:] = state
+            mujoco.mj_fwdPosition(model, data)
+            yield renderer.render(data, lookat=lookat)
+
+
+def reference_frames(
+    motion: ReferenceMotion,
+    times: np.ndarray,
+    *,
+    model: mujoco.MjModel | None = None,
+    hz: float = 30.0,
+    width: int = 640,
+    height: int = 480,
+    azimuth: float = SIDE_VIEW,
+) -> Iterator[np.ndarray]:
+    """Pictures of the motion itself at ``times`` (T,) s: the character moved, not simulated.
+
+    Args:
+        model: the character on its terrain; the humanoid on flat ground by default.
+        hz: how many times lie in a second, for the camera.
+    """
+    if model is None:
+        model = _plain_model(motion)
+    qpos, _ = motion_to_coordinates(
+        motion.sample(np.asarray(times, float)), JointMap.of(model), model.nq, model.nv
+    )
+    yield from render_states(
+        model, qpos, hz, width=width, height=height, azimuth=azimuth, tint=REFERENCE_TINT
+    )
+
+
+def render_rollout(
+    played: Rollout,
+    *,
+    width: int = 640,
+    height: int = 480,
+    azimuth: float = SIDE_VIEW,
+) -> Iterator[np.ndarray]:
+    """Pictures of a rollout's states, with a red border from where the episode has failed."""
+    frames = render_states(
+        played.model, played.qpos, played.hz, width=width, height=height, azimuth=azimuth
+    )
+    for step, frame in enumerate(frames):
+        yield with_border(frame) if played.has_failed(step) else frame
+
+
+def render_reference(
+    played: Rollout,
+    *,
+    width: int = 640,
+    height: int = 480,
+    azimuth: float = SIDE_VIEW,
+) -> Iterator[np.ndarray]:
+    """Pictures of the reference's states that a rollout was to follow, step by step."""
+    yield from render_states(
+        played.model,
+        played.reference_qpos,
+        played.hz,
+        width=width,
+        height=height,
+        azimuth=azimuth,
+        tint=REFERENCE_TINT,
+    )
+
+
+@dataclass(frozen=True)
+class RenderSummary:
+    """What a rendered video shows."""
+
+    out: Path
+    seconds: float
+    mean_reward: float
+    failed_after: float | None  # seconds; None: the episode went through
+
+    def __str__(self) -> str:
+        text = f"{self.seconds:.1f} s, mean reward {self.mean_reward:.2f}"
+        if self.failed_after is None:
+            return f"{text}, no early termination"
+        return f"{text}, the episode would have ended after {self.failed_after:.1f} s (red border)"
+
+
+def render_video(
+    env_id: str,
+    out: str | os.PathLike[str],
+    *,
+    agent: str = "policy",
+    policy: str | os.PathLike[str] | None = None,
+    seconds: float = 10.0,
+    width: int = 480,
+    height: int = 480,
+    seed: int = 0,
+    side_by_side_reference: bool = True,
+) -> RenderSummary:
+    """Play one episode from the clip's first frame and write it as mp4.
+
+    It is played on after an early termination, which the picture and the summary show.
+
+    Args:
+        agent: ``"policy"``, ``"zero"``, ``"random"`` or ``"reference"``.
+        policy: a policy file in place of the shipped one; with ``agent="policy"``.
+        seconds: the longest to play; a motion that does not wrap ends with its last frame.
+        width, height: pixels of one picture.
+        side_by_side_reference: show the reference motion on the left.
+
+    Raises:
+        UnknownIdError: an unknown id or agent.
+        PolicyError, RenderError, OutputError: no such policy; no OpenGL; ``out`` is unwritable.
+    """
+    from sfv_gym.video import write_video
+
+    get_entry(env_id)
+    played = rollout(env_id, choose_agent(agent, env_id, policy), seconds=seconds, seed=seed)
+    frames: Iterable[np.ndarray] = render_rollout(played, width=width, height=height)
+    if side_by_side_reference:
+        reference = render_reference(played, width=width, height=height)
+        frames = map(np.hstack, zip(reference, frames, strict=True))
+    write_video(out, frames, played.hz)
+    return RenderSummary(
+        out=Path(out),
+        seconds=played.seconds,
+        mean_reward=float(played.reward.mean()),
+        failed_after=None if played.failed_at is None else played.failed_at / played.hz,
+    )
+
+
+def with_border(frame: np.ndarray, colour: tuple[int, int, int] = FAILED_COLOUR) -> np.ndarray:
+    """A copy of a picture (H, W, 3) with its edge painted over."""
+    out = np.empty_like(frame)
+    out[:] = colour
+    inside = slice(BORDER, -BORDER)
+    out[inside, inside] = frame[inside, inside]
+    return out
+
+
+def _plain_model(motion: ReferenceMotion) -> mujoco.MjModel:
+    return make_simulation(
+        motion, num_envs=1, num_threads=1, initialization="fixed", termination=False
+    ).model
+
+
+def _dye(model: mujoco.MjModel, tint: np.ndarray) -> None:
+    """Blend the colours of all that moves with ``tint``."""
+    for geom in np.flatnonzero(model.geom_bodyid > 0):
+        material = model.geom_matid[geom]
+        own = model.mat_rgba[material] if material >= 0 else model.geom_rgba[geom]
+        model.geom_matid[geom] = -1
+        # by its red alone: what is to the right is orange, and stays lighter than the left
+        model.geom_rgba[geom, :3] = 0.65 * tint + 0.35 * own[0]

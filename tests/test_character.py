@@ -1,0 +1,100 @@
+"""Physics truths of the humanoid."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from sfv_gym import skeleton
+from sfv_gym.characters import get_character
+from sfv_gym.retargeting import JointMap
+from sfv_gym.terrains import get_terrain
+
+
+@pytest.fixture(scope="module")
+def model() -> mujoco.MjModel:
+    spec = get_character("humanoid").spec()
+    get_terrain("flat").add_to(spec)
+    return spec.compile()
+
+
+def test_the_model_is_the_published_character(model):
+    assert model.nu == 28 and model.nv == 34
+    assert model.body_mass.sum() == pytest.approx(45.0)
+    for name, offset, mass in zip(
+        skeleton.LINKS, skeleton.OFFSETS, skeleton.LINK_MASSES, strict=True
+    ):
+        body = model.body(name)
+        assert body.mass[0] == pytest.approx(mass)
+        if name != "root":
+            np.testing.assert_allclose(body.pos, offset, atol=1e-6)
+            assert model.body(body.parentid[0]).name == skeleton.LINKS[
+                skeleton.PARENTS[skeleton.link_index(name)]
+            ]
+
+
+def test_actuators_are_in_the_order_of_the_degrees_of_freedom(model):
+    for i in range(model.nu):
+        joint = model.actuator_trnid[i, 0]
+        name = model.actuator(i).name
+        assert name.startswith(model.joint(joint).name)
+        first = model.jnt_dofadr[joint]
+        axis = {"x": 0, "y": 1, "z": 2}[name[-1]] if name[-2] == "_" else 0
+        assert first + axis - 6 == i
+
+
+def test_kinematics_agree_with_mujoco(model):
+    rng = np.random.default_rng(0)
+    data, joints = mujoco.MjData(model), JointMap.of(model)
+    data.qpos[:7] = [0.3, -0.2, 1.0, *np.array([1, 2, 3, 4]) / np.sqrt(30)]
+    joint_quat = np.tile([1.0, 0, 0, 0], (15, 1))
+    balls = rng.normal(size=(len(joints.balls), 4))
+    joint_quat[joints.balls] = balls / np.linalg.norm(balls, axis=1, keepdims=True)
+    angles = rng.uniform(-1, 1, len(joints.hinges))
+    joint_quat[joints.hinges] = np.stack(
+        (np.cos(angles / 2), 0 * angles, np.sin(angles / 2), 0 * angles), axis=-1
+    )
+    data.qpos[joints.ball_qpos], data.qpos[joints.hinge_qpos] = joint_quat[joints.balls], angles
+    mujoco.mj_forward(model, data)
+    pos, quat = skeleton.forward_kinematics(data.qpos[:3], data.qpos[3:7], joint_quat)
+    links = [model.body(name).id for name in skeleton.LINKS]
+    np.testing.assert_allclose(data.xpos[links], pos, atol=1e-6)
+    np.testing.assert_allclose(skeleton.centre_of_mass(pos, quat), data.subtree_com[1], atol=1e-6)
+
+
+def test_momentum_in_free_flight(model):
+    data = mujoco.MjData(model)
+    rng = np.random.default_rng(1)
+    data.qpos[:] = model.qpos0
+    data.qpos[2] = 5.0
+    data.qvel[:] = rng.normal(size=model.nv)
+    mujoco.mj_forward(model, data)
+    mujoco.mj_subtreeVel(model, data)
+    before, spin = data.subtree_linvel[0].copy(), data.subtree_angmom[0].copy()
+    steps = 60
+    for _ in range(steps):
+        mujoco.mj_step(model, data)
+    mujoco.mj_forward(model, data)
+    mujoco.mj_subtreeVel(model, data)
+    fallen = steps * model.opt.timestep * model.opt.gravity
+    np.testing.assert_allclose(data.subtree_linvel[0], before + fallen, atol=2e-3)
+    np.testing.assert_allclose(data.subtree_angmom[0], spin, atol=0.1 * np.linalg.norm(spin))
+
+
+def test_a_dropped_character_comes_to_rest_on_the_ground(model):
+    data = mujoco.MjData(model)
+    data.qpos[2] = 1.0
+    for _ in range(int(6 / model.opt.timestep)):
+        mujoco.mj_step(model, data)
+    assert abs(data.qvel).max() < 0.05
+    assert data.contact.dist[: data.ncon].min() > -0.005
+
+
+def test_actuators_hold_the_standing_pose_in_the_air(model):
+    """Held by its root, with targets at zero, the limbs stay within a few degrees."""
+    spec = get_character("humanoid").spec()
+    spec.delete(spec.joint("root"))
+    fixed = spec.compile()
+    data = mujoco.MjData(fixed)
+    for _ in range(int(2 / fixed.opt.timestep)):
+        mujoco.mj_step(fixed, data)
+    assert abs(data.actuator_length).max() < 0.1

@@ -1,0 +1,1 @@
+"""Training policies with Stable-Baselines3 on the batched environments."""

@@ -1,0 +1,56 @@
+"""Training settings: a typed dataclass, filled from ``hyperparams/ppo.yml``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from sfv_gym.errors import SFVError
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Settings of one PPO run; see ``train/hyperparams/ppo.yml`` for the values and reasons."""
+
+    num_envs: int
+    horizon: int
+    n_steps: int
+    batch_size: int
+    n_epochs: int
+    learning_rate: float
+    final_learning_rate: float
+    clip_range: float
+    gamma: float
+    gae_lambda: float
+    ent_coef: float
+    vf_coef: float
+    max_grad_norm: float
+    hidden: tuple[int, ...]
+    log_std_init: float
+    steps: int
+    reward: str
+
+    @classmethod
+    def for_env(cls, env_id: str, **overrides: Any) -> PPOConfig:
+        """The settings for an id: defaults, then the id's own, then ``overrides`` not None."""
+        text = resources.files("sfv_gym.train").joinpath("hyperparams", "ppo.yml").read_text()
+        table: dict[str, dict[str, Any]] = yaml.safe_load(text)
+        values = {**table["default"], **table.get(env_id, {})}
+        values.update({k: v for k, v in overrides.items() if v is not None})
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise SFVError(f"unknown PPO setting: {', '.join(unknown)}")
+        values["hidden"] = tuple(values["hidden"])
+        # YAML 1.1 reads 5e-4 as text; numbers that came as text are made numbers here
+        for field in fields(cls):
+            if field.type in ("int", "float") and isinstance(values[field.name], str):
+                values[field.name] = float(values[field.name])
+            if field.type == "int":
+                values[field.name] = int(values[field.name])
+        return cls(**values)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
