@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WIDTH, HEIGHT = 340, 170
+WIDTH, HEIGHT = 290, 160
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 20, 22  # pixels around the plot
 
 
@@ -80,8 +80,10 @@ def line_chart(
 
 
 def round_up(value: float) -> float:
-    """The next of 1, 2, 4, 5, 6, 8 times a power of ten at or above ``value``; 1 for 0."""
+    """The next of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten at or above ``value``; 1 for 0."""
     if value <= 0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))
-    return float(next(step * power for step in (1, 2, 4, 5, 6, 8, 10) if step * power >= value))
+    return float(
+        next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value)
+    )

@@ -34,9 +34,7 @@ PolicyFile = Annotated[
     Path | None, typer.Option(help="A policy file; the shipped policy by default.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
-Agent = Annotated[
-    str, typer.Option(help="policy, or without learning: zero, random, reference.")
-]
+Agent = Annotated[str, typer.Option(help="policy, or without learning: zero, random, reference.")]
 
 
 @app.command(epilog="Example: [bold]sfv demo --out out/demo[/bold]")
@@ -155,9 +153,7 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="Control steps in all; the recipe's by default.")
     ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder.")
-    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the physics and of torch.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
@@ -207,11 +203,10 @@ def evaluate_command(
 
 
 @app.command(epilog="Example: [bold]sfv render SFV-Backflip-v0 --out backflip.mp4[/bold]")
+@app.command("play", epilog="Example: [bold]sfv play SFV-Walk-v0 --agent zero[/bold]")
 def render(
     env_id: EnvId,
-    out: Annotated[
-        Path | None, typer.Option(help="Video to write; <id>.mp4 by default.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Video to write; <id>.mp4 by default.")] = None,
     agent: Agent = "policy",
     policy: PolicyFile = None,
     seconds: Annotated[float, typer.Option(help="Longest to play.", min=0.1)] = 10.0,

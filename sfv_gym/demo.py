@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import time
@@ -84,7 +85,11 @@ def run_demo(
     for skill in skills:
         if skill not in known:
             raise UnknownIdError(f"no clip of {skill!r} ships; known: {', '.join(known)}")
-    # before the minutes that the first stages take
+    # Whatever is missing is said before the minutes that the first stages take.
+    try:
+        importlib.import_module("sfv_gym.panels")
+    except ImportError as error:
+        raise SFVError(f"the demo needs sfv-gym[video]: {error}; `sfv doctor` tells more") from None
     shipped = {} if train else {s: load_policy(f"SFV-{camel_case(s)}-v0") for s in skills}
     began = time.monotonic()
     results = []

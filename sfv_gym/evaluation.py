@@ -120,5 +120,3 @@ def evaluate(
         mpjpe_root_mm=float(1000 * error_root.sum() / steps.sum()),
         mean_seconds=float(steps.mean() / simulation.control_hz),
     )
-
-

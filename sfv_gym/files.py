@@ -32,9 +32,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except IsADirectoryError:
-        raise OutputError(f"cannot write {path}: it is a folder") from None
+        os.chmod(temporary, 0o644)  # mkstemp's files are for their owner alone
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            reason = "it is a folder" if path.is_dir() else error.strerror or error
+            raise OutputError(f"cannot write {path}: {reason}") from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -141,29 +141,33 @@ class ReferenceMotion:
         for name in ("root_quat", "joint_quat"):
             error = abs(np.linalg.norm(getattr(self, name), axis=-1) - 1).max()
             if error > 1e-3:
-                raise MotionError(f"{name} must hold unit quaternions, the norm is off by {error:.3g}")
+                raise MotionError(
+                    f"{name} must hold unit quaternions, a norm is off by {error:.3g}"
+                )
         for name in ("contacts", "confidence"):
             value = getattr(self, name)
             if value.min() < 0 or value.max() > 1:
                 raise MotionError(f"{name} must lie in 0..1")
         first, last = (int(i) for i in self.loop_range)
         if not 0 <= first < last <= frames - 1:
-            raise MotionError(f"loop_range must be 0 <= first < last < {frames}, it is {first, last}")
+            raise MotionError(
+                f"loop_range must be 0 <= first < last < {frames}, it is {first, last}"
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the motion as one compressed ``.npz``, whole or not at all."""
         self.validate()
+        fields: dict[str, Any] = {
+            "schema": np.array(SCHEMA),
+            "fps": np.array(float(self.fps)),
+            "joint_names": np.array(self.joint_names),
+            "loop": np.array(self.loop),
+            "loop_range": np.asarray(self.loop_range, np.int64),
+            "provenance": np.array(json.dumps(self.provenance, sort_keys=True)),
+            **{name: np.asarray(getattr(self, name), np.float32) for name in _FLOAT_FIELDS},
+        }
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                schema=np.array(SCHEMA),
-                fps=np.array(float(self.fps)),
-                joint_names=np.array(self.joint_names),
-                loop=np.array(self.loop),
-                loop_range=np.asarray(self.loop_range, np.int64),
-                provenance=np.array(json.dumps(self.provenance, sort_keys=True)),
-                **{name: np.asarray(getattr(self, name), np.float32) for name in _FLOAT_FIELDS},
-            )
+            np.savez_compressed(file, **fields)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReferenceMotion:
@@ -184,7 +188,8 @@ class ReferenceMotion:
             raise MotionError(f"{path}: not a reference motion: no {', '.join(missing)}")
         if int(fields["schema"]) != SCHEMA:
             raise MotionError(
-                f"{path}: schema {int(fields['schema'])}, this version reads {SCHEMA}; extract it again"
+                f"{path}: schema {int(fields['schema'])}, this version reads {SCHEMA}; "
+                "extract it again"
             )
         try:
             floats = {name: np.asarray(fields[name], np.float64) for name in _FLOAT_FIELDS}

@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 
 from sfv_gym.pose import PoseSequence
-from sfv_gym.rendering import SIDE_VIEW, render_reference, render_rollout
+from sfv_gym.rendering import render_reference, render_rollout
 from sfv_gym.rollout import Rollout
+from sfv_gym.viewpoint import SIDE_VIEW
 
 HEIGHT = 360
 CLIP_WIDTH, CHARACTER_WIDTH = 480, 360
 STRIP_HEIGHT = 30
+GAP = 4
 HOLD_SECONDS = 1.0
 """How long the last picture stays of a motion that does not go on for ever."""
 
@@ -31,20 +33,18 @@ def side_by_side(
         cyclic: the clip starts again when it is over; otherwise everything ends with a hold.
         azimuth: of the camera, so that the character is seen as the person is.
     """
-    size = {"width": CHARACTER_WIDTH, "height": HEIGHT, "azimuth": azimuth}
-    reference, character = render_reference(played, **size), render_rollout(played, **size)
+    reference = render_reference(played, width=CHARACTER_WIDTH, height=HEIGHT, azimuth=azimuth)
+    character = render_rollout(played, width=CHARACTER_WIDTH, height=HEIGHT, azimuth=azimuth)
     for step, (ghost, simulated) in enumerate(zip(reference, character, strict=True)):
         index = round(step / played.hz * fps)
         repeats = cyclic and index >= len(clip)
         shown = clip[index % len(clip) if cyclic else min(index, len(clip) - 1)]
         failed = ", failed" if played.has_failed(step) else ""
-        picture = np.hstack(
-            (
-                labelled(shown, "video and pose" + (" (again)" if repeats else "")),
-                labelled(ghost, "reference motion"),
-                labelled(simulated, "simulated character" + failed, f"{step / played.hz:.1f} s"),
-            )
-        )
+        left = labelled(shown, "video and pose" + (" (again)" if repeats else ""))
+        middle = labelled(ghost, "reference motion")
+        right = labelled(simulated, "simulated character" + failed, f"{step / played.hz:.1f} s")
+        gap = np.full((len(left), GAP, 3), _STRIP, np.uint8)
+        picture = np.hstack((left, gap, middle, gap, right))
         yield picture
     if not cyclic:
         for _ in range(round(HOLD_SECONDS * played.hz)):
@@ -70,7 +70,7 @@ def view_azimuth(poses: PoseSequence) -> float:
     """The camera's azimuth in degrees that shows the character as the video shows the person.
 
     A motion's heading is along x at its first frame. The depths of MediaPipe's landmarks are
-    rough, so it is rounded to a quarter turn's half.
+    too rough for more than quarter turns: from a side, from the front, from behind.
     """
     first = np.flatnonzero(poses.detected)[:10]
     if len(first) == 0:
@@ -79,7 +79,7 @@ def view_azimuth(poses: PoseSequence) -> float:
     to_left = (hips[:, 1] - hips[:, 0]).mean(0)  # x right, y down, z away from the camera
     # seen from above with x right and z ahead, forward is a quarter turn clockwise from left
     forward = np.degrees(np.arctan2(-to_left[0], to_left[2]))
-    return float(45.0 * np.round((90.0 - forward) / 45.0))
+    return float(90.0 * np.round((90.0 - forward) / 90.0))
 
 
 def labelled(frame: np.ndarray, text: str, note: str = "") -> np.ndarray:

@@ -72,7 +72,9 @@ class Policy:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             card = json.loads(metadata["card"])
             count = sum(name.endswith(".weight") for name in tensors)
-            layers = [(tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(count)]
+            layers = [
+                (tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(count)
+            ]
             policy = cls(tensors["observation.mean"], tensors["observation.std"], layers, card)
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise PolicyError(f"{path}: not an sfv_gym policy: {error}") from None

@@ -70,7 +70,8 @@ def _register(path: Path, skill: str | None = None) -> str:
     name = skill or path.stem
     if not is_skill_name(name):
         raise MotionError(
-            f"{name!r} makes no id: a skill is named in snake_case, such as back_flip; rename the file"
+            f"{name!r} makes no id: a skill is named in snake_case, such as back_flip; "
+            "rename the file"
         )
     env_id = f"SFV-{camel_case(name)}-{VERSION}"
     known = _ENTRIES.get(env_id)

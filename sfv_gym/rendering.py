@@ -18,19 +18,18 @@ from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import get_entry
 from sfv_gym.retargeting import JointMap, motion_to_coordinates
 from sfv_gym.rollout import Rollout, choose_agent, rollout
+from sfv_gym.viewpoint import (
+    DISTANCE,
+    ELEVATION,
+    LOOK_HEIGHT,
+    SIDE_VIEW,
+    camera_axes,
+    camera_path,
+    keep_in_picture,
+)
 
-SIDE_VIEW = 90.0
-"""Azimuth, degrees: from -y towards +y, so that walking along x goes from left to right."""
-ELEVATION = -8.0
-DISTANCE = 3.0
-LOOK_HEIGHT = 0.92
-"""Metres above the ground: half the standing character's height, and some ground."""
-MARGIN = 0.94
-"""Share of the picture, from its middle, that the character may take up."""
 FOLLOW = 0.15
 """Share of the way to the character that the camera goes per picture."""
-SMOOTHING_SECONDS = 0.3
-
 LIGHT_DIRECTION = (0.3, 0.35, -1.0)
 """Where the sunlight goes, along the picture's right, away from the camera, and up."""
 SHADOW_CLIP = 2.5
@@ -145,60 +144,6 @@ class Renderer:
         if last is None or np.linalg.norm(target[:2] - last[:2]) > 1.5:  # a new episode
             return target
         return last + FOLLOW * (target - last)
-
-
-def camera_axes(azimuth: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """World directions (3,) of the picture's right, its up, and of the line of sight."""
-    a, e = np.radians(azimuth), np.radians(ELEVATION)
-    ahead = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
-    right = np.array([np.sin(a), -np.cos(a), 0.0])
-    return right, np.cross(right, ahead), ahead
-
-
-def keep_in_picture(
-    centres: np.ndarray,
-    radii: np.ndarray,
-    lookat: np.ndarray,
-    azimuth: float,
-    tangents: tuple[float, float],
-) -> tuple[np.ndarray, float]:
-    """The nearest look-at point (3,) and the distance that show every ball in full.
-
-    Args:
-        centres, radii: (G, 3) and (G,) metres.
-        tangents: of half the horizontal and the vertical field of view.
-    """
-    right, up, ahead = camera_axes(azimuth)
-    lookat, distance = lookat.copy(), DISTANCE
-    for _ in range(3):  # a shift along up also changes the depth, so do it again
-        relative = centres - lookat
-        nearness = distance / (distance + relative @ ahead)
-        need = 0.0
-        for axis, tangent in ((right, tangents[0]), (up, tangents[1])):
-            offset = relative @ axis
-            low, high = ((offset - radii) * nearness).min(), ((offset + radii) * nearness).max()
-            half = MARGIN * distance * tangent
-            need = max(need, 0.5 * (high - low) / half)
-            over, under = max(high - half, 0.0), min(low + half, 0.0)
-            lookat += axis * (over + under if over * under == 0 else 0.5 * (low + high))
-        distance *= max(need, 1.0)
-    return lookat, distance
-
-
-def camera_path(root_pos: np.ndarray, hz: float) -> np.ndarray:
-    """Where to look (T, 3) in each of T pictures so that the camera glides, without lagging.
-
-    Args:
-        root_pos: (T, 3) metres, the character's root.
-        hz: pictures a second.
-    """
-    sigma = SMOOTHING_SECONDS * hz
-    reach = int(3 * sigma)
-    kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
-    # Reflecting through the end points keeps a walker in the middle at both ends.
-    padded = np.pad(root_pos[:, :2], ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
-    smooth = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in padded.T]
-    return np.stack((*smooth, np.full(len(root_pos), LOOK_HEIGHT)), axis=-1)
 
 
 def render_states(

@@ -97,7 +97,7 @@ def write_report(path: Path, results: list[SkillResult], seconds: float) -> None
 
 
 def _summary(results: list[SkillResult]) -> str:
-    head = ("", "normalized return", "SFV reward", "success", "joint error", "from the root",
+    head = ("", "normalized return", "with SFV reward", "success", "joint error", "from the root",
             "mean length")  # fmt: skip
     rows = []
     for result in results:
@@ -131,7 +131,7 @@ def _section(result: SkillResult, folder: Path) -> str:
     )
     charts = (
         (
-            "Reward of this episode",
+            "Reward in this episode",
             line_chart(
                 [Series("pose", time, played.reward), Series("SFV", time, played.reward_sfv)],
                 y_range=(0, 1),
@@ -139,7 +139,7 @@ def _section(result: SkillResult, folder: Path) -> str:
             ),
         ),
         (
-            "Joint error of this episode, mm",
+            "Joint error in it, mm",
             line_chart(
                 [
                     Series("in the world", time, 1000 * played.joint_error),
@@ -149,7 +149,7 @@ def _section(result: SkillResult, folder: Path) -> str:
             ),
         ),
         (
-            "Confidence of the pose in the video",
+            "Confidence of the pose",
             line_chart(
                 [
                     Series(
@@ -186,14 +186,18 @@ simulated character that follows it. {outcome}</figcaption></figure>
 
 
 def _quality_rows(motion: ReferenceMotion) -> list[list[str]]:
-    shape = "cyclic, one cycle" if motion.loop == "wrap" else "not cyclic,"
+    shape = "a cycle of" if motion.loop == "wrap" else "once,"
     seconds = motion.period if motion.loop == "wrap" else motion.duration
     rows = [
-        ["frames", f"{motion.num_frames} at {motion.fps:g} per second"],
+        ["frames", f"{motion.num_frames} at {motion.fps:g} fps"],
         ["kind", f"{shape} {seconds:.2f} s"],
     ]
     quality = motion.provenance.get("quality", {})
-    return rows + [[_words(k), _value(v)] for k, v in quality.items() if _is_plain(v)]
+    return rows + [
+        [html.escape(text), _value(quality[key])]
+        for key, text in _QUALITY.items()
+        if key in quality
+    ]
 
 
 def _policy_rows(result: SkillResult) -> list[list[str]]:
@@ -243,28 +247,33 @@ def _video(path: Path) -> str:
     )
 
 
-_UNITS = {"mm": "mm", "px": "px", "m": "m", "s": "s", "cm": "cm", "deg": "degrees"}
+_QUALITY = {
+    "reprojection_px": "distance from the landmarks in the picture, px",
+    "reprojection_percent_of_body": "the same, % of the body's height",
+    "direction_error_deg": "limb directions against the 3D landmarks, degrees",
+    "detected_fraction": "share of frames with the person found",
+    "foot_skate_mm_per_frame": "planted feet slide, mm per frame",
+    "foot_skate_max_mm_per_frame": "the most that they slide, mm per frame",
+    "planted_height_mm": "planted feet off the ground, mm",
+    "penetration_max_mm": "deepest below the ground, mm",
+    "contact_fraction": "share of frames with a foot down",
+    "flight_residual_mm": "flight against a parabola under gravity, mm",
+    "flight_acceleration_error": "flight's acceleration against gravity, share",
+    "momentum_jump_max_m_per_s": "hardest jolt between frames, m/s",
+    "limit_violation_rad": "beyond the joints' limits, rad",
+    "loop_gap_mm": "gap where the cycle closes, mm",
+}
+"""The reconstruction's figures that the page shows, in words."""
 
 
 def _words(key: str) -> str:
-    """``foot_slide_mm`` -> ``foot slide, mm``."""
-    *words, last = key.split("_")
-    text = (
-        " ".join(words) + f", {_UNITS[last]}"
-        if words and last in _UNITS
-        else " ".join([*words, last])
-    )
-    return html.escape(text)
+    return html.escape(key.replace("_", " "))
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return html.escape(f"{value:.3g}" if isinstance(value, float) else str(value))
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, str))
 
 
 def _relative(path: Path, folder: Path) -> str:

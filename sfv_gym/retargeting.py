@@ -34,7 +34,8 @@ class JointMap:
 
     @classmethod
     def of(cls, model: mujoco.MjModel) -> JointMap:
-        balls, hinges = [], []
+        balls: list[tuple[int, int, int]] = []
+        hinges: list[tuple[int, int, int]] = []
         for i, name in enumerate(skeleton.LINKS[1:], start=1):
             if name in skeleton.FIXED_LINKS:
                 continue

@@ -12,7 +12,7 @@ import numpy as np
 
 from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.rewards import REWARDS
-from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.simulation import CONTROL_HZ, ImitationSimulation
 from sfv_gym.errors import UnknownIdError
 from sfv_gym.registry import get_entry
 
@@ -80,14 +80,15 @@ def rollout(
         num_threads=1,
         initialization=start,
         termination=True,
-        horizon=max(1, round(seconds * 30)),
+        horizon=max(1, round(seconds * CONTROL_HZ)),
         **settings,
     )
     simulation.seed(seed)
     observation = simulation.reset(simulation.all_ids)
     predict = agent(simulation, np.random.default_rng(seed))
     reference = simulation.reference.qpos[simulation.start[0] :]
-    states = [simulation.batch.bind("qpos")[0].copy()]
+    qpos = simulation.batch.bind("qpos")[0]  # a view: it follows the simulation
+    states = [qpos.copy()]
     curves: dict[str, list[float]] = {
         name: [] for name in ("reward", "reward_sfv", "joint_error", "joint_error_root")
     }
@@ -96,7 +97,7 @@ def rollout(
     while not done:
         result = simulation.step(predict(observation))
         observation = result.observation
-        states.append(simulation.batch.bind("qpos")[0].copy())
+        states.append(qpos.copy())
         curves["reward"].append(float(REWARDS["pose"](result.errors)[0][0]))
         curves["reward_sfv"].append(float(REWARDS["sfv"](result.errors)[0][0]))
         for name in ("joint_error", "joint_error_root"):

@@ -34,7 +34,7 @@ HINGE_LINKS: tuple[str, ...] = ("right_knee", "right_elbow", "left_knee", "left_
 """Links that turn about their own y axis alone: knees bend to +y, elbows to -y."""
 FIXED_LINKS: tuple[str, ...] = ("right_wrist", "left_wrist")
 END_EFFECTORS: tuple[str, ...] = ("right_wrist", "left_wrist", "right_ankle", "left_ankle")
-"""Order of the columns of ``ReferenceMotion.contacts``: right and left hand, right and left foot."""
+"""The columns of ``ReferenceMotion.contacts``: right and left hand, right and left foot."""
 
 ROTATION_LIMITS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "chest": ((-1.2, 1.2), (-1.2, 1.2), (-1.2, 1.2)),

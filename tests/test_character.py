@@ -27,9 +27,10 @@ def test_the_model_is_the_published_character(model):
         assert body.mass[0] == pytest.approx(mass)
         if name != "root":
             np.testing.assert_allclose(body.pos, offset, atol=1e-6)
-            assert model.body(body.parentid[0]).name == skeleton.LINKS[
-                skeleton.PARENTS[skeleton.link_index(name)]
-            ]
+            assert (
+                model.body(body.parentid[0]).name
+                == skeleton.LINKS[skeleton.PARENTS[skeleton.link_index(name)]]
+            )
 
 
 def test_actuators_are_in_the_order_of_the_degrees_of_freedom(model):

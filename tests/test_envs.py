@@ -1,5 +1,6 @@
-"""Every registered id: the Gymnasium and SB3 contracts, determinism, and the task's own promises."""
+"""Every registered id: the Gymnasium and SB3 contracts, determinism, the task's promises."""
 
+import itertools
 import pickle
 
 import gymnasium as gym
@@ -151,7 +152,7 @@ def test_sb3_adapter_reports_ends_as_sb3_expects(env_id):
 def test_observation_structure_covers_the_observation():
     slices = list(observation_structure().values())
     assert slices[0].start == 0 and slices[-1].stop == OBSERVATION_SIZE
-    assert all(a.stop == b.start for a, b in zip(slices, slices[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(slices))
 
 
 def test_observations_and_rewards_do_not_depend_on_heading_or_place(env_id):

@@ -49,7 +49,7 @@ def test_files_that_are_no_motions(tmp_path):
     with pytest.raises(MotionError, match="not a reference motion"):
         ReferenceMotion.load(tmp_path / "text.npz")
     np.savez(tmp_path / "other.npz", a=1)
-    with pytest.raises(MotionError, match="no .*fps"):
+    with pytest.raises(MotionError, match=r"no .*fps"):
         ReferenceMotion.load(tmp_path / "other.npz")
     np.savez(tmp_path / "pickled.npz", schema=np.array([{}], dtype=object))
     with pytest.raises(MotionError, match="not a reference motion"):
@@ -88,7 +88,7 @@ def test_velocities_are_the_derivative_of_the_pose():
 def test_a_wrapped_motion_goes_on_without_a_jump():
     motion = swing(period=60)
     t = np.arange(0, 600) / 60.0
-    pos, root, joints = motion.pose(t)
+    pos, _, joints = motion.pose(t)
     np.testing.assert_allclose(np.diff(pos[:, 0]), 0.5 / 60, atol=1e-9)
     assert quat_angle(joints[1:], joints[:-1]).max() < 0.022  # 0.4 pi / 60 at the most
 

@@ -29,6 +29,7 @@ from rich.progress import (
 )
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sfv_gym.envs.sb3 import SB3VecEnv
@@ -53,7 +54,7 @@ def train(
     resume: bool = False,
     num_threads: int = 1,
     device: str = "cpu",
-    evaluate_every: int = 500_000,
+    evaluate_every: int = 250_000,
     progress: bool = True,
     settings: dict[str, Any] | None = None,
 ) -> Evaluation:
@@ -97,9 +98,12 @@ def train(
         model = _new_model(normalized, config, seed, device, folder)
     callback = _Recorder(env_id, folder, config, seed, evaluate_every, progress)
     remaining = config.steps - model.num_timesteps
-    if remaining > 0:
-        model.learn(remaining, callback=callback, reset_num_timesteps=False, tb_log_name="ppo")
-    adapter.close()
+    try:
+        if remaining > 0:
+            model.learn(remaining, callback=callback, reset_num_timesteps=False, tb_log_name="ppo")
+    finally:
+        callback.close()
+        adapter.close()
     if callback.best is None:
         return Evaluation(**json.loads((folder / "card.json").read_text())["evaluation"])
     return callback.best
@@ -159,7 +163,8 @@ def _new_model(env: VecNormalize, config: PPOConfig, seed: int, device: str, fol
 
 def _linear(start: float, end: float) -> Callable[[float], float]:
     def rate(progress_remaining: float) -> float:
-        return end + (start - end) * progress_remaining
+        # a rollout may overshoot the steps asked for
+        return end + (start - end) * max(progress_remaining, 0.0)
 
     return rate
 
@@ -167,9 +172,9 @@ def _linear(start: float, end: float) -> Callable[[float], float]:
 def export_policy(model: PPO, card: dict[str, Any]) -> Policy:
     """The deterministic policy inside an SB3 model, as plain arrays."""
     env = model.get_vec_normalize_env()
-    assert env is not None
-    layers = [m for m in model.policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
-    layers.append(model.policy.action_net)
+    assert env is not None and isinstance(env.obs_rms, RunningMeanStd)
+    network = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
+    layers = [module for module in network if isinstance(module, torch.nn.Linear)]
 
     def array(tensor: torch.Tensor) -> np.ndarray:
         return tensor.detach().cpu().numpy().astype(np.float32)
@@ -199,6 +204,7 @@ class _Recorder(BaseCallback):
         self.evaluate_every = evaluate_every
         self.best: Evaluation | None = None
         self._next_evaluation = 0
+        self._recorded_at = -1
         self._seconds_before = 0.0
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -226,7 +232,6 @@ class _Recorder(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        # Stand a rollout's distance before the update: the policy that collected it is whole.
         if self.model.num_timesteps >= self._next_evaluation:
             self._next_evaluation += self.evaluate_every
             self._record()
@@ -239,9 +244,17 @@ class _Recorder(BaseCallback):
 
     def _on_training_end(self) -> None:
         self._record()
+
+    def close(self) -> None:
+        """Give the terminal back, whatever ended the training."""
         self._progress.stop()
 
     def _record(self) -> None:
+        """Evaluate, keep the policy if it is the best so far, and write a checkpoint."""
+        if self._recorded_at == self.model.num_timesteps:
+            return
+        self._recorded_at = self.model.num_timesteps
+        assert isinstance(self.model, PPO)
         policy = export_policy(self.model, {})
         evaluation = evaluate(policy.predict, self.env_id, episodes=EVALUATION_EPISODES)
         seconds = self._seconds_before + time.monotonic() - self._started
@@ -279,7 +292,8 @@ class _Recorder(BaseCallback):
             "settings": self.config.as_dict(),
             "seed": self.run_seed,
             **figures,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} used",
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "threads": torch.get_num_threads(),
             "mujoco_version": mujoco.__version__,
             "stable_baselines3_version": stable_baselines3.__version__,
             "torch_version": torch.__version__,

@@ -22,7 +22,7 @@ class SB3VecEnv(VecEnv):
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
         self.metadata = envs.metadata
         self.render_mode = envs.render_mode
-        self._actions = np.zeros((envs.num_envs, *envs.single_action_space.shape), np.float32)
+        self._actions = np.zeros(0)
         self._returns = np.zeros(envs.num_envs)
         self._lengths = np.zeros(envs.num_envs, int)
 

@@ -140,9 +140,9 @@ class ImitationSimulation:
         """Start new episodes in the environments ``ids`` (n,), sorted; observations (n, D)."""
         n = len(ids)
         uniform, normal = np.empty(n), np.empty((n, self.model.nv * 2))
-        for row, i in enumerate(ids):  # a generator each, so that N does not change a draw
-            uniform[row] = self._generators[i].random()
-            normal[row] = self._generators[i].standard_normal(self.model.nv * 2)
+        for k, i in enumerate(ids):  # a generator each, so that N does not change a draw
+            uniform[k] = self._generators[i].random()
+            normal[k] = self._generators[i].standard_normal(self.model.nv * 2)
         init, ref = self.initialization, self.reference
         row = init.draw_step(uniform, ref.num_starts)
         self.start[ids], self.elapsed[ids] = row, 0
@@ -201,9 +201,7 @@ class ImitationSimulation:
         if ref.last is not None:
             truncated = truncated | (row >= ref.last)
         parts = {**parts, **figures}
-        return StepResult(
-            self._observe(self.all_ids), reward, terminated, truncated, errors, parts
-        )
+        return StepResult(self._observe(self.all_ids), reward, terminated, truncated, errors, parts)
 
     def reference_action(self) -> np.ndarray:
         """The actions (N, 28) that replay the reference's PD targets."""

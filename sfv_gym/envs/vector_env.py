@@ -118,9 +118,7 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
             from sfv_gym.rendering import Renderer
 
             self._renderer = Renderer(self.simulation.model)
-        return tuple(
-            self._renderer.render(self.batch.get_data(i)) for i in range(self.num_envs)
-        )
+        return tuple(self._renderer.render(self.batch.get_data(i)) for i in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._renderer is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TextIO
 
 import mediapipe
 import numpy as np
@@ -17,43 +20,19 @@ from rich.console import Console
 from rich.progress import track
 
 from sfv_gym.errors import PoseError
-from sfv_gym.pose.landmarks import LANDMARKS, MIRROR
-from sfv_gym.pose.model import ensure_pose_model
+from sfv_gym.pose.landmarks import LANDMARKS
+from sfv_gym.pose.model import ensure_pose_model, variant_of
+from sfv_gym.pose.person import Person, merge, without_doubles
 from sfv_gym.pose.sequence import PoseSequence
+from sfv_gym.pose.tracking import largest_track
 from sfv_gym.video import VideoReader
 
 log = logging.getLogger(__name__)
 
 MAX_PEOPLE = 2
+FRAMES_AHEAD = 2  # keep both views' threads busy
 MIN_DETECTED_FRAMES = 5
 MIN_DETECTED_SHARE = 0.3
-MIRROR_DISAGREEMENT = 0.15
-"""Share of the body's height by which the mirrored copy may differ before it is left out."""
-
-
-@dataclass
-class _Candidate:
-    """One person in one frame; shapes as in PoseSequence."""
-
-    landmarks_2d: np.ndarray
-    visibility: np.ndarray
-    landmarks_3d: np.ndarray
-
-    @property
-    def centre(self) -> np.ndarray:
-        return self.landmarks_2d.mean(0)
-
-    @property
-    def size(self) -> float:
-        """Pixels, of the diagonal of the box around all landmarks."""
-        return float(np.linalg.norm(np.ptp(self.landmarks_2d, axis=0)))
-
-    def mirrored(self, width: int) -> _Candidate:
-        """The same person in the mirrored frame."""
-        pixels, metres = self.landmarks_2d[MIRROR].copy(), self.landmarks_3d[MIRROR].copy()
-        pixels[:, 0] = width - 1 - pixels[:, 0]
-        metres[:, 0] *= -1
-        return _Candidate(pixels, self.visibility[MIRROR], metres)
 
 
 def estimate_pose(
@@ -72,145 +51,110 @@ def estimate_pose(
         PoseError: nobody is found, or in too few frames.
         PoseModelError: the model cannot be fetched.
     """
-    model = str(ensure_pose_model(variant))
-    frames: list[list[_Candidate]] = []
-    with _quiet_stderr() as visible_stderr:
-        landmarker = _landmarker(model, MAX_PEOPLE)
-        mirrored = _landmarker(model, MAX_PEOPLE) if mirror else None
-        for t, frame in enumerate(
-            track(
-                video,
-                description="pose",
-                total=len(video),
-                console=Console(file=visible_stderr),
-                disable=not progress,
-            )
-        ):
-            stamp = round(1000 * t / video.fps) + t  # strictly increasing at any frame rate
-            people = _detect(landmarker, frame, stamp)
-            if mirrored is not None:
-                flipped = np.ascontiguousarray(frame[:, ::-1])
-                twins = [c.mirrored(video.width) for c in _detect(mirrored, flipped, stamp)]
-                people = _merge(people, twins)
-            frames.append(people)
-        landmarker.close()
-        if mirrored is not None:
-            mirrored.close()
-    track_of, notes = _largest_track(frames)
-    _check_detected(video, track_of)
+    model = ensure_pose_model(variant)
+    with _quiet_stderr(), contextlib.ExitStack() as stack:
+        views = 2 if mirror else 1
+        landmarkers = [stack.enter_context(_landmarker(model)) for _ in range(views)]
+        people = track(
+            _people(video, landmarkers),
+            description="pose",
+            total=len(video),
+            console=Console(file=sys.stderr),
+            disable=not progress,
+        )
+        person, notes = largest_track(list(people), video.fps)
+    _check_detected(video, person)
     for note in notes:
         log.warning("%s: %s", video.path.name, note)
-    return _as_sequence(video, track_of, notes, variant, mirror)
+    settings = {
+        "pose_model": variant_of(model),
+        "pose_model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "mirror": mirror,
+        "mediapipe_version": mediapipe.__version__,
+        "notes": notes,
+    }
+    return _as_sequence(video, person, settings)
 
 
-def _landmarker(model: str, people: int) -> Any:
+def _landmarker(model: Path) -> Any:
+    # VIDEO mode: someone whom the detector misses is looked for where they were in the frame
+    # before. With MAX_PEOPLE > 1 the detector also runs on every frame while one person is in
+    # view, and landmarks are not smoothed over time; with 1 it trusts the frame before, smooths,
+    # and falls behind fast motion (measured: PA error 100 mm instead of 85).
     options = vision.PoseLandmarkerOptions(
-        base_options=BaseOptions(model_asset_path=model),
+        base_options=BaseOptions(model_asset_path=str(model)),
         running_mode=vision.RunningMode.VIDEO,
-        num_poses=people,
+        num_poses=MAX_PEOPLE,
     )
     return vision.PoseLandmarker.create_from_options(options)
 
 
-def _detect(landmarker: Any, frame: np.ndarray, stamp: int) -> list[_Candidate]:
+def _people(video: VideoReader, landmarkers: list[Any]) -> Iterator[list[Person]]:
+    """Everyone in each frame, in order.
+
+    The first landmarker sees the frames as they are, the second one mirrored, each in a thread.
+    """
+    pools = [ThreadPoolExecutor(1) for _ in landmarkers]  # one thread each keeps time's order
+    try:
+        ahead: deque[list[Future[list[Person]]]] = deque()
+        for t, frame in enumerate(video):
+            stamp = int(1000 * t / video.fps) + t  # ms, growing at any frame rate
+            views = [frame, np.ascontiguousarray(frame[:, ::-1])]
+            jobs = zip(pools, landmarkers, views, strict=False)
+            ahead.append([pool.submit(_detect, lm, view, stamp) for pool, lm, view in jobs])
+            if len(ahead) > FRAMES_AHEAD:
+                yield _joined(ahead.popleft(), video.width)
+        while ahead:
+            yield _joined(ahead.popleft(), video.width)
+    finally:
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
+
+
+def _joined(views: list[Future[list[Person]]], width: int) -> list[Person]:
+    people, *mirrored = (without_doubles(view.result()) for view in views)
+    if not mirrored:
+        return people
+    return merge(people, [person.mirrored(width) for person in mirrored[0]])
+
+
+def _detect(landmarker: Any, frame: np.ndarray, stamp: int) -> list[Person]:
     image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
     result = landmarker.detect_for_video(image, stamp)
     height, width = frame.shape[:2]
-    people = []
-    for marks, world in zip(result.pose_landmarks, result.pose_world_landmarks, strict=True):
-        pixels = np.array([(m.x * width, m.y * height) for m in marks])
-        people.append(
-            _Candidate(
-                pixels,
-                np.clip([m.visibility for m in marks], 0.0, 1.0),
-                np.array([(m.x, m.y, m.z) for m in world]),
-            )
+    return [
+        Person(
+            landmarks_2d=np.array([(m.x * width, m.y * height) for m in marks]),
+            visibility=np.clip([m.visibility for m in marks], 0.0, 1.0),
+            landmarks_3d=np.array([(m.x, m.y, m.z) for m in world]),
         )
-    return people
+        for marks, world in zip(result.pose_landmarks, result.pose_world_landmarks, strict=True)
+    ]
 
 
-def _merge(people: list[_Candidate], twins: list[_Candidate]) -> list[_Candidate]:
-    """Average each person with the mirrored frame's where both see the same pose."""
-    out, left = [], list(twins)
-    for person in people:
-        limit = MIRROR_DISAGREEMENT * person.size
-        best = min(left, key=lambda twin: _distance(person, twin), default=None)
-        if best is None or _distance(person, best) > limit:
-            out.append(person)
-            continue
-        left.remove(best)
-        out.append(
-            _Candidate(
-                0.5 * (person.landmarks_2d + best.landmarks_2d),
-                0.5 * (person.visibility + best.visibility),
-                0.5 * (person.landmarks_3d + best.landmarks_3d),
-            )
-        )
-    # someone whom only the mirrored frame shows
-    return out + [t for t in left if all(_distance(t, p) > 0.5 * p.size for p in people)]
-
-
-def _distance(a: _Candidate, b: _Candidate) -> float:
-    return float(np.linalg.norm(a.landmarks_2d - b.landmarks_2d, axis=-1).mean())
-
-
-def _largest_track(
-    frames: list[list[_Candidate]],
-) -> tuple[list[_Candidate | None], list[str]]:
-    """Link people from frame to frame by distance; the track with the most area over time."""
-    tracks: list[list[_Candidate | None]] = []
-    for t, people in enumerate(frames):
-        left = list(people)
-        for candidates in tracks:
-            last = next((c for c in reversed(candidates) if c is not None), None)
-            near = min(left, key=lambda c: np.linalg.norm(c.centre - last.centre), default=None)
-            if near is not None and np.linalg.norm(near.centre - last.centre) < 0.5 * last.size:
-                candidates.append(near)
-                left.remove(near)
-            else:
-                candidates.append(None)
-        # MediaPipe sometimes reports one person twice
-        for person in left:
-            if all(_distance(person, p) > 0.3 * p.size for p in people if p is not person):
-                tracks.append([None] * t + [person])
-    if not tracks:
-        return [None] * len(frames), []
-    weights = [sum(c.size for c in candidates if c is not None) for candidates in tracks]
-    best = int(np.argmax(weights))
-    notes = []
-    rivals = sum(w > 0.2 * weights[best] for w in weights) - 1
-    if rivals:
-        notes.append(f"{rivals + 1} people seen; the largest, longest track was taken")
-    return tracks[best], notes
-
-
-def _check_detected(video: VideoReader, track_of: list[_Candidate | None]) -> None:
-    found = sum(c is not None for c in track_of)
+def _check_detected(video: VideoReader, person: list[Person | None]) -> None:
+    found, frames = sum(p is not None for p in person), len(person)
     if found == 0:
         raise PoseError(
-            f"{video.path}: no person was found in {len(track_of)} frames; the whole body should "
-            "be in the picture and at least 100 pixels tall"
+            f"{video.path}: no person was found in {frames} frames; the whole body should be in "
+            "the picture and at least 100 pixels tall"
         )
-    if found < MIN_DETECTED_FRAMES or found < MIN_DETECTED_SHARE * len(track_of):
+    if found < MIN_DETECTED_FRAMES or found < MIN_DETECTED_SHARE * frames:
         raise PoseError(
-            f"{video.path}: a person was found in only {found} of {len(track_of)} frames; choose "
-            "the part that shows one with --start and --end"
+            f"{video.path}: a person was found in only {found} of {frames} frames; choose the "
+            "part that shows one with --start and --end"
         )
 
 
 def _as_sequence(
-    video: VideoReader,
-    track_of: list[_Candidate | None],
-    notes: list[str],
-    variant: str,
-    mirror: bool,
+    video: VideoReader, person: list[Person | None], settings: dict[str, Any]
 ) -> PoseSequence:
-    frames, marks = len(track_of), len(LANDMARKS)
-    out = PoseSequence(
+    frames, marks = len(person), len(LANDMARKS)
+    poses = PoseSequence(
         landmarks_2d=np.full((frames, marks, 2), np.nan),
         visibility=np.zeros((frames, marks)),
         landmarks_3d=np.full((frames, marks, 3), np.nan),
-        detected=np.array([c is not None for c in track_of]),
+        detected=np.array([p is not None for p in person]),
         fps=video.fps,
         width=video.width,
         height=video.height,
@@ -220,30 +164,43 @@ def _as_sequence(
             "first_frame": video.first_frame,
             "num_frames": video.num_frames,
             "fps": video.fps,
-            "pose_model": variant,
-            "mirror": mirror,
-            "mediapipe_version": mediapipe.__version__,
-            "notes": notes,
+            **settings,
         },
     )
-    for t, person in enumerate(track_of):
-        if person is not None:
-            out.landmarks_2d[t] = person.landmarks_2d
-            out.visibility[t] = person.visibility
-            out.landmarks_3d[t] = person.landmarks_3d
-    return out
+    for t, seen in enumerate(person):
+        if seen is not None:
+            poses.landmarks_2d[t] = seen.landmarks_2d
+            poses.visibility[t] = seen.visibility
+            poses.landmarks_3d[t] = seen.landmarks_3d
+    return poses
 
 
-@contextmanager
-def _quiet_stderr() -> Iterator[Any]:
-    """Silence what MediaPipe's C++ code writes to file descriptor 2; yields the real stderr."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "w") as sink, os.fdopen(saved, "w", closefd=False) as visible:
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Silence what MediaPipe's C++ code writes to file descriptor 2, past any setting of ours.
+
+    Python's own stderr stays visible.
+    """
+    stream = sys.stderr
+    try:
+        stream.flush()
+        saved = os.dup(2)
+    except (OSError, AttributeError):  # a process without stderr
+        yield
+        return
+    with open(os.devnull, "w") as sink, os.fdopen(saved, "w", buffering=1) as visible:
         os.dup2(sink.fileno(), 2)
         try:
-            yield visible
+            if _descriptor(stream) == 2:
+                sys.stderr = visible
+            yield
         finally:
-            visible.flush()
+            sys.stderr = stream
             os.dup2(saved, 2)
-            os.close(saved)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):  # replaced by something that is no file
+        return None

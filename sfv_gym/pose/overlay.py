@@ -15,7 +15,12 @@ MIN_VISIBILITY = 0.3
 
 
 def draw_pose(frame: np.ndarray, landmarks_2d: np.ndarray, visibility: np.ndarray) -> np.ndarray:
-    """A copy of ``frame`` (H, W, 3) with one person's landmarks (33, 2) px: left blue, right orange."""
+    """A copy of the frame with the skeleton drawn in: the person's left blue, right orange.
+
+    Args:
+        frame: (H, W, 3) RGB uint8.
+        landmarks_2d: (33, 2) pixels. visibility: (33,); bones with a hidden end are left out.
+    """
     out = np.ascontiguousarray(frame).copy()
     thickness = max(2, round(frame.shape[0] / 200))
     for a, b in BONES:
@@ -23,7 +28,7 @@ def draw_pose(frame: np.ndarray, landmarks_2d: np.ndarray, visibility: np.ndarra
             continue
         sides = {LANDMARKS[i].split("_")[0] for i in (a, b)}
         colour = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
-        ends = [tuple(int(round(c)) for c in landmarks_2d[i]) for i in (a, b)]
+        ends = [tuple(round(float(c)) for c in landmarks_2d[i]) for i in (a, b)]
         cv2.line(out, ends[0], ends[1], (20, 20, 20), thickness + 2, cv2.LINE_AA)
         cv2.line(out, ends[0], ends[1], colour, thickness, cv2.LINE_AA)
     return out

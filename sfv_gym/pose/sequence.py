@@ -13,6 +13,7 @@ import numpy as np
 
 from sfv_gym.errors import PoseError
 from sfv_gym.files import atomic_path
+from sfv_gym.pose.landmarks import LANDMARKS
 
 SCHEMA = 1
 _ARRAYS = ("landmarks_2d", "visibility", "landmarks_3d", "detected")
@@ -23,11 +24,13 @@ class PoseSequence:
     """One person's landmarks in every frame of a clip.
 
     Attributes:
-        landmarks_2d: (T, 33, 2) pixels, x right, y down.
+        landmarks_2d: (T, 33, 2) pixels from the picture's upper left corner, x right, y down;
+            the middle of the first pixel is (0.5, 0.5).
         visibility: (T, 33) in 0..1.
         landmarks_3d: (T, 33, 3) metres from the middle of the hips, in the camera's frame:
             x right, y down, z away from the camera.
-        detected: (T,) whether the person was found; where not, the others are NaN (visibility 0).
+        detected: (T,) bool, whether the person was found; where not, the others are NaN and the
+            visibility is 0.
         fps, width, height: of the video.
         source: file name, hash, frame range, model, versions, and ``notes`` on what was decided.
     """
@@ -68,12 +71,26 @@ class PoseSequence:
                 if int(data["schema"]) != SCHEMA:
                     raise PoseError(f"{path}: schema {int(data['schema'])}, not {SCHEMA}")
                 width, height = (int(side) for side in data["size"])
-                return cls(
+                poses = cls(
                     **{name: data[name] for name in _ARRAYS},
                     fps=float(data["fps"]),
                     width=width,
                     height=height,
                     source=json.loads(str(data["source"])),
                 )
+                poses._check_shapes()
+                return poses
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise PoseError(f"{path}: not a pose file: {error}") from None
+
+    def _check_shapes(self) -> None:
+        frames, marks = len(self.detected), len(LANDMARKS)
+        for name, shape in {
+            "detected": (frames,),
+            "visibility": (frames, marks),
+            "landmarks_2d": (frames, marks, 2),
+            "landmarks_3d": (frames, marks, 3),
+        }.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"{name} has shape {found}, not {shape}")

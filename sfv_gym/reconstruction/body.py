@@ -102,6 +102,11 @@ _ROUND_LINKS = [skeleton.link_index(name) for name, _, _ in _ROUND]
 _ROUND_CENTRES = torch.as_tensor(np.array([c for _, c, _ in _ROUND]), dtype=DTYPE)
 ROUND_RADII: torch.Tensor = torch.as_tensor([r for _, _, r in _ROUND], dtype=DTYPE)
 
+_OWN_INERTIA = np.array(
+    [0.02, 0.07, 0.009, 0.045, 0.03, 0.003, 0.006, 0.003, 0.0, 0.045, 0.03, 0.003, 0.006, 0.003, 0]
+)
+"""(15,) kg m2, across each link's length."""
+
 
 def rotation_matrix(v: torch.Tensor) -> torch.Tensor:
     """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), Rodrigues' formula."""
@@ -152,9 +157,7 @@ class Body:
         self._sole = torch.as_tensor(SOLE, dtype=DTYPE) * scale[PROPORTIONS.index("foot")]
         # the centres of mass move along with the bones that carry them
         groups = [0, 0, 7, 3, 4, 8, 5, 6, 6, 3, 4, 8, 5, 6, 6]
-        self._centres = (
-            torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * scale[groups][:, None]
-        )
+        self._centres = torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * scale[groups][:, None]
         self._round = _ROUND_CENTRES
 
     def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:
@@ -197,6 +200,24 @@ class Body:
     def mass_points(self, pose: Pose) -> torch.Tensor:
         """Every link's centre of mass (T, 15, 3), metres."""
         return pose.pos + (pose.rot @ self._centres[..., None])[..., 0]
+
+    def angular_momentum(self, pose: Pose, fps: float) -> torch.Tensor:
+        """About the centre of mass, between consecutive frames (T - 1, 3), kg m2/s.
+
+        Link masses are the character's; a link's own inertia is taken as that of a ball or rod.
+        """
+        mass = torch.as_tensor(skeleton.LINK_MASSES, dtype=DTYPE)
+        centres = self.mass_points(pose)
+        arms = centres - ((mass[:, None] * centres).sum(1) / mass.sum())[:, None]
+        middle, velocity = 0.5 * (arms[1:] + arms[:-1]), (arms[1:] - arms[:-1]) * fps
+        orbit = (mass[:, None] * torch.linalg.cross(middle, velocity)).sum(1)
+        step = pose.rot[1:] @ pose.rot[:-1].transpose(-1, -2)
+        # the skew part of a small rotation is its vector, here off by the sine alone
+        turn = 0.5 * torch.stack(
+            (step[..., 2, 1] - step[..., 1, 2], step[..., 0, 2] - step[..., 2, 0],
+             step[..., 1, 0] - step[..., 0, 1]), -1
+        )  # fmt: skip
+        return orbit + (torch.as_tensor(_OWN_INERTIA)[:, None] * turn * fps).sum(1)
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
         """Height (T, R) in metres of the lowest point of every round shape."""

@@ -29,6 +29,10 @@ class Contacts:
     in_air: torch.Tensor
     flights: tuple[tuple[int, int], ...]
 
+    def grounded(self) -> Contacts:
+        """The same contacts without the flights, for a fit that does not believe them yet."""
+        return Contacts(self.soles, self.hands, 0 * self.in_air, ())
+
     def effectors(self) -> np.ndarray:
         """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""
         feet = self.soles.amax(-1)
@@ -47,18 +51,30 @@ def find_contacts(
     with torch.no_grad():
         soles, hands = body.soles(pose).numpy(), pose.pos[:, HANDS].numpy()
         round_low = body.round_bottoms(pose).numpy().min(1)
+        com = body.centre_of_mass(pose).numpy()
     # a heel's two corners act as one, and so do a ball's
     edges = np.stack((soles[:, :, :2].mean(2), soles[:, :, 2:].mean(2)), 2)  # (T, 2, 2, 3)
-    touch = _touch(edges, fps, height, speed)
     hand_points = hands - [0.0, 0.0, 0.04]
+    plane = _ground_plane(edges, fps, speed)
+    for points in (edges, hand_points):
+        points[..., 2] -= plane[0] + points[..., :2] @ plane[1:]
+    round_low -= plane[0] + pose.pos[:, 0, :2].numpy() @ plane[1:]
+    touch = _touch(edges, fps, height, speed)
     hand_touch = _touch(hand_points, fps, 0.7 * height, 0.7 * speed)
 
-    lowest = np.minimum(edges[..., 2].min((1, 2)), np.minimum(hand_points[..., 2].min(1), round_low))
+    lowest = np.minimum(
+        edges[..., 2].min((1, 2)), np.minimum(hand_points[..., 2].min(1), round_low)
+    )
     any_touch = (touch.max((1, 2)) > 0.5) | (hand_touch.max(1) > 0.5)
-    flights = find_flights(any_touch, lowest, fps)
+    flights = tuple(
+        (first, last)
+        for first, last in find_flights(any_touch, lowest, fps)
+        if _falls(com[first : last + 1, 2], fps)
+    )
     in_air = np.zeros(len(touch))
     for first, last in flights:
         in_air[first : last + 1] = 1.0
+    _meet_ground(touch, edges[..., 2], flights, fps)
     touch[in_air > 0] = 0.0
     hand_touch[in_air > 0] = 0.0
     return Contacts(
@@ -67,6 +83,58 @@ def find_contacts(
         torch.as_tensor(in_air, dtype=DTYPE),
         flights,
     )
+
+
+def _ground_plane(edges: np.ndarray, fps: float, speed: float) -> np.ndarray:
+    """The plane z = p0 + p1 x + p2 y (3,) through the sole edges (T, 2, 2, 3) that bear weight.
+
+    A camera that is not quite level tilts the world, and feet that walk away seem to rise. What
+    bears weight is slow, and the lowest of its frame. The plane is robust and close to level.
+    """
+    points = edges.reshape(len(edges), 4, 3)
+    pace = np.linalg.norm(
+        np.gradient(gaussian_filter1d(points, 0.03 * fps, axis=0), axis=0), axis=-1
+    )
+    lowest = points[..., 2] - points[..., 2].min(1, keepdims=True)
+    bears = (pace * fps < speed) & (lowest < 0.04)
+    if bears.sum() < 4:
+        return np.zeros(3)
+    x, y, z = points[bears].T
+    mean = np.array([x.mean(), y.mean()])
+    basis = np.stack((np.ones_like(x), x - mean[0], y - mean[1]), axis=1)
+    plane = np.array([np.median(z), 0.0, 0.0])
+    for _ in range(20):
+        residual = z - basis @ plane
+        weight = 1 / (1 + (residual / 0.04) ** 2)
+        normal = (basis * weight[:, None]).T @ basis / 0.03**2
+        # a slope of more than a few degrees is unlikely; the level is free
+        normal += np.diag([1e-6, len(z) / 4, len(z) / 4]) / 0.05**2 * 0.04
+        plane = np.linalg.solve(normal, (basis * weight[:, None]).T @ z / 0.03**2)
+    return np.array([plane[0] - plane[1:] @ mean, plane[1], plane[2]])
+
+
+def _falls(heights: np.ndarray, fps: float) -> bool:
+    """Does the centre of mass (N,) fall at roughly g? A foot that is not seen to touch may."""
+    t = np.arange(len(heights)) / fps
+    pull = 2 * np.polyfit(t, heights, 2)[0]
+    return bool(-20.0 < pull < -4.0)
+
+
+def _meet_ground(
+    touch: np.ndarray, heights: np.ndarray, flights: tuple[tuple[int, int], ...], fps: float
+) -> None:
+    """Just before and after a flight a low sole edge touches, however fast it seems to be.
+
+    Smoothing spreads the blow of a landing over frames, in which the foot looks too fast.
+    """
+    reach = max(1, round(0.1 * fps))
+    for first, last in flights:
+        for frames in (range(first - 1, first - 1 - reach, -1), range(last + 1, last + 1 + reach)):
+            for t in frames:
+                if not 0 <= t < len(touch):
+                    break
+                lowest = heights[t].min()
+                touch[t] = np.maximum(touch[t], heights[t] <= max(0.03, lowest + 0.01))
 
 
 def _touch(points: np.ndarray, fps: float, height: float, speed: float) -> np.ndarray:
@@ -101,7 +169,7 @@ def find_flights(
         if len(span) < MIN_FLIGHT_SECONDS * fps or span.max() < clearance:
             continue
         # take-off and landing: the frames where the lowest point leaves and meets the ground
-        floor = 0.02
+        floor = 0.05
         up = np.flatnonzero(span > floor)
         first, stop = first + up[0], first + up[-1] + 1
         if stop - first >= MIN_FLIGHT_SECONDS * fps:

@@ -139,7 +139,7 @@ def _body_pixels(flat: np.ndarray) -> float:
     """
 
     def length(a: int, b: int) -> np.ndarray:
-        i, j = (int(np.flatnonzero(LANDMARKS == x)[0]) for x in (a, b))
+        i, j = (int(np.flatnonzero(x == LANDMARKS)[0]) for x in (a, b))
         return np.asarray(np.linalg.norm(flat[:, i] - flat[:, j], axis=-1))
 
     chain = [(11, 23), (23, 25), (25, 27), (12, 24), (24, 26), (26, 28)]

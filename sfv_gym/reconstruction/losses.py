@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from sfv_gym import skeleton
 from sfv_gym.reconstruction.body import Body, Pose
 
 GRAVITY = 9.81
@@ -88,10 +89,13 @@ def ground(
     slide = (both * (soles[1:, ..., :2] - soles[:-1, ..., :2]).square().sum(-1)).sum()
     both = torch.minimum(hand_contact[1:], hand_contact[:-1])
     slide = slide + (both * (hands[1:, :, :2] - hands[:-1, :, :2]).square().sum(-1)).sum()
-    return ((lift + sink) / sigma_height**2 + slide / sigma_slide**2).sum()
+    # what is below the ground is surely wrong, what is above it may be a lifted heel
+    return ((lift + 4 * sink) / sigma_height**2 + slide / sigma_slide**2).sum()
 
 
-def free_fall(com: torch.Tensor, in_air: torch.Tensor, fps: float, sigma: float) -> torch.Tensor:
+def free_fall(
+    com: torch.Tensor, in_air: torch.Tensor, fps: float, sigma: float | torch.Tensor
+) -> torch.Tensor:
     """The centre of mass (T, 3) falls with g in the frames (T,) where nothing touches.
 
     Only frames whose neighbours are in the air too count, so an error of a frame in the instant
@@ -100,4 +104,100 @@ def free_fall(com: torch.Tensor, in_air: torch.Tensor, fps: float, sigma: float)
     pull = acceleration(com, fps)
     pull = pull + torch.tensor([0.0, 0.0, GRAVITY], dtype=com.dtype)
     inner = in_air[1:-1] * in_air[2:] * in_air[:-2]
-    return (inner[:, None] * pull.square()).sum() / sigma**2
+    return ((inner[:, None] * pull.square()).sum() / sigma**2).sum()
+
+
+def support(
+    com: torch.Tensor, fps: float, sigma: float | torch.Tensor, friction: float = 1.0
+) -> torch.Tensor:
+    """The ground pushes and never pulls: the force on the centre of mass lies in a cone.
+
+    Per unit of mass it is acceleration minus gravity; its vertical part is not negative and its
+    horizontal part at most ``friction`` times that. Holds in contact and in flight alike.
+    """
+    force = acceleration(com, fps)
+    up = force[:, 2] + GRAVITY
+    along = torch.sqrt(force[:, :2].square().sum(-1) + 1e-6)
+    pull = torch.relu(-up).square()
+    slip = torch.relu(along - friction * torch.relu(up)).square()
+    return ((pull.sum() + slip.sum()) / sigma**2).sum()
+
+
+def effort(
+    com: torch.Tensor, in_air: torch.Tensor, fps: float, sigma: float | torch.Tensor
+) -> torch.Tensor:
+    """The centre of mass's acceleration (m/s2) where something touches: no blows, no jumps."""
+    touching = 1 - in_air[1:-1]
+    return ((touching[:, None] * acceleration(com, fps).square()).sum() / sigma**2).sum()
+
+
+def steady_spin(
+    body: Body,
+    pose: Pose,
+    flights: tuple[tuple[int, int], ...],
+    fps: float,
+    sigma: float | torch.Tensor,
+) -> torch.Tensor:
+    """In flight the angular momentum about the centre of mass keeps its value.
+
+    Args:
+        sigma: kg m2/s, for the character's 45 kg.
+    """
+    total = torch.zeros((), dtype=pose.pos.dtype)
+    for first, last in flights:
+        spin = body.angular_momentum(
+            Pose(pose.pos[first : last + 1], pose.rot[first : last + 1]), fps
+        )
+        total = total + ((spin - spin.mean(0)).square().sum() / sigma**2).sum()
+    return total
+
+
+def balance(
+    body: Body,
+    pose: Pose,
+    sole_contact: torch.Tensor,
+    hand_contact: torch.Tensor,
+    fps: float,
+    sigma: float,
+) -> torch.Tensor:
+    """The ground's push acts between the points that touch: the zero-moment point is among them.
+
+    A single camera hardly sees depth, so the body leans towards or away from it; a body that
+    leans beyond its feet falls, whatever its joints do. The distance is that to the convex hull
+    of what touches, measured along 16 directions.
+
+    Args:
+        sole_contact, hand_contact: as for ``ground``. Frames without any do not count.
+        sigma: metres.
+    """
+    com = _smooth(body.centre_of_mass(pose))
+    spin = _smooth(body.angular_momentum(pose, fps))  # (T - 1, 3), between frames
+    force = acceleration(com, fps) + torch.tensor([0.0, 0.0, GRAVITY], dtype=com.dtype)
+    force = skeleton.LINK_MASSES.sum() * force  # (T - 2, 3)
+    torque = (spin[1:] - spin[:-1]) * fps
+    up = torch.clamp(force[:, 2], min=0.25 * GRAVITY * skeleton.LINK_MASSES.sum())
+    centre = com[1:-1]
+    # (p - c) x F = dL/dt for a point p on the ground, solved for its x and y
+    point = torch.stack(
+        (
+            centre[:, 0] - (torque[:, 1] + centre[:, 2] * force[:, 0]) / up,
+            centre[:, 1] + (torque[:, 0] - centre[:, 2] * force[:, 1]) / up,
+        ),
+        -1,
+    )
+    touching = torch.cat((sole_contact.flatten(1), hand_contact), 1)[1:-1]  # (T - 2, P)
+    spots = torch.cat((body.soles(pose).flatten(1, 2), pose.pos[:, [8, 14]]), 1)[1:-1, :, :2]
+    angles = torch.arange(16, dtype=com.dtype) * (2 * torch.pi / 16)
+    directions = torch.stack((torch.cos(angles), torch.sin(angles)), -1)
+    # frames in the air are left out, not masked: their reach is infinite and so its gradient NaN
+    held = touching.amax(-1) >= 0.5
+    reach = (spots[held] @ directions.T).masked_fill(touching[held][..., None] < 0.5, -torch.inf)
+    beyond = torch.relu(point[held] @ directions.T - reach.amax(1))  # (held, 16)
+    return cauchy(beyond.square().amax(-1) / sigma**2, 3.0).sum()
+
+
+def _smooth(x: torch.Tensor) -> torch.Tensor:
+    """Binomial average over five frames (T, 3); the ends are held."""
+    padded = torch.cat((x[:1], x[:1], x, x[-1:], x[-1:]))
+    taps = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+    return torch.stack([w * padded[i : i + len(x)] for i, w in enumerate(taps)]).sum(0)

@@ -13,7 +13,6 @@ from sfv_gym.reconstruction.body import (
     DOF_LIMITS,
     DOFS,
     DTYPE,
-    PROPORTIONS,
     Body,
     Pose,
     rotation_matrix,
@@ -44,6 +43,13 @@ class Weights:
         contact_height: metres.
         contact_slide: metres per frame.
         flight: m/s2, of the centre of mass's acceleration against gravity.
+        support: m/s2, of a pull from the ground.
+        spin: kg m2/s, of the angular momentum in flight.
+        com_acceleration: m/s2, horizontal, of the centre of mass.
+        effort: m/s2, of the centre of mass where something touches.
+        lean: radians, of the landmark directions about the camera's x axis.
+        balance: metres, of the zero-moment point beyond what touches the ground.
+        mean_pitch: radians, down; cameras are held at the eye and show the feet.
         mean_scale: an average person's size as a multiple of the character's.
     """
 
@@ -59,13 +65,22 @@ class Weights:
     contact_height: float = 0.01
     contact_slide: float = 0.004
     flight: float = 1.0
+    support: float = 3.0
+    spin: float = 3.0
+    com_acceleration: float = 8.0
+    effort: float = 12.0
     mean_scale: float = 1.06
+    lean: float = 0.15
+    balance: float = 0.03
+    mean_pitch: float = 0.05
 
 
 # How far from zero an angle usually is, radians; the trunk's bend is hardly visible otherwise.
 _REST = {"chest": (0.25, 0.35, 0.35), "neck": (0.35, 0.5, 0.5), "ankle": (0.25, 0.5, 0.3),
          "hip": (0.6, 1.5, 0.6), "shoulder": (1.5, 1.5, 1.0), "knee": (3.0,) * 3,
          "elbow": (3.0,) * 3}  # fmt: skip
+# Adults' joints against the canonical figure's, which has narrow hips: logarithms.
+_MEAN_LENGTHS = torch.as_tensor(np.log([1.0, 1.0, 1.25, 0.97, 1.02, 0.96, 0.96, 1.0, 1.0]))
 REST_SPREAD: np.ndarray = np.array([_REST[LINKS[i].split("_")[-1]][axis] for i, axis in DOFS])
 
 
@@ -111,9 +126,10 @@ class PersonProblem:
         zero = torch.zeros
         self.start: Variables = {
             "log_size": torch.tensor([np.log(self.weights.mean_scale)], dtype=DTYPE),
-            "log_lengths": zero(len(PROPORTIONS), dtype=DTYPE),
+            "log_lengths": _MEAN_LENGTHS.clone(),
             "log_focal": zero(1, dtype=DTYPE),
             "tilt": zero(2, dtype=DTYPE),
+            "lean": zero(1, dtype=DTYPE),
             "height": torch.tensor([_camera_height(evidence, depth)], dtype=DTYPE),
             "rays": torch.as_tensor(rays, dtype=DTYPE),
             "log_depth": torch.as_tensor(np.log(depth / self.weights.mean_scale), dtype=DTYPE),
@@ -148,9 +164,11 @@ class PersonProblem:
         markers = body.markers(pose)
         sigma_px = w.pixel * e.body_px
         total = losses.reprojection(camera.project(markers), e.pixels, e.pixel_weights, sigma_px)
+        # landmark networks see people lean towards the camera or away from it, all clip long
+        nod = rotation_matrix(torch.cat((v["lean"], torch.zeros(2, dtype=DTYPE))))
         total = total + losses.direction_agreement(
-            markers @ camera.rotation().T, self._pairs, e.directions, e.direction_weights,
-            w.direction,
+            markers @ camera.rotation().T, self._pairs, e.directions @ nod.T,
+            e.direction_weights, w.direction,
         )  # fmt: skip
         # in units of the person's size, or shrinking would pass for smoothness
         size = torch.exp(v["log_size"]) / w.mean_scale
@@ -161,19 +179,31 @@ class PersonProblem:
         total = total + 0.1 * (angles / (w.rest * self._rest)).square().sum()
         total = total + e.frames * 0.05 * (
             ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
-            + (v["log_lengths"] / w.proportion).square().sum()
+            + ((v["log_lengths"] - _MEAN_LENGTHS) / w.proportion).square().sum()
             + (v["tilt"][0] / w.roll).square()
-            + (v["tilt"][1] / w.pitch).square()
+            + ((v["tilt"][1] - w.mean_pitch) / w.pitch).square()
             + (v["log_focal"] / 0.15).square().sum()
+            + (v["lean"] / w.lean).square().sum()
         )
+        com = body.centre_of_mass(pose)
+        sway = losses.acceleration(com[:, :2] / size, e.fps).square().sum(-1)
+        total = total + losses.cauchy(sway / w.com_acceleration**2, 3.0).sum()
         if contacts is not None:
             total = total + losses.ground(
                 body, pose, contacts.soles, contacts.hands,
                 sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
             )  # fmt: skip
-            total = total + losses.free_fall(
-                body.centre_of_mass(pose), contacts.in_air, e.fps, w.flight
-            )
+            # again in units of size: what is left to fix it is gravity alone
+            total = total + losses.free_fall(com, contacts.in_air, e.fps, w.flight * size)
+            total = total + losses.balance(
+                body, pose, contacts.soles, contacts.hands, e.fps, w.balance
+            )  # fmt: skip
+            if contacts.flights:
+                total = total + losses.support(com, e.fps, w.support * size)
+                total = total + losses.steady_spin(
+                    body, pose, contacts.flights, e.fps, w.spin * size**2
+                )
+                total = total + losses.effort(com, contacts.in_air, e.fps, w.effort * size)
         return total
 
     def fit(
@@ -191,9 +221,14 @@ class PersonProblem:
         found, loss = solve(
             lambda v: self.objective({**v, **held}, contacts),
             free,
-            bounds={"angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1])},
+            bounds={
+                "angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]),
+                # from a child to a giant
+                "log_size": (np.log([0.6]), np.log([1.3])),
+            },
             scales={"log_size": 0.05, "log_lengths": 0.05, "log_focal": 0.05, "tilt": 0.02,
-                    "height": 0.05, "rays": 0.01, "log_depth": 0.05, "turn": 0.2, "angles": 0.3},
+                    "lean": 0.05, "height": 0.05, "rays": 0.01, "log_depth": 0.05, "turn": 0.2,
+                    "angles": 0.3},
             iterations=iterations,
             callback=callback,
         )  # fmt: skip

@@ -35,7 +35,9 @@ def solve(
     names = list(start)
     shapes = [tuple(start[n].shape) for n in names]
     sizes = [start[n].numel() for n in names]
-    unit = np.concatenate([np.full(s, scales.get(n, 1.0)) for n, s in zip(names, sizes, strict=True)])
+    unit = np.concatenate(
+        [np.full(s, scales.get(n, 1.0)) for n, s in zip(names, sizes, strict=True)]
+    )
     x0 = np.concatenate([start[n].detach().numpy().ravel() for n in names]) / unit
     low, high = np.full(len(x0), -np.inf), np.full(len(x0), np.inf)
     offset = 0
@@ -55,18 +57,46 @@ def solve(
     def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
         point = torch.tensor(x, dtype=DTYPE, requires_grad=True)
         value = objective(unpack(point * steps))
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         assert point.grad is not None
         return float(value.detach()), point.grad.numpy()
 
-    result = minimize(
-        evaluate,
-        np.clip(x0, low, high),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=np.stack((low, high), axis=1),
-        callback=(lambda _: callback()) if callback else None,
-        options={"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 1e-7},
-    )
-    best = torch.as_tensor(np.asarray(result.x) * unit, dtype=DTYPE)
-    return unpack(best), float(result.fun)
+    # The tensors are small: beside another busy process, more threads only wait for each other.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        x, value = _descend(evaluate, np.clip(x0, low, high), low, high, iterations, callback)
+    finally:
+        torch.set_num_threads(threads)
+    best = torch.as_tensor(x * unit, dtype=DTYPE)
+    return unpack(best), value
+
+
+def _descend(
+    evaluate: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    x: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    iterations: int,
+    callback: Callable[[], None] | None,
+) -> tuple[np.ndarray, float]:
+    """The least point and value that ``iterations`` steps within the bounds reach from ``x``."""
+    # With bounds the line search gives up now and then: go on from there with a fresh memory.
+    value, left = np.inf, iterations
+    while left > 0:
+        result = minimize(
+            evaluate,
+            x,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.stack((low, high), axis=1),
+            callback=(lambda _: callback()) if callback else None,
+            options={"maxiter": left, "maxfun": 2 * left, "maxcor": 60, "ftol": 1e-9},
+        )
+        if not np.isfinite(result.fun):
+            raise FloatingPointError("the fit's objective is not finite")
+        gained = value - float(result.fun)
+        x, value, left = np.asarray(result.x), float(result.fun), left - max(int(result.nit), 10)
+        if gained < 1e-4 * abs(value):
+            break
+    return x, value

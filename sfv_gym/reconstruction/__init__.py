@@ -1,0 +1,5 @@
+"""Stage 2: one person's landmarks in, one physically plausible ReferenceMotion out."""
+
+from sfv_gym.reconstruction.pipeline import reconstruct
+
+__all__ = ["reconstruct"]

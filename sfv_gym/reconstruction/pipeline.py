@@ -1,0 +1,248 @@
+"""PoseSequence in, ReferenceMotion out: the stages in a row."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy
+import torch
+from scipy.spatial.transform import Rotation
+
+from sfv_gym import skeleton
+from sfv_gym.errors import MotionError
+from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
+from sfv_gym.reconstruction.body import DOFS
+from sfv_gym.reconstruction.character import Carried, CarryWeights, carry
+from sfv_gym.reconstruction.contacts import Contacts, find_contacts
+from sfv_gym.reconstruction.evidence import gather_evidence
+from sfv_gym.reconstruction.loops import Cycle, find_cycle
+from sfv_gym.reconstruction.person import PersonFit, PersonProblem, Weights
+from sfv_gym.reconstruction.quality import motion_quality, person_quality
+from sfv_gym.rotations import quat_continuous
+
+if TYPE_CHECKING:
+    from sfv_gym.pose import PoseSequence
+
+STRAIGHT_YAW = np.radians(20.0)
+"""A cycle that turns less than this is taken for a straight one: the depth of a single camera
+errs by as much."""
+
+
+def reconstruct(
+    poses: PoseSequence,
+    *,
+    skill: str,
+    loop: str = "auto",
+    progress: bool = True,
+    focal_px: float | None = None,
+    fit_focal: bool = False,
+    weights: Weights | None = None,
+    carry_weights: CarryWeights | None = None,
+    iterations: int = 120,
+) -> ReferenceMotion:
+    """Reconstruct a person's motion from their landmarks.
+
+    Deterministic: the same landmarks give the same motion.
+
+    Args:
+        poses: landmarks of every frame, see ``sfv_gym.pose.PoseSequence``.
+        skill: name for the provenance.
+        loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
+        progress: show a progress bar on stderr.
+        focal_px: the camera's focal length in pixels, where known.
+        fit_focal: let the fit change the focal length.
+        weights, carry_weights: spreads of the terms of the two stages.
+        iterations: of the solver, in each of its passes.
+
+    Raises:
+        PoseError: too few frames or detections.
+        MotionError: an unknown ``loop``, or ``"wrap"`` where nothing repeats.
+    """
+    if loop not in ("auto", *LOOPS):
+        raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
+    evidence = gather_evidence(poses, focal_px)
+    with _Progress(progress, 4 * iterations + iterations) as tick:
+        problem = PersonProblem(evidence, weights)
+        fit, contacts = _fit_person(problem, iterations, fit_focal, tick)
+        root_pos, root_rot = _face_forward(fit.root_pos.numpy(), fit.root_rot.numpy())
+        cycle = _choose_cycle(loop, fit, evidence.fps)
+        if cycle is not None:
+            root_pos, root_rot = _straighten(root_pos, root_rot, cycle)
+        legs = float(fit.body.offsets[[4, 5], 2].sum() / skeleton.OFFSETS[[4, 5], 2].sum())
+        carried = carry(
+            root_pos,
+            root_rot,
+            fit.angles.numpy(),
+            contacts,
+            evidence.fps,
+            path_scale=1 / legs,
+            cycle=(cycle.first, cycle.last) if cycle else None,
+            weights=carry_weights,
+            iterations=2 * iterations,
+            callback=tick,
+        )
+    motion = _assemble(carried, fit, root_pos, contacts, cycle, evidence.fps)
+    motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
+    quality = {**person_quality(fit, evidence), **motion_quality(motion, carried.angles, contacts)}
+    if cycle is not None:
+        quality["loop_gap_mm"] = round(1e3 * cycle.gap, 1)
+    motion.provenance = {
+        "skill": skill,
+        "source": dict(poses.source),
+        "quality": quality,
+        "settings": {
+            "loop": loop,
+            "focal_px": evidence.focal,
+            "fit_focal": fit_focal,
+            "iterations": iterations,
+            "weights": asdict(problem.weights),
+            "carry_weights": asdict(carry_weights or CarryWeights()),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        },
+    }
+    motion.validate()
+    return motion
+
+
+def _fit_person(
+    problem: PersonProblem, iterations: int, fit_focal: bool, tick: Callable[[], None]
+) -> tuple[PersonFit, Contacts]:
+    """Coarse to fine: no ground, then the ground found, then gravity with contacts found anew."""
+    fps = problem.evidence.fps
+    fit = problem.fit(problem.start, iterations=iterations, callback=tick)
+    fixed = () if fit_focal else ("log_focal",)
+    for gravity in (False, True, True):
+        contacts = find_contacts(fit.body, fit.pose, fps)
+        fit = problem.fit(
+            fit.variables, contacts=contacts if gravity else contacts.grounded(),
+            iterations=iterations, fixed=fixed, callback=tick,
+        )  # fmt: skip
+    return fit, find_contacts(fit.body, fit.pose, fps)
+
+
+def _face_forward(root_pos: np.ndarray, root_rot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn and move the scene so that frame 0 heads along x with its root over the origin."""
+    return _turned(root_pos, root_rot, -_heading_angle(root_rot[0]))
+
+
+def _turned(
+    root_pos: np.ndarray, root_rot: np.ndarray, yaw: float
+) -> tuple[np.ndarray, np.ndarray]:
+    turn = Rotation.from_euler("z", yaw).as_matrix()
+    return (root_pos - root_pos[0] * [1.0, 1.0, 0.0]) @ turn.T, turn @ root_rot
+
+
+def _heading_angle(rot: np.ndarray) -> float:
+    """Radians about z by which a root (3, 3) is turned from x, by its swing-twist."""
+    return float(np.arctan2(rot[1, 0] - rot[0, 1], rot[0, 0] + rot[1, 1]))
+
+
+def _choose_cycle(loop: str, fit: PersonFit, fps: float) -> Cycle | None:
+    if loop == "none":
+        return None
+    quat = np.roll(Rotation.from_matrix(fit.root_rot.numpy()).as_quat(), 1, axis=-1)
+    positions = fit.pose.pos.numpy()
+    if loop == "auto":
+        return find_cycle(positions, quat, fps)
+    cycle = find_cycle(positions, quat, fps, max_gap=np.inf)
+    if cycle is None:
+        raise MotionError("no cycle was found to wrap: use a longer range, or loop none")
+    return cycle
+
+
+def _straighten(
+    root_pos: np.ndarray, root_rot: np.ndarray, cycle: Cycle
+) -> tuple[np.ndarray, np.ndarray]:
+    """A cycle that hardly turns becomes one along x: path and heading each turned to it.
+
+    Depth from a single camera drifts, so that the path's direction and the body's disagree by
+    several degrees, and a walk repeated would run off sideways.
+    """
+    first, last = cycle.first, cycle.last
+    turned = _heading_angle(root_rot[last] @ root_rot[first].T)
+    if abs(turned) > STRAIGHT_YAW:
+        return root_pos, root_rot
+    # the turn over one cycle is an error of depth too: take it out evenly
+    share = (np.arange(len(root_pos)) - first) / (last - first)
+    back = Rotation.from_euler("z", -(turned * share)[:, None]).as_matrix()
+    root_rot = back @ root_rot
+    mean = float(np.mean([_heading_angle(r) for r in root_rot[first:last]]))
+    root_rot = Rotation.from_euler("z", -mean).as_matrix() @ root_rot
+    travel = root_pos[last, :2] - root_pos[first, :2]
+    if np.linalg.norm(travel) > 0.2:
+        angle = np.arctan2(travel[1], travel[0])
+        if abs(angle - mean) < np.radians(60):  # else it walks sideways or backwards on purpose
+            root_pos, _ = _turned(root_pos, root_rot, -float(angle))
+    return root_pos, root_rot
+
+
+def _assemble(
+    carried: Carried,
+    fit: PersonFit,
+    person_path: np.ndarray,
+    contacts: Contacts,
+    cycle: Cycle | None,
+    fps: float,
+) -> ReferenceMotion:
+    """The motion's arrays from the fit's."""
+    vectors = np.zeros((len(carried.angles), len(skeleton.LINKS), 3))
+    for k, (link, axis) in enumerate(DOFS):
+        vectors[:, link, axis] = carried.angles[:, k]
+    joints = np.roll(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_quat(), 1, axis=-1)
+    joints = quat_continuous(joints.reshape(*vectors.shape[:2], 4))
+    joints[:, 0] = [1.0, 0.0, 0.0, 0.0]
+    root_quat = quat_continuous(
+        np.roll(Rotation.from_matrix(carried.root_rot).as_quat(), 1, axis=-1)
+    )
+    root_pos = carried.root_pos - carried.root_pos[0] * [1.0, 1.0, 0.0]
+    options: dict[str, Any] = {}
+    if cycle is not None:
+        i, j = cycle.first, cycle.last
+        offset = loop_offset_between(root_pos[i], root_quat[i], root_pos[j], root_quat[j])
+        if abs(offset[3]) < np.radians(3.0):
+            offset = np.array([*(root_pos[j] - root_pos[i])[:2], 0.0, 0.0])
+            if abs(offset[1]) < 0.05 * abs(offset[0]) + 0.01:
+                offset[1] = 0.0
+        options = {"loop": "wrap", "loop_range": np.array([i, j]), "loop_offset": offset}
+    return ReferenceMotion(
+        fps=fps,
+        root_pos=root_pos,
+        root_quat=root_quat,
+        joint_quat=joints,
+        contacts=contacts.effectors(),
+        person_offsets=fit.body.offsets.numpy(),
+        person_root_pos=person_path - person_path[0] * [1.0, 1.0, 0.0],
+        **options,
+    )
+
+
+class _Progress:
+    """A progress bar over the solver's iterations, or nothing."""
+
+    def __init__(self, show: bool, total: int) -> None:
+        self._bar: Any = None
+        if show:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("reconstruction", total=total)
+
+    def __enter__(self) -> Callable[[], None]:
+        if self._bar is None:
+            return lambda: None
+        self._bar.start()
+        return lambda: self._bar.advance(self._task)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

