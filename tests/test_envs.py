@@ -194,6 +194,19 @@ def test_truncation_at_the_horizon_and_at_the_end_of_a_clip():
         assert truncated.all() == (step == last)
 
 
+def test_start_steps_are_spread_and_may_favour_the_first_frame():
+    from sfv_gym.envs import Initialization
+
+    uniform = np.random.default_rng(0).random(4000)
+    evenly = Initialization().draw_step(uniform, 40)
+    assert set(evenly) == set(range(40))
+    assert np.bincount(evenly).max() < 2 * np.bincount(evenly).min()
+    favoured = Initialization(first_frame=0.5).draw_step(uniform, 40)
+    assert abs((favoured == 0).mean() - (0.5 + 0.5 / 40)) < 0.03
+    assert set(favoured) == set(range(40))
+    assert (Initialization(kind="fixed").draw_step(uniform, 40) == 0).all()
+
+
 def test_unknown_names_are_named():
     for option in ("character", "terrain", "reward", "action_mode", "initialization"):
         with pytest.raises(sfv_gym.errors.UnknownIdError, match="nonsense"):

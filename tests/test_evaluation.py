@@ -15,6 +15,14 @@ def test_doing_nothing_fails_and_figures_are_in_range():
     assert 0 < figures.mpjpe_root_mm < 500
 
 
+def test_starts_all_over_the_clip_end_with_it():
+    figures = evaluate(
+        lambda obs: np.zeros((len(obs), 28)), "SFV-Backflip-v0", episodes=16, start="rsi"
+    )
+    assert 0.0 < figures.mean_seconds < figures.horizon_steps / 30
+    assert figures.success_rate > 0.0  # those that start in the last frames only have to stand
+
+
 def test_the_same_seed_gives_the_same_figures():
     def predict(obs):
         return 0.1 * np.tanh(obs[:, :28])

@@ -30,6 +30,7 @@ class PPOConfig:
     max_grad_norm: float
     hidden: tuple[int, ...]
     log_std_init: float
+    first_frame: float
     steps: int
     reward: str
 

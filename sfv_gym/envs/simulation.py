@@ -180,11 +180,11 @@ class ImitationSimulation:
             action: (N, 28) in [-1, 1]; values outside are clipped.
         """
         self.elapsed += 1
-        row = self.start + self.elapsed
+        row = self.reference_row(self.all_ids)
         ref = self.reference
         action = np.clip(np.asarray(action, float), -1.0, 1.0)
         if self.action_mode == "residual":
-            target = ref.target[np.minimum(row, len(ref.target) - 1)] + action
+            target = ref.target[row] + action
         else:
             target = self._absolute_middle + self._absolute_half * action
         self._ctrl[:] = self._bound_targets(target)
@@ -208,13 +208,18 @@ class ImitationSimulation:
         ref = self.reference
         if self.action_mode == "residual":
             return np.zeros((self.num_envs, self.model.nu))
-        row = np.minimum(self.start + self.elapsed + 1, len(ref.target) - 1)
+        row = np.minimum(self.reference_row(self.all_ids) + 1, len(ref.target) - 1)
         return (ref.target[row] - self._absolute_middle) / self._absolute_half
+
+    def reference_row(self, ids: np.ndarray) -> np.ndarray:
+        """Rows (n,) of the reference that the environments ``ids`` are at; the last one for
+        those that are stepped on after their end."""
+        return np.minimum(self.start[ids] + self.elapsed[ids], len(self.reference.qpos) - 1)
 
     def root_tilt(self) -> np.ndarray:
         """Angle (N,) in rad between the up axes of the root and of the reference's root."""
         up = np.array([0.0, 0.0, 1.0])
-        ref_quat = self.reference.qpos[self.start + self.elapsed, 3:7]
+        ref_quat = self.reference.qpos[self.reference_row(self.all_ids), 3:7]
         axes = quat_rotate(self._qpos[:, 3:7], up), quat_rotate(ref_quat, up)
         return np.arccos(np.clip((axes[0] * axes[1]).sum(-1), -1.0, 1.0))
 
@@ -259,7 +264,7 @@ class ImitationSimulation:
 
     def _observe(self, ids: np.ndarray) -> np.ndarray:
         ref = self.reference
-        row = self.start[ids] + self.elapsed[ids]
+        row = self.reference_row(ids)
         following = np.minimum(row + 1, len(ref.qpos) - 1)
         qpos = self._qpos[ids]
         out = np.empty((len(ids), OBSERVATION_SIZE), np.float32)
