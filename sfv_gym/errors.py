@@ -35,6 +35,10 @@ class PolicyError(SFVError):
     """A policy file is missing, damaged, or does not fit the environment."""
 
 
+class ActionError(SFVError, ValueError):
+    """Actions have the wrong shape or hold NaN or infinite values."""
+
+
 class OutputError(SFVError):
     """A result cannot be written where it was asked for."""
 

@@ -215,6 +215,20 @@ def test_unknown_names_are_named():
         sfv_gym.registry.get_entry("SFV-Wlak-v0")
 
 
+def test_wrong_actions_are_refused_and_change_nothing(env_id):
+    env, other = make_vector(env_id, 4), make_vector(env_id, 4)
+    env.reset(seed=0)
+    other.reset(seed=0)
+    bad = np.zeros((4, 28), np.float32)
+    bad[2, 5] = np.nan
+    with pytest.raises(sfv_gym.errors.ActionError, match="1 of 4 actions hold NaN"):
+        env.step(bad)
+    with pytest.raises(sfv_gym.errors.ActionError, match="shape"):
+        env.step(np.zeros((4, 27), np.float32))
+    good = np.full((4, 28), 0.1, np.float32)
+    np.testing.assert_array_equal(env.step(good)[0], other.step(good)[0])
+
+
 def test_own_motions_are_registered(tmp_path):
     from motions import swing
 

@@ -18,7 +18,7 @@ from sfv_gym.envs.observations import OBSERVATION_SIZE, observe
 from sfv_gym.envs.reference import ReferenceTable
 from sfv_gym.envs.rewards import TrackingErrors, get_reward
 from sfv_gym.envs.terminations import EarlyTermination
-from sfv_gym.errors import UnknownIdError
+from sfv_gym.errors import ActionError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting import JointMap
 from sfv_gym.rotations import (
@@ -178,11 +178,14 @@ class ImitationSimulation:
 
         Args:
             action: (N, 28) in [-1, 1]; values outside are clipped.
+
+        Raises:
+            ActionError: another shape, or NaN or infinite values.
         """
+        action = np.clip(self._checked(action), -1.0, 1.0)
         self.elapsed += 1
         row = self.reference_row(self.all_ids)
         ref = self.reference
-        action = np.clip(np.asarray(action, float), -1.0, 1.0)
         if self.action_mode == "residual":
             target = ref.target[row] + action
         else:
@@ -202,6 +205,19 @@ class ImitationSimulation:
             truncated = truncated | (row >= ref.last)
         parts = {**parts, **figures}
         return StepResult(self._observe(self.all_ids), reward, terminated, truncated, errors, parts)
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        action = np.asarray(action, float)
+        wanted = (self.num_envs, self.model.nu)
+        if action.shape != wanted:
+            raise ActionError(f"actions must have shape {wanted}, they have {action.shape}")
+        bad = ~np.isfinite(action).all(axis=1)
+        if bad.any():
+            raise ActionError(
+                f"{int(bad.sum())} of {self.num_envs} actions hold NaN or infinite values: the "
+                "policy or algorithm that made them has diverged"
+            )
+        return action
 
     def reference_action(self) -> np.ndarray:
         """The actions (N, 28) that replay the reference's PD targets."""
