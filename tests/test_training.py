@@ -40,6 +40,24 @@ def test_a_run_can_be_stopped_and_resumed(env_id, tmp_path):
     assert list((run / "tensorboard").rglob("events*"))
 
 
+def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
+    from sfv_gym.train import ppo
+
+    def interrupt(recorder):
+        if recorder.model.num_timesteps >= 1024:
+            raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(ppo._Recorder, "_on_rollout_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(env_id, run, steps=2048, progress=False, settings=SMALL)
+    assert not list(run.glob(".*"))  # no temporary file
+    train(env_id, run, resume=True, evaluate_every=512, progress=False)
+    samples = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
+    assert samples == [1536, 2048]
+
+
 def test_nothing_to_resume(env_id, tmp_path):
     with pytest.raises(SFVError, match="no checkpoint"):
         train(env_id, tmp_path / "none", resume=True, progress=False)

@@ -19,6 +19,7 @@ import mujoco
 import numpy as np
 import stable_baselines3
 import torch
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -103,6 +104,9 @@ def train(
     try:
         if remaining > 0:
             model.learn(remaining, callback=callback, reset_num_timesteps=False, tb_log_name="ppo")
+    except KeyboardInterrupt:
+        callback.checkpoint()
+        raise
     finally:
         callback.close()
         adapter.close()
@@ -214,6 +218,7 @@ class _Recorder(BaseCallback):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            console=Console(stderr=True),
             disable=not progress,
         )
 
@@ -277,6 +282,10 @@ class _Recorder(BaseCallback):
             policy.save(self.folder / "policy.safetensors")
             with atomic_path(self.folder / "card.json") as temporary:
                 temporary.write_text(json.dumps(policy.card, indent=1))
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Write what ``resume`` goes on from."""
         with atomic_path(self.folder / CHECKPOINT) as temporary:
             self.model.save(temporary)
         normalized = self.model.get_vec_normalize_env()
