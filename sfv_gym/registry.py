@@ -41,11 +41,6 @@ def camel_case(skill: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in skill.split("_"))
 
 
-def snake_case(skill: str) -> str:
-    """``GetUpFaceDown`` -> ``get_up_face_down``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", skill).lower()
-
-
 def is_skill_name(name: str) -> bool:
     """Whether ``name`` is snake_case, as files and ids need it."""
     return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None

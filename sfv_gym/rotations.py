@@ -41,12 +41,6 @@ def quat_conjugate(q: Array) -> Array:
     return xp.concat((q[..., :1], -q[..., 1:]), axis=-1)
 
 
-def quat_normalize(q: Array) -> Array:
-    """Scale to unit norm. Shape (..., 4)."""
-    xp = _namespace(q)
-    return q / xp.sqrt((q * q).sum(-1))[..., None]
-
-
 def quat_rotate(q: Array, v: Array) -> Array:
     """Rotate vectors ``v`` (..., 3) by ``q`` (..., 4)."""
     xp = _namespace(q)
