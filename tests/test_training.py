@@ -58,6 +58,19 @@ def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
     assert samples == [1536, 2048]
 
 
+def test_a_run_does_not_go_on_with_another_motion_or_setting(tmp_path):
+    path = tmp_path / "changing.npz"
+    swing(frames=31).save(path)
+    changing = sfv_gym.register_motion(path)
+    run = tmp_path / "run"
+    train(changing, run, steps=512, evaluate_every=512, progress=False, settings=SMALL)
+    with pytest.raises(SFVError, match="reward cannot be changed"):
+        train(changing, run, resume=True, progress=False, settings={"reward": "sfv"})
+    swing(frames=41).save(path)
+    with pytest.raises(SFVError, match="motion of .* has changed"):
+        train(changing, run, resume=True, progress=False)
+
+
 def test_nothing_to_resume(env_id, tmp_path):
     with pytest.raises(SFVError, match="no checkpoint"):
         train(env_id, tmp_path / "none", resume=True, progress=False)

@@ -73,13 +73,14 @@ def train(
     Raises:
         UnknownIdError, OutputError: the id is not registered; the folder holds another run or
             cannot be written.
-        SFVError: there is nothing to resume, or a setting is unknown.
+        SFVError: there is nothing to resume, the motion or a setting is not that of the run to
+            resume, or a setting is unknown.
     """
     entry = get_entry(env_id)
     folder = Path(run_dir)
-    config, seed = _open_run(folder, env_id, steps, seed, resume, settings)
-    torch.set_num_threads(num_threads)
     motion = load_motion(entry.motion)
+    config, seed = _open_run(folder, env_id, steps, seed, resume, settings, motion.content_hash())
+    torch.set_num_threads(num_threads)
     envs = ImitationVectorEnv(
         motion,
         config.num_envs,
@@ -122,6 +123,7 @@ def _open_run(
     seed: int,
     resume: bool,
     settings: dict[str, Any] | None,
+    motion_hash: str,
 ) -> tuple[PPOConfig, int]:
     """Settings and seed of a new run, which are written down, or of the one to resume."""
     config_file = folder / "config.json"
@@ -131,14 +133,22 @@ def _open_run(
         saved = json.loads(config_file.read_text())
         if saved["env_id"] != env_id:
             raise SFVError(f"{folder} is a run of {saved['env_id']}, not of {env_id}")
+        if saved["motion_hash"] != motion_hash:
+            raise SFVError(
+                f"the motion of {env_id} has changed since the run in {folder} began, and scores "
+                "before and after could not be compared; start a new run"
+            )
+        for name, value in (settings or {}).items():
+            if value is not None and value != saved["ppo"].get(name):
+                raise SFVError(f"{name} cannot be changed in a run that goes on; start a new one")
         ppo = saved["ppo"] if steps is None else {**saved["ppo"], "steps": steps}
         return PPOConfig(**{**ppo, "hidden": tuple(ppo["hidden"])}), int(saved["seed"])
     if (folder / CHECKPOINT).is_file():
         raise OutputError(f"{folder} already holds a run; add --resume or choose another folder")
     config = PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
     with atomic_path(config_file) as temporary:
-        saved = {"env_id": env_id, "seed": seed, "ppo": config.as_dict()}
-        temporary.write_text(json.dumps(saved, indent=1))
+        saved = {"env_id": env_id, "motion_hash": motion_hash, "seed": seed}
+        temporary.write_text(json.dumps({**saved, "ppo": config.as_dict()}, indent=1))
     return config, seed
 
 

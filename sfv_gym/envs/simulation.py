@@ -120,7 +120,7 @@ class ImitationSimulation:
         fall = [self.model.geom(name).id for name in self.character.fall_links]
         self._fall_geoms, self._fall_radii = np.array(fall), self.model.geom_size[fall, 0]
         self._absolute_middle, self._absolute_half = _absolute_range(self.joints)
-        self._bounded = self._ball_columns()
+        self._bounded = self.joints.ball_dof - 6  # columns of ctrl
 
         self._generators = [np.random.default_rng() for _ in range(num_envs)]
         self.start = np.zeros(num_envs, int)  # reference row that the episode began at
@@ -304,9 +304,6 @@ class ImitationSimulation:
             1.0, MAX_TARGET_ANGLE / np.maximum(angle, 1e-9)
         )
         return target
-
-    def _ball_columns(self) -> np.ndarray:
-        return self.joints.ball_dof - 6
 
 
 def _row_major(*columns: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.reconstruction.body import Body, Pose
+from sfv_gym.reconstruction.body import HANDS, Body, Pose
 
 GRAVITY = 9.81
 
@@ -80,7 +80,7 @@ def ground(
         hand_contact: (T, 2) in 0..1.
         sigma_height, sigma_slide: metres, and metres per frame.
     """
-    soles, hands = body.soles(pose), pose.pos[:, [8, 14]]
+    soles, hands = body.soles(pose), pose.pos[:, HANDS]
     lift = (sole_contact * soles[..., 2].square()).sum()
     lift = lift + (hand_contact * (hands[..., 2] - hand_radius).square()).sum()
     sink = torch.relu(-soles[..., 2]).square().sum()
@@ -186,7 +186,7 @@ def balance(
         -1,
     )
     touching = torch.cat((sole_contact.flatten(1), hand_contact), 1)[1:-1]  # (T - 2, P)
-    spots = torch.cat((body.soles(pose).flatten(1, 2), pose.pos[:, [8, 14]]), 1)[1:-1, :, :2]
+    spots = torch.cat((body.soles(pose).flatten(1, 2), pose.pos[:, HANDS]), 1)[1:-1, :, :2]
     angles = torch.arange(16, dtype=com.dtype) * (2 * torch.pi / 16)
     directions = torch.stack((torch.cos(angles), torch.sin(angles)), -1)
     # frames in the air are left out, not masked: their reach is infinite and so its gradient NaN

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
+from sfv_gym.errors import MotionError
 from sfv_gym.reconstruction.body import DTYPE
 
 Variables = dict[str, torch.Tensor]
@@ -31,6 +32,9 @@ def solve(
 
     Returns:
         the best variables (detached) and the objective there.
+
+    Raises:
+        MotionError: the objective is not finite any more.
     """
     names = list(start)
     shapes = [tuple(start[n].shape) for n in names]
@@ -94,7 +98,7 @@ def _descend(
             options={"maxiter": left, "maxfun": 2 * left, "maxcor": 60, "ftol": 1e-9},
         )
         if not np.isfinite(result.fun):
-            raise FloatingPointError("the fit's objective is not finite")
+            raise MotionError("the fit diverged on this clip; try a shorter range of it")
         gained = value - float(result.fun)
         x, value, left = np.asarray(result.x), float(result.fun), left - max(int(result.nit), 10)
         if gained < 1e-4 * abs(value):
