@@ -67,7 +67,7 @@ def test_a_run_does_not_go_on_with_another_motion_or_setting(tmp_path):
     with pytest.raises(SFVError, match="reward cannot be changed"):
         train(changing, run, resume=True, progress=False, settings={"reward": "sfv"})
     swing(frames=41).save(path)
-    with pytest.raises(SFVError, match="motion of .* has changed"):
+    with pytest.raises(SFVError, match=r"motion of .* has changed"):
         train(changing, run, resume=True, progress=False)
 
 
