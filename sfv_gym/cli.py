@@ -35,6 +35,9 @@ PolicyFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Agent = Annotated[str, typer.Option(help="policy, or without learning: zero, random, reference.")]
+Difficulty = Annotated[
+    float | None, typer.Option(help="Of the terrain, 0 to 1; 0.5 by default.", min=0.0, max=1.0)
+]
 
 
 @app.command(epilog="Example: [bold]sfv demo --out out/demo[/bold]")
@@ -107,15 +110,23 @@ def extract(
     )
 
 
-@app.command(epilog="Example: [bold]sfv envs --json[/bold]")
-def envs(as_json: AsJson = False) -> None:
-    """List every registered environment id."""
+@app.command(epilog="Example: [bold]sfv envs --skill walk --character atlas[/bold]")
+def envs(
+    skill: Annotated[str | None, typer.Option(help="Only this skill, such as walk.")] = None,
+    character: Annotated[str | None, typer.Option(help="Only this character.")] = None,
+    terrain: Annotated[str | None, typer.Option(help="Only this terrain.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the registered environment ids: every skill, character and terrain."""
     from sfv_gym import list_envs
     from sfv_gym.policy import shipped_policy_path
     from sfv_gym.registry import load_motion
 
     rows: list[dict[str, Any]] = []
+    wanted = {"skill": skill, "character": character, "terrain": terrain}
     for entry in list_envs():
+        if any(value not in (None, getattr(entry, name)) for name, value in wanted.items()):
+            continue
         motion = load_motion(entry.motion)
         rows.append(
             {
@@ -187,7 +198,8 @@ def evaluate_command(
     policy: PolicyFile = None,
     episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 32,
     start: Annotated[str, typer.Option(help="fixed (the clip's first frame) or rsi.")] = "fixed",
-    seed: Annotated[int, typer.Option(help="Seed of the start noise.")] = 0,
+    difficulty: Difficulty = None,
+    seed: Annotated[int, typer.Option(help="Seed of the start noise and the terrain.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure a policy: normalized return, success, joint error."""
@@ -195,7 +207,14 @@ def evaluate_command(
     from sfv_gym.policy import load_policy
 
     loaded = load_policy(env_id, policy)
-    evaluation = evaluate(loaded.predict, env_id, episodes=episodes, start=start, seed=seed)
+    evaluation = evaluate(
+        loaded.predict,
+        env_id,
+        episodes=episodes,
+        start=start,
+        seed=seed,
+        difficulty=difficulty,
+    )
     if as_json:
         typer.echo(json.dumps(evaluation.as_dict()))
     else:
@@ -210,13 +229,26 @@ def render(
     agent: Agent = "policy",
     policy: PolicyFile = None,
     seconds: Annotated[float, typer.Option(help="Longest to play.", min=0.1)] = 10.0,
-    seed: Annotated[int, typer.Option(help="Seed of the start noise.")] = 0,
+    difficulty: Difficulty = None,
+    seed: Annotated[int, typer.Option(help="Seed of the start noise and the terrain.")] = 0,
 ) -> None:
-    """Write a video of the reference motion beside the simulated character."""
+    """Write a video of the reference motion beside the simulated character.
+
+    The agents reference (replays the reference's PD targets), zero and random show what the
+    environment does without learning.
+    """
     from sfv_gym.rendering import render_video
 
     target = out or Path(f"{env_id}.mp4")
-    summary = render_video(env_id, target, agent=agent, policy=policy, seconds=seconds, seed=seed)
+    summary = render_video(
+        env_id,
+        target,
+        agent=agent,
+        policy=policy,
+        seconds=seconds,
+        seed=seed,
+        difficulty=difficulty,
+    )
     console.print(f"{target}: {summary}")
 
 

@@ -78,7 +78,6 @@ def evaluate(
         num_envs=episodes,
         num_threads=num_threads,
         initialization=start,
-        termination=True,
         horizon=horizon,
         **settings,
     )

@@ -1,6 +1,7 @@
 """ReferenceMotion: what reconstruction writes and every environment reads.
 
-One clip, character-independent, in one ``.npz`` that is read without pickle.
+One clip, character-independent, in one ``.npz`` that is read without pickle. ``Trajectory`` is
+the part of it that can be sampled, for any set of joints: a character's own, too.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import hashlib
 import json
 import os
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -40,10 +41,10 @@ class MotionState:
     Attributes:
         root_pos: (N, 3) metres, world.
         root_quat: (N, 4) wxyz, root to world.
-        joint_quat: (N, 15, 4) wxyz, link to parent; entry 0 is the identity.
+        joint_quat: (N, J, 4) wxyz, link to parent.
         root_vel: (N, 3) m/s, world.
         root_ang_vel: (N, 3) rad/s in the root's own frame.
-        joint_ang_vel: (N, 15, 3) rad/s in each link's own frame.
+        joint_ang_vel: (N, J, 3) rad/s in each link's own frame.
     """
 
     root_pos: np.ndarray
@@ -55,28 +56,20 @@ class MotionState:
 
 
 @dataclass
-class ReferenceMotion:
-    """A motion on the canonical skeleton.
-
-    The world is z-up, in metres, with the ground at z = 0 and the root's heading along x at
-    frame 0. Frames are those of the clip: none is dropped.
+class Trajectory:
+    """Poses of a free root and J joints at T frames, which can be sampled at any time.
 
     Attributes:
         fps: frames per second.
-        root_pos: (T, 3) metres, the character's root.
-        root_quat: (T, 4) wxyz.
-        joint_quat: (T, 15, 4) wxyz, local rotations; entry 0 is the identity.
-        joint_names: the 15 links, ``skeleton.LINKS``.
+        root_pos: (T, 3) metres, world.
+        root_quat: (T, 4) wxyz, root to world.
+        joint_quat: (T, J, 4) wxyz, link to parent.
         loop: ``"wrap"`` for a cyclic motion or ``"none"``.
         loop_range: (2,) for a wrapped motion, the first and last frame of the cycle, which show
             the same pose; frames before it are an introduction. (0, T - 1) otherwise.
         loop_offset: (4,) what one cycle adds to the path: x, y, z in metres and yaw in radians,
             as the map p -> Rz(yaw) p + (x, y, z). Zero when not wrapped.
-        contacts: (T, 4) in 0..1 for ``skeleton.END_EFFECTORS``.
-        confidence: (T,) in 0..1, how well the video shows the frame.
-        person_offsets: (15, 3) metres, the person's own link offsets.
-        person_root_pos: (T, 3) metres, the person's own path.
-        provenance: source, licence, frame range, clip hash, tool versions, settings, quality.
+        joint_names: (J,) of the columns of ``joint_quat``.
     """
 
     fps: float
@@ -86,12 +79,151 @@ class ReferenceMotion:
     loop: str = "none"
     loop_range: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
     loop_offset: np.ndarray = field(default_factory=lambda: np.zeros(4))
+    joint_names: tuple[str, ...] = skeleton.LINKS
+
+    def __post_init__(self) -> None:
+        if self.loop == "none":
+            self.loop_range = np.array([0, len(self.root_pos) - 1])
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.root_pos)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (self.num_frames - 1) / self.fps
+
+    @property
+    def cycle_start(self) -> float:
+        """Seconds from the first frame to the cycle's first."""
+        return float(self.loop_range[0]) / self.fps
+
+    @property
+    def period(self) -> float:
+        """Seconds of one cycle of a wrapped motion; the duration otherwise."""
+        return float(self.loop_range[1] - self.loop_range[0]) / self.fps
+
+    def phase(self, t: np.ndarray) -> np.ndarray:
+        """Phase (N,) in 0..1: through the cycle when wrapped, else through the clip."""
+        t = np.asarray(t, float)
+        if self.loop == "wrap":
+            return ((t - self.cycle_start) / self.period) % 1.0
+        return np.clip(t / self.duration, 0.0, 1.0)
+
+    def pose(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Root position (N, 3), root rotation (N, 4) and joint rotations (N, J, 4) at times t.
+
+        A wrapped motion goes on for ever and its closing error is spread evenly over the cycle;
+        any other holds its first and last frame outside the clip.
+        """
+        t = np.atleast_1d(np.asarray(t, float))
+        if self.loop != "wrap":
+            return self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
+        cycles = np.maximum(np.floor((t - self.cycle_start) / self.period), 0)
+        t = t - cycles * self.period
+        pos, root, joints = self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
+        # the pose at the cycle's end, taken back by one cycle, should be the one at its start
+        first, last = (self._frames(np.array([float(i)])) for i in self.loop_range)
+        yaw, shift = self.loop_offset[3], self.loop_offset[:3]
+        back = _yaw_quat(np.array([-yaw]))
+        share = np.clip((t - self.cycle_start) / self.period, 0, 1)[:, None]
+        pos = pos - share * quat_rotate(
+            _yaw_quat(share[:, 0] * yaw), quat_rotate(back, last[0] - shift) - first[0]
+        )
+        root_gap = quat_to_rotvec(
+            quat_multiply(quat_conjugate(first[1]), quat_multiply(back, last[1]))
+        )
+        joint_gap = quat_to_rotvec(quat_multiply(quat_conjugate(first[2]), last[2]))
+        root = quat_multiply(root, rotvec_to_quat(-share * root_gap))
+        joints = quat_multiply(joints, rotvec_to_quat(-share[:, :, None] * joint_gap))
+        # cycles before this one: p -> Rz(yaw) p + shift, that many times
+        for k in range(int(cycles.max(initial=0))):
+            later = cycles > k
+            turn = np.where(later, yaw, 0.0)
+            pos = quat_rotate(_yaw_quat(turn), pos) + later[:, None] * shift
+            root = quat_multiply(_yaw_quat(turn), root)
+        return pos, root, joints
+
+    def moved(self, yaw: float, shift: tuple[float, float]) -> Self:
+        """The same motion elsewhere: turned by ``yaw`` rad about the world's z axis, then moved
+        by ``shift`` metres along x and y."""
+        turn, move = _yaw_quat(np.array(yaw)), np.array([*shift, 0.0])
+        offset = np.array(self.loop_offset, float)
+        if self.loop == "wrap":
+            # the map of one cycle, seen from there: p -> T(G(T^-1 p)), T being turn and shift
+            cycle = _yaw_quat(offset[3])
+            offset[:3] = quat_rotate(turn, offset[:3]) + move - quat_rotate(cycle, move)
+        return replace(
+            self,
+            root_pos=quat_rotate(turn, self.root_pos) + move,
+            root_quat=quat_multiply(turn, self.root_quat),
+            loop_offset=offset,
+        )
+
+    def sample(self, t: np.ndarray) -> MotionState:
+        """Pose and velocity at any array of times (N,) in seconds."""
+        t = np.atleast_1d(np.asarray(t, float))
+        return MotionState(*self.pose(t), *self.velocities(t))
+
+    def velocities(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Root velocity (N, 3) world, root (N, 3) and joint (N, J, 3) angular, body frames.
+
+        Central differences over one frame, one-sided at the ends of a clip that does not wrap.
+        """
+        t = np.atleast_1d(np.asarray(t, float))
+        end = np.inf if self.loop == "wrap" else self.duration
+        t = np.clip(t, 0.0, end)
+        before = np.maximum(t - 0.5 / self.fps, 0.0)
+        after = np.minimum(t + 0.5 / self.fps, end)
+        dt = (after - before)[:, None]
+        (p0, r0, j0), (p1, r1, j1) = self.pose(before), self.pose(after)
+        return (
+            (p1 - p0) / dt,
+            angular_velocity(r0, r1, dt),
+            angular_velocity(j0, j1, dt[:, :, None]),
+        )
+
+    def _frames(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Interpolate at fractional frames (N,): cubic positions, slerped rotations."""
+        i = np.minimum(f.astype(int), self.num_frames - 2)
+        u = (f - i)[:, None]
+        p = self.root_pos
+        tangent = np.gradient(p, axis=0)  # one-sided at the ends
+        pos = (
+            (2 * u**3 - 3 * u**2 + 1) * p[i]
+            + (u**3 - 2 * u**2 + u) * tangent[i]
+            + (3 * u**2 - 2 * u**3) * p[i + 1]
+            + (u**3 - u**2) * tangent[i + 1]
+        )
+        root = quat_slerp(self.root_quat[i], self.root_quat[i + 1], u[:, 0])
+        joints = quat_slerp(self.joint_quat[i], self.joint_quat[i + 1], u)
+        return pos, root, joints
+
+
+@dataclass
+class ReferenceMotion(Trajectory):
+    """A motion on the canonical skeleton.
+
+    The world is z-up, in metres, with the ground at z = 0 and the root's heading along x at
+    frame 0. Frames are those of the clip: none is dropped.
+
+    Attributes:
+        fps, root_pos, root_quat, loop, loop_range, loop_offset: see ``Trajectory``.
+        joint_quat: (T, 15, 4) wxyz, local rotations; entry 0 is the identity.
+        joint_names: the 15 links, ``skeleton.LINKS``.
+        contacts: (T, 4) in 0..1 for ``skeleton.END_EFFECTORS``.
+        confidence: (T,) in 0..1, how well the video shows the frame.
+        person_offsets: (15, 3) metres, the person's own link offsets.
+        person_root_pos: (T, 3) metres, the person's own path.
+        provenance: source, licence, frame range, clip hash, tool versions, settings, quality.
+    """
+
     contacts: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     confidence: np.ndarray = field(default_factory=lambda: np.zeros(0))
     person_offsets: np.ndarray = field(default_factory=lambda: skeleton.OFFSETS.copy())
     person_root_pos: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     provenance: dict[str, Any] = field(default_factory=dict)
-    joint_names: tuple[str, ...] = skeleton.LINKS
 
     def __post_init__(self) -> None:
         frames = len(self.root_pos)
@@ -101,8 +233,7 @@ class ReferenceMotion:
             self.confidence = np.ones(frames)
         if len(self.person_root_pos) == 0:
             self.person_root_pos = np.array(self.root_pos)
-        if self.loop == "none":
-            self.loop_range = np.array([0, frames - 1])
+        super().__post_init__()
         self.validate()
 
     # --- checks and files -----------------------------------------------------------------
@@ -220,24 +351,12 @@ class ReferenceMotion:
 
     # --- poses ----------------------------------------------------------------------------
 
-    @property
-    def num_frames(self) -> int:
-        return len(self.root_pos)
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the first frame to the last."""
-        return (self.num_frames - 1) / self.fps
-
-    @property
-    def cycle_start(self) -> float:
-        """Seconds from the first frame to the cycle's first."""
-        return float(self.loop_range[0]) / self.fps
-
-    @property
-    def period(self) -> float:
-        """Seconds of one cycle of a wrapped motion; the duration otherwise."""
-        return float(self.loop_range[1] - self.loop_range[0]) / self.fps
+    def moved(self, yaw: float, shift: tuple[float, float]) -> Self:
+        """The same motion elsewhere, and the person's own path with it."""
+        there = super().moved(yaw, shift)
+        turned = quat_rotate(_yaw_quat(np.array(yaw)), self.person_root_pos)
+        there.person_root_pos = turned + np.array([*shift, 0.0])
+        return there
 
     def joint_positions(self, person: bool = False) -> np.ndarray:
         """World positions (T, 15, 3) in metres of the links, in the order of joint_names.
@@ -249,86 +368,6 @@ class ReferenceMotion:
         root = self.person_root_pos if person else self.root_pos
         offsets = self.person_offsets if person else None
         return skeleton.forward_kinematics(root, self.root_quat, self.joint_quat, offsets)[0]
-
-    def phase(self, t: np.ndarray) -> np.ndarray:
-        """Phase (N,) in 0..1: through the cycle when wrapped, else through the clip."""
-        t = np.asarray(t, float)
-        if self.loop == "wrap":
-            return ((t - self.cycle_start) / self.period) % 1.0
-        return np.clip(t / self.duration, 0.0, 1.0)
-
-    def pose(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Root position (N, 3), root rotation (N, 4) and joint rotations (N, 15, 4) at times t.
-
-        A wrapped motion goes on for ever and its closing error is spread evenly over the cycle;
-        any other holds its first and last frame outside the clip.
-        """
-        t = np.atleast_1d(np.asarray(t, float))
-        if self.loop != "wrap":
-            return self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
-        cycles = np.maximum(np.floor((t - self.cycle_start) / self.period), 0)
-        t = t - cycles * self.period
-        pos, root, joints = self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
-        # the pose at the cycle's end, taken back by one cycle, should be the one at its start
-        first, last = (self._frames(np.array([float(i)])) for i in self.loop_range)
-        yaw, shift = self.loop_offset[3], self.loop_offset[:3]
-        back = _yaw_quat(np.array([-yaw]))
-        share = np.clip((t - self.cycle_start) / self.period, 0, 1)[:, None]
-        pos = pos - share * quat_rotate(
-            _yaw_quat(share[:, 0] * yaw), quat_rotate(back, last[0] - shift) - first[0]
-        )
-        root_gap = quat_to_rotvec(
-            quat_multiply(quat_conjugate(first[1]), quat_multiply(back, last[1]))
-        )
-        joint_gap = quat_to_rotvec(quat_multiply(quat_conjugate(first[2]), last[2]))
-        root = quat_multiply(root, rotvec_to_quat(-share * root_gap))
-        joints = quat_multiply(joints, rotvec_to_quat(-share[:, :, None] * joint_gap))
-        # cycles before this one: p -> Rz(yaw) p + shift, that many times
-        for k in range(int(cycles.max(initial=0))):
-            later = cycles > k
-            turn = np.where(later, yaw, 0.0)
-            pos = quat_rotate(_yaw_quat(turn), pos) + later[:, None] * shift
-            root = quat_multiply(_yaw_quat(turn), root)
-        return pos, root, joints
-
-    def sample(self, t: np.ndarray) -> MotionState:
-        """Pose and velocity at any array of times (N,) in seconds."""
-        t = np.atleast_1d(np.asarray(t, float))
-        return MotionState(*self.pose(t), *self.velocities(t))
-
-    def velocities(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Root velocity (N, 3) world, root (N, 3) and joint (N, 15, 3) angular, body frames.
-
-        Central differences over one frame, one-sided at the ends of a clip that does not wrap.
-        """
-        t = np.atleast_1d(np.asarray(t, float))
-        end = np.inf if self.loop == "wrap" else self.duration
-        t = np.clip(t, 0.0, end)
-        before = np.maximum(t - 0.5 / self.fps, 0.0)
-        after = np.minimum(t + 0.5 / self.fps, end)
-        dt = (after - before)[:, None]
-        (p0, r0, j0), (p1, r1, j1) = self.pose(before), self.pose(after)
-        return (
-            (p1 - p0) / dt,
-            angular_velocity(r0, r1, dt),
-            angular_velocity(j0, j1, dt[:, :, None]),
-        )
-
-    def _frames(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Interpolate at fractional frames (N,): cubic positions, slerped rotations."""
-        i = np.minimum(f.astype(int), self.num_frames - 2)
-        u = (f - i)[:, None]
-        p = self.root_pos
-        tangent = np.gradient(p, axis=0)  # one-sided at the ends
-        pos = (
-            (2 * u**3 - 3 * u**2 + 1) * p[i]
-            + (u**3 - 2 * u**2 + u) * tangent[i]
-            + (3 * u**2 - 2 * u**3) * p[i + 1]
-            + (u**3 - u**2) * tangent[i + 1]
-        )
-        root = quat_slerp(self.root_quat[i], self.root_quat[i + 1], u[:, 0])
-        joints = quat_slerp(self.joint_quat[i], self.joint_quat[i + 1], u)
-        return pos, root, joints
 
 
 _FLOAT_FIELDS = (

@@ -21,6 +21,17 @@ from sfv_gym.motion import ReferenceMotion
 VERSION = "v0"
 MOTIONS_VARIABLE = "SFV_GYM_MOTIONS"
 
+# Named here as well as in `characters` and `terrains`, whose import would load MuJoCo: importing
+# sfv_gym must stay quick. A test compares them.
+CHARACTER_TITLES = {"humanoid": "", "atlas": "Atlas"}
+TERRAIN_TITLES = {
+    "flat": "",
+    "slopes": "Slopes",
+    "gaps": "Gaps",
+    "steps": "Steps",
+    "beam": "Beam",
+}
+
 
 @dataclass(frozen=True)
 class EnvEntry:
@@ -68,21 +79,34 @@ def _register(path: Path, skill: str | None = None) -> str:
             f"{name!r} makes no id: a skill is named in snake_case, such as back_flip; "
             "rename the file"
         )
-    env_id = f"SFV-{camel_case(name)}-{VERSION}"
-    known = _ENTRIES.get(env_id)
-    if known is not None and known.motion.resolve() == path.resolve():
-        return env_id
-    entry = EnvEntry(env_id, name, "humanoid", "flat", path)
-    if env_id in gym.registry:  # the user's own motion takes the place of a shipped one
-        del gym.registry[env_id]
+    for character, title in CHARACTER_TITLES.items():
+        for terrain, ground in TERRAIN_TITLES.items():
+            _register_one(EnvEntry(make_id(name, title, ground), name, character, terrain, path))
+    return make_id(name)
+
+
+def make_id(skill: str, *titles: str) -> str:
+    """``SFV-<Skill>[-Atlas][-Slopes]-v0`` from a snake_case skill and non-empty titles."""
+    return "-".join(("SFV", camel_case(skill), *filter(None, titles), VERSION))
+
+
+def _register_one(entry: EnvEntry) -> None:
+    known = _ENTRIES.get(entry.env_id)
+    if known is not None and known.motion.resolve() == entry.motion.resolve():
+        return
+    if entry.env_id in gym.registry:  # the user's own motion takes the place of a shipped one
+        del gym.registry[entry.env_id]
     gym.register(
-        id=env_id,
+        id=entry.env_id,
         entry_point="sfv_gym.envs.imitation_env:ImitationEnv",
         vector_entry_point="sfv_gym.envs.vector_env:ImitationVectorEnv",
-        kwargs={"motion": str(path), "character": entry.character, "terrain": entry.terrain},
+        kwargs={
+            "motion": str(entry.motion),
+            "character": entry.character,
+            "terrain": entry.terrain,
+        },
     )
-    _ENTRIES[env_id] = entry
-    return env_id
+    _ENTRIES[entry.env_id] = entry
 
 
 def register_all() -> None:

@@ -12,11 +12,9 @@ from types import TracebackType
 import mujoco
 import numpy as np
 
-from sfv_gym.envs.imitation_env import make_simulation
+from sfv_gym.envs.simulation import ImitationSimulation, character_geoms
 from sfv_gym.gl import create_renderer
-from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import get_entry
-from sfv_gym.retargeting import JointMap, motion_to_coordinates
 from sfv_gym.rollout import Rollout, choose_agent, rollout
 from sfv_gym.viewpoint import (
     DISTANCE,
@@ -32,8 +30,10 @@ FOLLOW = 0.15
 """Share of the way to the character that the camera goes per picture."""
 LIGHT_DIRECTION = (0.3, 0.35, -1.0)
 """Where the sunlight goes, along the picture's right, away from the camera, and up."""
+EXTENT = 1.7
+"""Metres: a character's size, which scales shadows and clipping planes, whatever the terrain's."""
 SHADOW_CLIP = 2.5
-"""Half the shadow map's width in extents of the model: its edge, which flickers, is unseen."""
+"""Half the shadow map's width in extents: its edge, which flickers, is unseen."""
 
 REFERENCE_TINT = (0.16, 0.47, 0.95)
 FAILED_COLOUR = (214, 40, 40)
@@ -65,6 +65,7 @@ class Renderer:
         visual.global_.offheight = max(height, visual.global_.offheight)
         # Without a GPU the shadow map is a third of the time at 2048, and no prettier.
         visual.quality.shadowsize = min(1024, visual.quality.shadowsize)
+        self.model.stat.extent = EXTENT
         visual.map.shadowclip = SHADOW_CLIP
         self.model.mat_reflectance[:] = 0.0  # mirrored limbs read as a second pair
         if tint is not None:
@@ -75,18 +76,21 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         self._camera.azimuth, self._camera.elevation = azimuth, ELEVATION
         self._camera.distance = DISTANCE
-        self._geoms = np.flatnonzero(self.model.geom_bodyid > 0)
+        self._geoms = character_geoms(self.model)
         self._lookat: np.ndarray | None = None
 
-    def render(self, data: mujoco.MjData, *, lookat: np.ndarray | None = None) -> np.ndarray:
+    def render(
+        self, data: mujoco.MjData, *, lookat: np.ndarray | None = None, ground: float = 0.0
+    ) -> np.ndarray:
         """The picture (height, width, 3) uint8 of a state whose positions are up to date.
 
         Args:
             lookat: (3,) metres, where the camera should look, such as a row of ``camera_path``;
                 by default it trails the character. Either way it moves or backs off as far as
                 it takes to have the whole character in the picture.
+            ground: metres, the height of the ground there; for the camera that trails.
         """
-        target = self._trail(data) if lookat is None else np.array(lookat, float)
+        target = self._trail(data, ground) if lookat is None else np.array(lookat, float)
         centres, radii = data.geom_xpos[self._geoms], self.model.geom_rbound[self._geoms]
         target, distance = keep_in_picture(
             centres, radii, target, self._camera.azimuth, self._tangents()
@@ -97,6 +101,17 @@ class Renderer:
         self._renderer.update_scene(data, self._camera)
         self._move_sun()
         return self._renderer.render()
+
+    def render_environment(self, simulation: ImitationSimulation, i: int) -> np.ndarray:
+        """The picture of environment ``i`` as it is now, on the terrain drawn for it."""
+        data, ground = simulation.batch.get_data(i), 0.0
+        if not simulation.ground.is_flat:
+            drawn = simulation.batch.get_model(i)
+            # where the pieces are is in the data; how large they are is in the model
+            self.model.geom_size[:], self.model.geom_rbound[:] = drawn.geom_size, drawn.geom_rbound
+            ids = np.array([i])
+            ground = float(simulation.ground.lift(ids, data.qpos[None, :2])[0])
+        return self.render(data, ground=ground)
 
     def picture_positions(self, points: np.ndarray) -> np.ndarray:
         """Pixels (N, 2), x right and y down, at which the last picture shows points (N, 3)."""
@@ -138,8 +153,8 @@ class Renderer:
                 light.dir[:] = direction
                 light.pos[:] = self._camera.lookat - 4.0 * direction
 
-    def _trail(self, data: mujoco.MjData) -> np.ndarray:
-        target = data.xpos[1] * (1, 1, 0) + (0, 0, LOOK_HEIGHT)
+    def _trail(self, data: mujoco.MjData, ground: float) -> np.ndarray:
+        target = data.xpos[1] * (1, 1, 0) + (0, 0, ground + LOOK_HEIGHT)
         last = self._lookat
         if last is None or np.linalg.norm(target[:2] - last[:2]) > 1.5:  # a new episode
             return target
@@ -151,44 +166,24 @@ def render_states(
     qpos: np.ndarray,
     hz: float,
     *,
+    ground: np.ndarray | None = None,
     width: int = 640,
     height: int = 480,
     azimuth: float = SIDE_VIEW,
     tint: tuple[float, float, float] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Pictures (height, width, 3) uint8 of the states ``qpos`` (T, nq), ``hz`` a second."""
+    """Pictures (height, width, 3) uint8 of the states ``qpos`` (T, nq), ``hz`` a second.
+
+    Args:
+        ground: (T,) metres, the height of the ground under the root; 0 by default.
+    """
     data = mujoco.MjData(model)
+    path = camera_path(qpos[:, :3], hz, ground)
     with Renderer(model, width, height, azimuth=azimuth, tint=tint) as renderer:
-        for state, lookat in zip(qpos, camera_path(qpos[:, :3], hz), strict=True):
+        for state, lookat in zip(qpos, path, strict=True):
             data.qpos[:] = state
             mujoco.mj_fwdPosition(model, data)
             yield renderer.render(data, lookat=lookat)
-
-
-def reference_frames(
-    motion: ReferenceMotion,
-    times: np.ndarray,
-    *,
-    model: mujoco.MjModel | None = None,
-    hz: float = 30.0,
-    width: int = 640,
-    height: int = 480,
-    azimuth: float = SIDE_VIEW,
-) -> Iterator[np.ndarray]:
-    """Pictures of the motion itself at ``times`` (T,) s: the character moved, not simulated.
-
-    Args:
-        model: the character on its terrain; the humanoid on flat ground by default.
-        hz: how many times lie in a second, for the camera.
-    """
-    if model is None:
-        model = _plain_model(motion)
-    qpos, _ = motion_to_coordinates(
-        motion.sample(np.asarray(times, float)), JointMap.of(model), model.nq, model.nv
-    )
-    yield from render_states(
-        model, qpos, hz, width=width, height=height, azimuth=azimuth, tint=REFERENCE_TINT
-    )
 
 
 def render_rollout(
@@ -200,7 +195,13 @@ def render_rollout(
 ) -> Iterator[np.ndarray]:
     """Pictures of a rollout's states, with a red border from where the episode has failed."""
     frames = render_states(
-        played.model, played.qpos, played.hz, width=width, height=height, azimuth=azimuth
+        played.model,
+        played.qpos,
+        played.hz,
+        ground=played.ground,
+        width=width,
+        height=height,
+        azimuth=azimuth,
     )
     for step, frame in enumerate(frames):
         yield with_border(frame) if played.has_failed(step) else frame
@@ -218,6 +219,7 @@ def render_reference(
         played.model,
         played.reference_qpos,
         played.hz,
+        ground=played.ground,
         width=width,
         height=height,
         azimuth=azimuth,
@@ -251,6 +253,7 @@ def render_video(
     width: int = 480,
     height: int = 480,
     seed: int = 0,
+    difficulty: float | None = None,
     side_by_side_reference: bool = True,
 ) -> RenderSummary:
     """Play one episode from the clip's first frame and write it as mp4.
@@ -262,6 +265,7 @@ def render_video(
         policy: a policy file in place of the shipped one; with ``agent="policy"``.
         seconds: the longest to play; a motion that does not wrap ends with its last frame.
         width, height: pixels of one picture.
+        difficulty: of the terrain, 0..1.
         side_by_side_reference: show the reference motion on the left.
 
     Raises:
@@ -271,7 +275,13 @@ def render_video(
     from sfv_gym.video import write_video
 
     get_entry(env_id)
-    played = rollout(env_id, choose_agent(agent, env_id, policy), seconds=seconds, seed=seed)
+    played = rollout(
+        env_id,
+        choose_agent(agent, env_id, policy),
+        seconds=seconds,
+        seed=seed,
+        difficulty=difficulty,
+    )
     frames: Iterable[np.ndarray] = render_rollout(played, width=width, height=height)
     if side_by_side_reference:
         reference = render_reference(played, width=width, height=height)
@@ -294,15 +304,9 @@ def with_border(frame: np.ndarray, colour: tuple[int, int, int] = FAILED_COLOUR)
     return out
 
 
-def _plain_model(motion: ReferenceMotion) -> mujoco.MjModel:
-    return make_simulation(
-        motion, num_envs=1, num_threads=1, initialization="fixed", termination=False
-    ).model
-
-
 def _dye(model: mujoco.MjModel, tint: np.ndarray) -> None:
     """Blend the colours of all that moves with ``tint``."""
-    for geom in np.flatnonzero(model.geom_bodyid > 0):
+    for geom in character_geoms(model):
         material = model.geom_matid[geom]
         own = model.mat_rgba[material] if material >= 0 else model.geom_rgba[geom]
         model.geom_matid[geom] = -1

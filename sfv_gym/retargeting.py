@@ -1,6 +1,7 @@
 """Canonical motion to a character's generalized coordinates.
 
-The humanoid is the canonical skeleton, so its joints take the motion's rotations as they are.
+The humanoid is the canonical skeleton, so its joints take the motion's rotations as they are. Any
+other character's joint angles are found by inverse kinematics, once, and cached.
 """
 
 from __future__ import annotations
@@ -10,47 +11,49 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from sfv_gym import skeleton
-from sfv_gym.motion import MotionState
-from sfv_gym.rotations import quat_to_rotvec
+from sfv_gym.characters import Character
+from sfv_gym.inverse_kinematics import retarget_cached
+from sfv_gym.motion import MotionState, ReferenceMotion, Trajectory
+from sfv_gym.rotations import heading, quat_to_rotvec
 
 
 @dataclass(frozen=True)
 class JointMap:
-    """Where each actuated link's joint lies in qpos, qvel and ctrl of a model.
+    """Where each actuated joint lies in qpos, qvel and ctrl of a model with a free root.
 
     Attributes:
-        balls: (B,) canonical link indices with a ball joint; ``ball_qpos`` (B, 4) and
+        names: of all J joints but the root's, in the order of their degrees of freedom.
+        balls: (B,) indices in ``names`` of the ball joints; ``ball_qpos`` (B, 4) and
             ``ball_dof`` (B, 3) index qpos and qvel.
-        hinges: (H,) link indices that turn about y; ``hinge_qpos`` and ``hinge_dof`` (H,).
+        hinges: (H,) indices of the hinges; ``hinge_qpos`` and ``hinge_dof`` (H,), and
+            ``hinge_axis`` (H, 3) in the link's frame.
     """
 
+    names: tuple[str, ...]
     balls: np.ndarray
     ball_qpos: np.ndarray
     ball_dof: np.ndarray
     hinges: np.ndarray
     hinge_qpos: np.ndarray
     hinge_dof: np.ndarray
+    hinge_axis: np.ndarray
 
     @classmethod
     def of(cls, model: mujoco.MjModel) -> JointMap:
-        balls: list[tuple[int, int, int]] = []
-        hinges: list[tuple[int, int, int]] = []
-        for i, name in enumerate(skeleton.LINKS[1:], start=1):
-            if name in skeleton.FIXED_LINKS:
-                continue
-            joint = model.joint(name)
-            (hinges if name in skeleton.HINGE_LINKS else balls).append(
-                (i, joint.qposadr[0], joint.dofadr[0])
-            )
-        ball, hinge = np.array(balls), np.array(hinges)
+        joints = np.arange(1, model.njnt)  # joint 0 is the root's
+        kind = model.jnt_type[joints]
+        balls = np.flatnonzero(kind == mujoco.mjtJoint.mjJNT_BALL)
+        hinges = np.flatnonzero(kind == mujoco.mjtJoint.mjJNT_HINGE)
+        qpos, dof = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
         return cls(
-            balls=ball[:, 0],
-            ball_qpos=ball[:, 1:2] + np.arange(4),
-            ball_dof=ball[:, 2:3] + np.arange(3),
-            hinges=hinge[:, 0],
-            hinge_qpos=hinge[:, 1],
-            hinge_dof=hinge[:, 2],
+            names=tuple(model.joint(j).name for j in joints),
+            balls=balls,
+            ball_qpos=qpos[balls, None] + np.arange(4),
+            ball_dof=dof[balls, None] + np.arange(3),
+            hinges=hinges,
+            hinge_qpos=qpos[hinges],
+            hinge_dof=dof[hinges],
+            hinge_axis=model.jnt_axis[joints[hinges]],
         )
 
     def joint_vector(self, qpos: np.ndarray) -> np.ndarray:
@@ -60,17 +63,51 @@ class JointMap:
         out[:, self.hinge_dof - 6] = qpos[:, self.hinge_qpos]
         return out
 
+    def coordinates(
+        self, state: MotionState, joint_names: tuple[str, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """qpos (N, nq) and qvel (N, nv) of a trajectory's states.
 
-def motion_to_coordinates(
-    state: MotionState, joints: JointMap, nq: int, nv: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """qpos (N, nq) and qvel (N, nv) of the humanoid in the motion's states."""
-    n = len(state.root_pos)
-    qpos, qvel = np.zeros((n, nq)), np.zeros((n, nv))
-    qpos[:, :3], qpos[:, 3:7] = state.root_pos, state.root_quat
-    qvel[:, :3], qvel[:, 3:6] = state.root_vel, state.root_ang_vel
-    qpos[:, joints.ball_qpos] = state.joint_quat[:, joints.balls]
-    qvel[:, joints.ball_dof] = state.joint_ang_vel[:, joints.balls]
-    qpos[:, joints.hinge_qpos] = quat_to_rotvec(state.joint_quat[:, joints.hinges])[..., 1]
-    qvel[:, joints.hinge_dof] = state.joint_ang_vel[:, joints.hinges, 1]
-    return qpos, qvel
+        Args:
+            joint_names: of the columns of ``state.joint_quat``, all of ``names`` among them.
+        """
+        n = len(state.root_pos)
+        column = np.array([joint_names.index(name) for name in self.names])
+        qpos = np.zeros((n, 7 + self.ball_qpos.size + self.hinge_qpos.size))
+        qvel = np.zeros((n, 6 + self.ball_dof.size + self.hinge_dof.size))
+        qpos[:, :3], qpos[:, 3:7] = state.root_pos, state.root_quat
+        qvel[:, :3], qvel[:, 3:6] = state.root_vel, state.root_ang_vel
+        balls, hinges = column[self.balls], column[self.hinges]
+        qpos[:, self.ball_qpos] = state.joint_quat[:, balls]
+        qvel[:, self.ball_dof] = state.joint_ang_vel[:, balls]
+        turn = quat_to_rotvec(state.joint_quat[:, hinges])
+        qpos[:, self.hinge_qpos] = (turn * self.hinge_axis).sum(-1)
+        qvel[:, self.hinge_dof] = (state.joint_ang_vel[:, hinges] * self.hinge_axis).sum(-1)
+        return qpos, qvel
+
+
+def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
+    """The motion as a trajectory of the character's own joints."""
+    if character.is_canonical:
+        return motion
+    model = character.model()
+    # always solved from the same place and heading: the solver stops early, not on the optimum,
+    # and its path there depends on them
+    turn, place = heading(motion.root_quat[0]), motion.root_pos[0, :2]
+    yaw = 2.0 * float(np.arctan2(turn[3], turn[0]))
+    motion = motion.moved(0.0, (-place[0], -place[1])).moved(-yaw, (0.0, 0.0))
+    solved = retarget_cached(motion, model, character.links)
+    joints = JointMap.of(model)
+    half = 0.5 * solved.qpos[:, joints.hinge_qpos, None]
+    offset = motion.loop_offset * np.array([*[solved.scale] * 3, 1.0])
+    trajectory = Trajectory(
+        fps=motion.fps,
+        root_pos=solved.qpos[:, :3],
+        root_quat=solved.qpos[:, 3:7],
+        joint_quat=np.concatenate((np.cos(half), np.sin(half) * joints.hinge_axis), axis=-1),
+        loop=motion.loop,
+        loop_range=motion.loop_range,
+        loop_offset=offset,
+        joint_names=tuple(joints.names[i] for i in joints.hinges),
+    )
+    return trajectory.moved(yaw, (place[0], place[1]))

@@ -28,6 +28,7 @@ class Rollout:
     Attributes:
         model: the character on its terrain.
         qpos, reference_qpos: (S + 1, nq) the states and those of the reference, from the start.
+        ground: (S + 1,) metres, the height that the reference is raised by under the root.
         reward, reward_sfv: (S,) both rewards of each step, in 0..1.
         joint_error, joint_error_root: (S,) metres, mean distance of the 15 links from the
             reference's, in the world and relative to the root.
@@ -39,6 +40,7 @@ class Rollout:
     hz: float
     qpos: np.ndarray
     reference_qpos: np.ndarray
+    ground: np.ndarray
     reward: np.ndarray
     reward_sfv: np.ndarray
     joint_error: np.ndarray
@@ -77,18 +79,15 @@ def rollout(
     simulation = make_simulation(
         entry.motion,
         num_envs=1,
-        num_threads=1,
         initialization=start,
-        termination=True,
         horizon=max(1, round(seconds * CONTROL_HZ)),
         **settings,
     )
     simulation.seed(seed)
     observation = simulation.reset(simulation.all_ids)
     predict = agent(simulation, np.random.default_rng(seed))
-    reference = simulation.reference.qpos[simulation.start[0] :]
     qpos = simulation.batch.bind("qpos")[0]  # a view: it follows the simulation
-    states = [qpos.copy()]
+    states, references = [qpos.copy()], [simulation.reference_qpos()[0]]
     curves: dict[str, list[float]] = {
         name: [] for name in ("reward", "reward_sfv", "joint_error", "joint_error_root")
     }
@@ -98,6 +97,7 @@ def rollout(
         result = simulation.step(predict(observation))
         observation = result.observation
         states.append(qpos.copy())
+        references.append(simulation.reference_qpos()[0])
         curves["reward"].append(float(REWARDS["pose"](result.errors)[0][0]))
         curves["reward_sfv"].append(float(REWARDS["sfv"](result.errors)[0][0]))
         for name in ("joint_error", "joint_error_root"):
@@ -105,12 +105,14 @@ def rollout(
         if result.terminated[0] and failed_at is None:
             failed_at = len(curves["reward"])
         done = bool(result.truncated[0])
+    path = np.array(states)
     return Rollout(
         env_id=env_id,
-        model=simulation.model,
+        model=simulation.batch.get_model(0),  # with the terrain that was drawn
         hz=float(simulation.control_hz),
-        qpos=np.array(states),
-        reference_qpos=reference[: len(states)].copy(),
+        qpos=path,
+        reference_qpos=np.array(references),
+        ground=simulation.ground.lift(simulation.all_ids, path[None, :, :2])[0],
         failed_at=failed_at,
         **{name: np.array(values) for name, values in curves.items()},
     )

@@ -52,6 +52,16 @@ ROTATION_LIMITS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple
 }
 """Published limits of each link's rotation vector about x, y, z in its parent's frame, radians."""
 
+TORQUE_LIMITS: dict[str, float] = {
+    "chest": 200.0,
+    "neck": 50.0,
+    "right_hip": 200.0, "right_knee": 150.0, "right_ankle": 90.0,
+    "right_shoulder": 100.0, "right_elbow": 60.0,
+    "left_hip": 200.0, "left_knee": 150.0, "left_ankle": 90.0,
+    "left_shoulder": 100.0, "left_elbow": 60.0,
+}  # fmt: skip
+"""Published limit of the length of each joint's torque vector, N m."""
+
 LINK_MASSES: np.ndarray = np.array(
     [6.0, 14.0, 2.0, 4.5, 3.0, 1.0, 1.5, 1.0, 0.5, 4.5, 3.0, 1.0, 1.5, 1.0, 0.5]
 )

@@ -53,17 +53,20 @@ def keep_in_picture(
     return lookat, distance
 
 
-def camera_path(root_pos: np.ndarray, hz: float) -> np.ndarray:
+def camera_path(root_pos: np.ndarray, hz: float, ground: np.ndarray | None = None) -> np.ndarray:
     """Where to look (T, 3) in each of T pictures so that the camera glides, without lagging.
 
     Args:
         root_pos: (T, 3) metres, the character's root.
         hz: pictures a second.
+        ground: (T,) metres, the height of the ground under the root; 0 by default.
     """
     sigma = SMOOTHING_SECONDS * hz
     reach = int(3 * sigma)
     kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    height = np.zeros(len(root_pos)) if ground is None else ground
+    path = np.stack((root_pos[:, 0], root_pos[:, 1], height), axis=-1)
     # Reflecting through the end points keeps a walker in the middle at both ends.
-    padded = np.pad(root_pos[:, :2], ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+    padded = np.pad(path, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
     smooth = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in padded.T]
-    return np.stack((*smooth, np.full(len(root_pos), LOOK_HEIGHT)), axis=-1)
+    return np.stack(smooth, axis=-1) + np.array([0.0, 0.0, LOOK_HEIGHT])

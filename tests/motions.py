@@ -4,7 +4,7 @@ import numpy as np
 
 from sfv_gym import skeleton
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.rotations import quat_multiply, quat_rotate, rotvec_to_quat
+from sfv_gym.rotations import rotvec_to_quat
 
 
 def swing(frames: int = 61, fps: float = 30.0, period: int | None = None) -> ReferenceMotion:
@@ -33,24 +33,4 @@ def swing(frames: int = 61, fps: float = 30.0, period: int | None = None) -> Ref
         joint_quat=rotvec_to_quat(rotvec),
         provenance={"source": {"title": "made by the tests"}},
         **loop,
-    )
-
-
-def turned(motion: ReferenceMotion, yaw: float, shift: tuple[float, float]) -> ReferenceMotion:
-    """The same motion elsewhere: turned about z through the origin, then moved by ``shift``."""
-    turn = np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)])
-    move = np.array([*shift, 0.0])
-    offset = motion.loop_offset.copy()
-    if motion.loop == "wrap":
-        # conjugated map: p -> T(G(T^-1 p)) for T = turn and shift, G = the loop's
-        g = np.array([np.cos(offset[3] / 2), 0, 0, np.sin(offset[3] / 2)])
-        offset[:3] = quat_rotate(turn, offset[:3]) + move - quat_rotate(g, move)
-    return ReferenceMotion(
-        fps=motion.fps,
-        root_pos=quat_rotate(turn, motion.root_pos) + move,
-        root_quat=quat_multiply(turn, motion.root_quat),
-        joint_quat=motion.joint_quat,
-        loop=motion.loop,
-        loop_range=motion.loop_range,
-        loop_offset=offset,
     )

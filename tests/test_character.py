@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from sfv_gym import skeleton
+from sfv_gym.benchmarks.torques import joint_torques
 from sfv_gym.characters import get_character
+from sfv_gym.policy import load_policy
 from sfv_gym.retargeting import JointMap
 from sfv_gym.terrains import get_terrain
 
@@ -38,9 +40,33 @@ def test_actuators_are_in_the_order_of_the_degrees_of_freedom(model):
         joint = model.actuator_trnid[i, 0]
         name = model.actuator(i).name
         assert name.startswith(model.joint(joint).name)
+        if name[-2] == "_":
+            assert model.actuator_gear[i, "xyz".index(name[-1])] == 1
         first = model.jnt_dofadr[joint]
         axis = {"x": 0, "y": 1, "z": 2}[name[-1]] if name[-2] == "_" else 0
         assert first + axis - 6 == i
+
+
+def test_no_torque_can_exceed_the_published_limit(model):
+    """Actuators saturated in every direction at once, no damping besides them."""
+    assert (model.dof_damping == 0).all() and (model.jnt_stiffness == 0).all()
+    joints = JointMap.of(model)
+    limit = model.actuator_forcerange[:, 1]
+    np.testing.assert_array_equal(model.actuator_forcerange[:, 0], -limit)
+    for ball, dof in zip(joints.balls, joints.ball_dof - 6, strict=True):
+        corner = np.linalg.norm(limit[dof])
+        published = skeleton.TORQUE_LIMITS[joints.names[ball]]
+        assert 0.99 * published < corner <= published
+    for hinge, dof in zip(joints.hinges, joints.hinge_dof - 6, strict=True):
+        assert limit[dof] == skeleton.TORQUE_LIMITS[joints.names[hinge]]
+
+
+@pytest.mark.parametrize("env_id", ["SFV-Backflip-v0", "SFV-Walk-v0"])
+def test_net_torques_of_the_trained_policies_stay_within_the_limits(env_id):
+    figures = joint_torques(env_id, load_policy(env_id).predict, episodes=4, seconds=2.0)
+    assert {joint.joint for joint in figures} == set(skeleton.TORQUE_LIMITS)
+    for joint in figures:
+        assert 0.05 * joint.limit < joint.peak <= joint.limit + 1e-9
 
 
 def test_kinematics_agree_with_mujoco(model):
@@ -49,12 +75,14 @@ def test_kinematics_agree_with_mujoco(model):
     data.qpos[:7] = [0.3, -0.2, 1.0, *np.array([1, 2, 3, 4]) / np.sqrt(30)]
     joint_quat = np.tile([1.0, 0, 0, 0], (15, 1))
     balls = rng.normal(size=(len(joints.balls), 4))
-    joint_quat[joints.balls] = balls / np.linalg.norm(balls, axis=1, keepdims=True)
+    ball_links = [skeleton.link_index(joints.names[i]) for i in joints.balls]
+    hinge_links = [skeleton.link_index(joints.names[i]) for i in joints.hinges]
+    joint_quat[ball_links] = balls / np.linalg.norm(balls, axis=1, keepdims=True)
     angles = rng.uniform(-1, 1, len(joints.hinges))
-    joint_quat[joints.hinges] = np.stack(
+    joint_quat[hinge_links] = np.stack(
         (np.cos(angles / 2), 0 * angles, np.sin(angles / 2), 0 * angles), axis=-1
     )
-    data.qpos[joints.ball_qpos], data.qpos[joints.hinge_qpos] = joint_quat[joints.balls], angles
+    data.qpos[joints.ball_qpos], data.qpos[joints.hinge_qpos] = joint_quat[ball_links], angles
     mujoco.mj_forward(model, data)
     pos, quat = skeleton.forward_kinematics(data.qpos[:3], data.qpos[3:7], joint_quat)
     links = [model.body(name).id for name in skeleton.LINKS]

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 import sfv_gym
-from sfv_gym.envs.observations import OBSERVATION_SIZE
+from sfv_gym.envs import observation_structure
 from sfv_gym.errors import PolicyError, UnknownIdError
 from sfv_gym.policy import OBSERVATION_CLIP, Policy, load_policy
+
+OBSERVATION_SIZE = observation_structure()["phase"].stop
 
 
 def small_policy(card: dict | None = None) -> Policy:

@@ -33,7 +33,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sfv_gym.envs.initialization import Initialization
+from sfv_gym.envs.initialization import ReferenceStateInitialization
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SFVError
@@ -88,7 +88,7 @@ def train(
         character=entry.character,
         terrain=entry.terrain,
         reward=config.reward,
-        initialization=Initialization(first_frame=config.first_frame),
+        initialization=ReferenceStateInitialization(first_frame=config.first_frame),
         horizon=config.horizon,
     )
     adapter = SB3VecEnv(envs)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from sfv_gym.characters.character import Character
+from sfv_gym.characters.character import ATLAS, HUMANOID, Character
 from sfv_gym.errors import UnknownIdError
 
-CHARACTERS: dict[str, Character] = {
-    "humanoid": Character(name="humanoid", fall_links=("root", "chest", "neck")),
-}
+CHARACTERS: dict[str, Character] = {c.name: c for c in (HUMANOID, ATLAS)}
 
 
 def get_character(name: str) -> Character:

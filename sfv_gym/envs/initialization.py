@@ -1,4 +1,8 @@
-"""Where an episode starts: the step of the reference, and the noise on the start state."""
+"""Where an episode starts: the step of the reference, and how far from it.
+
+An ``Initialization`` is a small typed setting. Its ``sampler`` draws starts for N environments,
+and the adaptive ones learn from how the episodes ended.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +12,296 @@ import numpy as np
 
 from sfv_gym.errors import SFVError, UnknownIdError
 
-INITIALIZATIONS = ("rsi", "fixed")
-
 
 @dataclass(frozen=True)
 class Initialization:
-    """Start-state distribution.
+    """Start states: what all kinds share, the noise around the reference's state.
 
     Attributes:
-        kind: ``"rsi"`` draws the reference step uniformly (reference state initialization,
-            SFV sec. 6), ``"fixed"`` starts at the motion's first frame.
-        first_frame: with ``"rsi"``, the share of episodes that start at the first frame all the
-            same; that is where an evaluation starts.
         joint_noise: rad, standard deviation on each component of each joint's rotation.
         velocity_noise: standard deviation on each component of the velocity, rad/s and m/s.
         position_noise: metres, standard deviation of the root's horizontal position.
     """
 
-    kind: str = "rsi"
-    first_frame: float = 0.0
     joint_noise: float = 0.02
     velocity_noise: float = 0.1
     position_noise: float = 0.02
 
-    def __post_init__(self) -> None:
-        if self.kind not in INITIALIZATIONS:
-            raise UnknownIdError(
-                f"unknown initialization {self.kind!r}; known: {', '.join(INITIALIZATIONS)}"
-            )
-        if not 0.0 <= self.first_frame < 1.0:
-            raise SFVError(f"first_frame must lie in 0..1, below 1; it is {self.first_frame}")
+    def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        """What draws the starts of ``n`` environments.
 
-    def draw_step(self, uniform: np.ndarray, num_starts: int) -> np.ndarray:
-        """Reference steps (n,) to start at, from uniform numbers (n,) in [0, 1)."""
-        if self.kind == "fixed":
-            return np.zeros(len(uniform), int)
-        drawn = (uniform - self.first_frame) / (1.0 - self.first_frame)
-        return np.clip((drawn * num_starts).astype(int), 0, num_starts - 1)
+        Args:
+            qvel: (S, nv) the reference's velocities; pose: (S, nv) its pose, in coordinates that
+                have a spread: root position, root rotation vector, joint vector.
+            num_starts: rows that an episode may start from.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FixedInitialization(Initialization):
+    """Every episode starts at the motion's first frame."""
+
+    def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        return UniformSampler(self, qvel.shape[1], 1, first_frame=0.0)
+
+
+@dataclass(frozen=True)
+class ReferenceStateInitialization(Initialization):
+    """Reference state initialization (SFV sec. 6): a uniformly drawn step of the reference.
+
+    Attributes:
+        first_frame: the share of episodes that start at the first frame all the same; that is
+            where an evaluation starts.
+    """
+
+    first_frame: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_share("first_frame", self.first_frame)
+
+    def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        return UniformSampler(self, qvel.shape[1], num_starts, self.first_frame)
+
+
+@dataclass(frozen=True)
+class FailureWeightedInitialization(Initialization):
+    """RSI that starts more often where episodes have failed early.
+
+    Attributes:
+        bins: phases that failures are counted in.
+        uniform: the share of starts that stay uniform.
+        memory: the weight that a phase's past failures keep when an episode from it ends.
+    """
+
+    bins: int = 20
+    uniform: float = 0.3
+    memory: float = 0.95
+
+    def __post_init__(self) -> None:
+        _check_share("uniform", self.uniform)
+        _check_share("memory", self.memory)
+
+    def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        return FailureSampler(self, qvel.shape[1], num_starts, n)
+
+
+@dataclass(frozen=True)
+class AdaptiveStateInitialization(Initialization):
+    """Adaptive state initialization (ASI, SFV sec. 6): a learned start-state distribution.
+
+    ``phases`` uniform phases, drawn with learned probabilities, and around the reference's state
+    at each a diagonal Gaussian over pose and velocity, whose mean and spread are learned as well,
+    by the policy gradient of the episode's return. The drawn state is lifted out of the ground.
+
+    Attributes:
+        phases: k, fixed over the motion.
+        spread: first standard deviation of each coordinate, in standard deviations of that
+            coordinate over the reference's states (the paper takes 1).
+        learning_rate: of the gradient ascent.
+        episodes_per_update: episodes whose returns make one update.
+    """
+
+    phases: int = 10
+    spread: float = 0.1
+    learning_rate: float = 0.001
+    episodes_per_update: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.phases < 1 or self.episodes_per_update < 2 or self.spread <= 0:
+            raise SFVError("ASI needs phases >= 1, episodes_per_update >= 2 and spread > 0")
+
+    def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        return AdaptiveSampler(self, qvel, pose, num_starts, n)
+
+
+INITIALIZATIONS: dict[str, type[Initialization]] = {
+    "rsi": ReferenceStateInitialization,
+    "fixed": FixedInitialization,
+    "failure": FailureWeightedInitialization,
+    "asi": AdaptiveStateInitialization,
+}
+
+
+def get_initialization(initialization: str | Initialization) -> Initialization:
+    """The object itself, or the one of that name with its default settings."""
+    if isinstance(initialization, Initialization):
+        return initialization
+    if initialization not in INITIALIZATIONS:
+        raise UnknownIdError(
+            f"unknown initialization {initialization!r}; known: {', '.join(INITIALIZATIONS)}"
+        )
+    return INITIALIZATIONS[initialization]()
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0.0 <= value < 1.0:
+        raise SFVError(f"{name} must lie in 0..1, below 1; it is {value}")
+
+
+# --- samplers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Drawn starts of n environments.
+
+    Attributes:
+        row: (n,) of the reference table.
+        pose: (n, nv) what the reference's pose is moved by: root position in metres, world, then
+            rotations in rad, each in its own frame. velocity: (n, nv) what is added to qvel.
+    """
+
+    row: np.ndarray
+    pose: np.ndarray
+    velocity: np.ndarray
+
+
+class StartSampler:
+    """Draws starts, and hears how the episodes ended."""
+
+    lifts = False
+    """Whether a drawn state may lie in the ground, and has to be lifted out of it."""
+
+    def __init__(self, settings: Initialization, nv: int) -> None:
+        self.settings = settings
+        self._noise = np.zeros(2 * nv)
+        self._noise[:2] = settings.position_noise
+        self._noise[6:nv] = settings.joint_noise
+        self._noise[nv:] = settings.velocity_noise
+
+    def draw(self, ids: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> Starts:
+        """Starts for the environments ``ids`` (n,).
+
+        Args:
+            uniform: (n,) in [0, 1). normal: (n, 2 nv) standard normal.
+        """
+        noise = self._noise * normal
+        nv = len(self._noise) // 2
+        return Starts(self.rows(ids, uniform), noise[:, :nv], noise[:, nv:])
+
+    def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def finished(self, ids: np.ndarray, returns: np.ndarray, failed: np.ndarray) -> None:
+        """The episodes of ``ids`` (n,) are over: undiscounted returns (n,), early ends (n,)."""
+
+
+class UniformSampler(StartSampler):
+    """Uniform over rows, with a share of its own for the first one."""
+
+    def __init__(
+        self, settings: Initialization, nv: int, num_starts: int, first_frame: float
+    ) -> None:
+        super().__init__(settings, nv)
+        self._num_starts, self._first_frame = num_starts, first_frame
+
+    def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        drawn = (uniform - self._first_frame) / (1.0 - self._first_frame)
+        return np.clip((drawn * self._num_starts).astype(int), 0, self._num_starts - 1)
+
+
+class FailureSampler(StartSampler):
+    """Rows in proportion to how often episodes from their bin have failed."""
+
+    def __init__(
+        self, settings: FailureWeightedInitialization, nv: int, num_starts: int, n: int
+    ) -> None:
+        super().__init__(settings, nv)
+        self._uniform, self._memory = settings.uniform, settings.memory
+        self._num_starts = num_starts
+        self._bins = min(settings.bins, num_starts)
+        self.failure_rate = np.full(self._bins, 0.5)  # (bins,)
+        self._bin = np.zeros(n, int)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(bins,) of a start in each."""
+        weight = self.failure_rate + 1e-6
+        return self._uniform / self._bins + (1 - self._uniform) * weight / weight.sum()
+
+    def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        edges = np.concatenate(([0.0], np.cumsum(self.probabilities)))
+        edges /= edges[-1]
+        chosen = np.clip(np.searchsorted(edges, uniform, side="right") - 1, 0, self._bins - 1)
+        within = (uniform - edges[chosen]) / (edges[chosen + 1] - edges[chosen])
+        self._bin[ids] = chosen
+        row = ((chosen + within) * self._num_starts / self._bins).astype(int)
+        return np.clip(row, 0, self._num_starts - 1)
+
+    def finished(self, ids: np.ndarray, returns: np.ndarray, failed: np.ndarray) -> None:
+        for chosen, one in zip(self._bin[ids], failed, strict=True):  # a few a step
+            rate = self.failure_rate[chosen]
+            self.failure_rate[chosen] = self._memory * rate + (1 - self._memory) * one
+
+
+class AdaptiveSampler(StartSampler):
+    """The distribution of ASI: a categorical over phases, and a Gaussian around each.
+
+    Everything is in units of the first standard deviations, so that one learning rate fits
+    metres and radians: a start is reference + scale * (mean + exp(log_std) * noise).
+    """
+
+    lifts = True
+
+    def __init__(
+        self,
+        settings: AdaptiveStateInitialization,
+        qvel: np.ndarray,
+        pose: np.ndarray,
+        num_starts: int,
+        n: int,
+    ) -> None:
+        nv = qvel.shape[1]
+        super().__init__(settings, nv)
+        k = settings.phases
+        self._settings: AdaptiveStateInitialization = settings
+        self._rows = (np.arange(k) * num_starts) // k
+        states = np.concatenate((pose[:num_starts], qvel[:num_starts]), axis=1)
+        scale = settings.spread * states.std(axis=0)
+        scale[:2] = settings.position_noise  # along its path a motion may go anywhere
+        self._scale = np.maximum(scale, 1e-4)
+        self.logits = np.zeros(k)
+        self.mean, self.log_std = np.zeros((k, 2 * nv)), np.zeros((k, 2 * nv))
+        self._phase, self._drawn = np.zeros(n, int), np.zeros((n, 2 * nv))
+        self._returns: list[np.ndarray] = []
+        self._phases: list[np.ndarray] = []
+        self._states: list[np.ndarray] = []
+        self._pending = 0
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(k,) of each phase."""
+        weight = np.exp(self.logits - self.logits.max())
+        return weight / weight.sum()
+
+    def draw(self, ids: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> Starts:
+        edges = np.cumsum(self.probabilities)
+        phase = np.minimum(np.searchsorted(edges, uniform, side="right"), len(edges) - 1)
+        drawn = self.mean[phase] + np.exp(self.log_std[phase]) * normal
+        self._phase[ids], self._drawn[ids] = phase, drawn
+        offset = self._scale * drawn
+        nv = offset.shape[1] // 2
+        return Starts(self._rows[phase], offset[:, :nv], offset[:, nv:])
+
+    def finished(self, ids: np.ndarray, returns: np.ndarray, failed: np.ndarray) -> None:
+        self._returns.append(returns)
+        self._phases.append(self._phase[ids])
+        self._states.append(self._drawn[ids])
+        self._pending += len(ids)
+        if self._pending >= self._settings.episodes_per_update:
+            self._update(*map(np.concatenate, (self._returns, self._phases, self._states)))
+            self._returns, self._phases, self._states, self._pending = [], [], [], 0
+
+    def _update(self, returns: np.ndarray, phase: np.ndarray, drawn: np.ndarray) -> None:
+        """One step up the gradient of E[return], by the score function with a mean baseline."""
+        advantage = (returns - returns.mean()) / len(returns)
+        chosen = np.eye(len(self.logits))[phase]  # (episodes, k)
+        std = np.exp(self.log_std[phase])
+        z = (drawn - self.mean[phase]) / std
+        rate = self._settings.learning_rate
+        self.logits += rate * advantage @ (chosen - self.probabilities)
+        weighted = (advantage[:, None] * chosen).T  # (k, episodes)
+        to_mean, to_log_std = weighted @ (z / std), weighted @ (np.square(z) - 1.0)
+        self.mean += rate * to_mean
+        self.log_std += rate * to_log_std

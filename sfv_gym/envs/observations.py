@@ -2,77 +2,63 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from sfv_gym.rotations import (
-    heading,
-    quat_conjugate,
-    quat_multiply,
-    quat_rotate,
-    quat_to_6d,
-    quat_to_rotvec,
-)
-
-OBSERVATION_PARTS: tuple[tuple[str, int, str, str], ...] = (
-    ("root_height", 1, "m", "of the root above the ground"),
-    ("root_rotation", 6, "", "root's x and z axes in the heading frame"),
-    ("root_velocity", 3, "m/s", "linear, heading frame"),
-    ("root_angular_velocity", 3, "rad/s", "root's own frame"),
-    ("joint_rotation", 28, "rad", "rotation vector of each ball joint, angle of each hinge"),
-    ("joint_velocity", 28, "rad/s", "each link's own frame"),
-    ("link_position", 42, "m", "14 links, from the root, heading frame"),
-    ("reference_position", 3, "m", "next reference root minus root, heading frame"),
-    ("reference_rotation", 3, "rad", "rotation vector from the root to the next reference's"),
-    ("reference_joints", 28, "rad", "next reference's joint rotations minus the joints'"),
-    ("phase", 2, "", "sine and cosine of the phase (cyclic: a full turn, else half a turn)"),
-)
-"""(name, size, unit, meaning) of each part, in order."""
-
-OBSERVATION_SIZE = sum(size for _, size, _, _ in OBSERVATION_PARTS)
+from sfv_gym import skeleton
+from sfv_gym.characters import get_character
+from sfv_gym.terrains import HEIGHT_MAP_SIZE, get_terrain
 
 
-def observation_structure() -> dict[str, slice]:
-    """Where each named part lies in the observation."""
+@dataclass(frozen=True)
+class ObservationPart:
+    """``size`` neighbouring numbers of the observation, and what they mean."""
+
+    name: str
+    size: int
+    unit: str
+    frame: str
+    range: str
+    meaning: str
+
+
+def observation_parts(num_joints: int, height_map: bool) -> tuple[ObservationPart, ...]:
+    """The parts of the observation of a character with ``num_joints`` actuated dofs, in order."""
+    links = len(skeleton.LINKS) - 1
+    n = num_joints
+    parts = [
+        ("root_height", 1, "m", "world", "any", "root above the ground the reference is on"),
+        ("root_rotation", 6, "", "heading", "-1..1", "the root's x axis, then its z axis"),
+        ("root_velocity", 3, "m/s", "heading", "any", "of the root's origin"),
+        ("root_angular_velocity", 3, "rad/s", "root", "any", "of the root"),
+        ("joint_rotation", n, "rad", "parent link", "-pi..pi", "rotation vectors, hinge angles"),
+        ("joint_velocity", n, "rad/s", "own link", "any", "angular velocities"),
+        ("link_position", 3 * links, "m", "heading", "any", f"{links} links, from the root"),
+        ("reference_position", 3, "m", "heading", "any", "from root to next reference root"),
+        ("reference_rotation", 3, "rad", "root", "-pi..pi", "from root to next reference root"),
+        ("reference_joints", n, "rad", "parent link", "-2 pi..2 pi", "next reference minus now"),
+        ("phase", 2, "", "", "-1..1", "sine, cosine: a full turn a cycle, half a turn a clip"),
+    ]
+    if height_map:
+        parts.append(
+            ("height_map", HEIGHT_MAP_SIZE, "m", "heading", "-1..1", "ground around the root")
+        )
+    return tuple(ObservationPart(*part) for part in parts)
+
+
+def slices(parts: tuple[ObservationPart, ...]) -> dict[str, slice]:
+    """Where each part lies."""
     out, at = {}, 0
-    for name, size, _, _ in OBSERVATION_PARTS:
-        out[name] = slice(at, at + size)
-        at += size
+    for part in parts:
+        out[part.name] = slice(at, at + part.size)
+        at += part.size
     return out
 
 
-def observe(
-    out: np.ndarray,
-    *,
-    qpos: np.ndarray,
-    qvel: np.ndarray,
-    link_pos: np.ndarray,
-    joint_vector: np.ndarray,
-    ground_height: np.ndarray,
-    next_qpos: np.ndarray,
-    next_joint_vector: np.ndarray,
-    phase: np.ndarray,
-) -> None:
-    """Fill ``out`` (N, OBSERVATION_SIZE) float32 from the state and the next reference.
+def observation_structure(character: str = "humanoid", terrain: str = "flat") -> dict[str, slice]:
+    """Where each named part lies in the observation of a character on a terrain.
 
-    ``link_pos`` is (N, 15, 3) in the world, ``ground_height`` (N,) under the root.
+    Raises:
+        UnknownIdError: there is no such character or terrain.
     """
-    n = len(qpos)
-    root_pos, root_quat = qpos[:, :3], qpos[:, 3:7]
-    to_heading = quat_conjugate(heading(root_quat))
-    at = 0
-    for part in (
-        (root_pos[:, 2] - ground_height)[:, None],
-        quat_to_6d(quat_multiply(to_heading, root_quat)),
-        quat_rotate(to_heading, qvel[:, :3]),
-        qvel[:, 3:6],
-        joint_vector,
-        qvel[:, 6:],
-        quat_rotate(to_heading[:, None], link_pos[:, 1:] - root_pos[:, None]).reshape(n, -1),
-        quat_rotate(to_heading, next_qpos[:, :3] - root_pos),
-        quat_to_rotvec(quat_multiply(quat_conjugate(root_quat), next_qpos[:, 3:7])),
-        next_joint_vector - joint_vector,
-        phase,
-    ):
-        size = part.shape[1]
-        out[:, at : at + size] = part
-        at += size
+    num_joints = get_character(character).model().nu
+    return slices(observation_parts(num_joints, height_map=get_terrain(terrain).has_height_map))

@@ -8,8 +8,13 @@ import mujoco
 import numpy as np
 
 from sfv_gym import skeleton
-from sfv_gym.motion import ReferenceMotion
-from sfv_gym.retargeting import JointMap, motion_to_coordinates
+from sfv_gym.motion import Trajectory
+from sfv_gym.retargeting import JointMap
+from sfv_gym.rotations import heading, quat_conjugate, quat_rotate
+
+HANDS_AND_FEET = np.array([skeleton.link_index(name) for name in skeleton.END_EFFECTORS])
+TRAVEL_SECONDS, TRAVEL_METRES = 1.0, 0.3
+"""A motion that covers this distance in this time has a direction of travel."""
 
 
 @dataclass(frozen=True)
@@ -17,63 +22,128 @@ class ReferenceTable:
     """Everything the environment looks up per step; row s is the time s times the control step.
 
     Attributes:
-        qpos: (S, nq), qvel: (S, nv), joint_vector: (S, nu): the reference state.
-        target: (S, nu) PD targets that bring the character to row s: the joint vector of the
-            reference ``lead`` seconds later, which makes up for the actuators' lag.
-        link_pos: (S, 15, 3) metres, world. com: (S, 3).
-        phase: (S, 2) sine and cosine of the phase: of the full turn when cyclic, so that the
-            end meets the start, of half a turn when not.
+        qpos: (S, nq), qvel: (S, nv): the reference state.
+        link_pos: (S, 15, 3) metres, world: the bodies that stand for the canonical links.
+        rows: (S, R) what a step compares the state of row s with, in one array so that one
+            gather fetches it all; ``columns`` names the parts.
+        columns: ``pose`` quaternions of the root and the ball joints, ``hinge`` angles,
+            ``velocity`` (qvel), ``link_pos``, ``end_effector`` (hands and feet from the root, in
+            its heading frame), ``com``; ``target``: PD targets that bring the character to row
+            s, which are the joint vector of the reference ``lead`` seconds later, to make up for
+            the actuators' lag; ``next_pos``, ``next_quat``, ``next_joints``: root and joint
+            vector of row s + 1; ``phase``: its sine and cosine, of the full turn when cyclic, so
+            that the end meets the start, of half a turn when not.
+        yaw: (S,) rad, the direction of travel, or the heading where there is none.
         num_starts: rows that an episode may start from.
         last: the row at which an acyclic motion ends; None when cyclic.
     """
 
     qpos: np.ndarray
     qvel: np.ndarray
-    joint_vector: np.ndarray
-    target: np.ndarray
     link_pos: np.ndarray
-    com: np.ndarray
-    phase: np.ndarray
+    rows: np.ndarray
+    columns: dict[str, slice]
+    yaw: np.ndarray
     num_starts: int
     last: int | None
+
+    def part(self, name: str) -> np.ndarray:
+        """The columns (S, ...) of ``rows`` called ``name``."""
+        return self.rows[:, self.columns[name]]
 
     @classmethod
     def build(
         cls,
-        motion: ReferenceMotion,
+        trajectory: Trajectory,
         model: mujoco.MjModel,
         joints: JointMap,
+        links: np.ndarray,
         control_dt: float,
         horizon: int,
         lead: float,
     ) -> ReferenceTable:
-        """Resample ``motion`` for episodes of at most ``horizon`` control steps."""
-        cyclic = motion.loop == "wrap"
+        """Resample ``trajectory`` for episodes of at most ``horizon`` control steps.
+
+        Args:
+            links: (15,) ids of the bodies that stand for the canonical links.
+        """
+        cyclic = trajectory.loop == "wrap"
         if cyclic:
             last = None
-            num_starts = max(int((motion.cycle_start + motion.period) / control_dt), 1)
+            num_starts = max(int((trajectory.cycle_start + trajectory.period) / control_dt), 1)
         else:
-            last = max(int(motion.duration / control_dt + 1e-6), 1)
+            last = max(int(trajectory.duration / control_dt + 1e-6), 1)
             num_starts = max(last - 2, 1)  # a start on the last frames teaches nothing
-        rows = num_starts + horizon + 2
+        count = num_starts + horizon + 2
         if last is not None:
-            rows = min(rows, last + 2)
-        t = np.arange(rows) * control_dt
-        state = motion.sample(t)
-        qpos, qvel = motion_to_coordinates(state, joints, model.nq, model.nv)
-        ahead, _ = motion_to_coordinates(motion.sample(t + lead), joints, model.nq, model.nv)
-        link_pos, link_quat = skeleton.forward_kinematics(
-            state.root_pos, state.root_quat, state.joint_quat
-        )
-        angle = (2 * np.pi if cyclic else np.pi) * motion.phase(t)
+            count = min(count, last + 2)
+        t = np.arange(count) * control_dt
+        names = trajectory.joint_names
+        qpos, qvel = joints.coordinates(trajectory.sample(t), names)
+        ahead, _ = joints.coordinates(trajectory.sample(t + lead), names)
+        link_pos, com = _kinematics(model, qpos, links)
+        joint_vector = joints.joint_vector(qpos)
+        following = np.minimum(np.arange(count) + 1, count - 1)
+        angle = (2 * np.pi if cyclic else np.pi) * trajectory.phase(t)
+        hands_feet = link_pos[:, HANDS_AND_FEET] - link_pos[:, :1]
+        to_heading = quat_conjugate(heading(qpos[:, 3:7]))[:, None]
+        parts = {
+            "pose": np.concatenate((qpos[:, 3:7], qpos[:, joints.ball_qpos.ravel()]), axis=1),
+            "hinge": qpos[:, joints.hinge_qpos],
+            "velocity": qvel,
+            "link_pos": link_pos.reshape(count, -1),
+            "end_effector": quat_rotate(to_heading, hands_feet).reshape(count, -1),
+            "com": com,
+            "target": joints.joint_vector(ahead),
+            "next_pos": qpos[following, :3],
+            "next_quat": qpos[following, 3:7],
+            "next_joints": joint_vector[following],
+            "phase": np.stack((np.sin(angle), np.cos(angle)), axis=-1),
+        }
+        ends = np.cumsum([part.shape[1] for part in parts.values()])
         return cls(
             qpos=qpos,
             qvel=qvel,
-            joint_vector=joints.joint_vector(qpos),
-            target=joints.joint_vector(ahead),
             link_pos=link_pos,
-            com=skeleton.centre_of_mass(link_pos, link_quat),
-            phase=np.stack((np.sin(angle), np.cos(angle)), axis=-1),
+            rows=np.concatenate(list(parts.values()), axis=1),
+            columns={
+                name: slice(int(end) - part.shape[1], int(end))
+                for (name, part), end in zip(parts.items(), ends, strict=True)
+            },
+            yaw=_direction_of_travel(qpos, round(TRAVEL_SECONDS / control_dt)),
             num_starts=num_starts,
             last=last,
         )
+
+    def reach(self, horizon: int) -> tuple[float, float]:
+        """How far (m) any episode's root gets from its start, along its yaw and against it."""
+        ahead = behind = 0.0
+        for start in range(self.num_starts):
+            path = self.qpos[start : start + horizon + 2, :2] - self.qpos[start, :2]
+            along = path @ (np.cos(self.yaw[start]), np.sin(self.yaw[start]))
+            ahead, behind = max(ahead, along.max()), max(behind, -along.min())
+        return float(ahead), float(behind)
+
+
+def _kinematics(
+    model: mujoco.MjModel, qpos: np.ndarray, links: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Link positions (S, 15, 3) and centre of mass (S, 3) of the states qpos (S, nq)."""
+    data = mujoco.MjData(model)
+    link_pos, com = np.empty((len(qpos), len(links), 3)), np.empty((len(qpos), 3))
+    for i, state in enumerate(qpos):
+        data.qpos[:] = state
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        link_pos[i], com[i] = data.xpos[links], data.subtree_com[1]
+    return link_pos, com
+
+
+def _direction_of_travel(qpos: np.ndarray, steps: int) -> np.ndarray:
+    """Yaw (S,) from each row to where the root is ``steps`` rows later, else its heading."""
+    later = np.minimum(np.arange(len(qpos)) + steps, len(qpos) - 1)
+    way = qpos[later, :2] - qpos[:, :2]
+    turn = heading(qpos[:, 3:7])
+    facing = 2 * np.arctan2(turn[:, 3], turn[:, 0])
+    far = np.hypot(way[:, 0], way[:, 1]) > TRAVEL_METRES
+    return np.where(far, np.arctan2(way[:, 1], way[:, 0]), facing)

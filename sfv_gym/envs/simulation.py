@@ -1,6 +1,7 @@
 """The one implementation of the imitation task: N simulations, vectorised over MuJoCo's batch.
 
-The Gymnasium, vector and Stable-Baselines3 faces are thin around it.
+The Gymnasium, vector and Stable-Baselines3 faces are thin around it. No step loops over
+environments in Python: what is needed of each is computed by one compiled pass (``kernel``).
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from mujoco.batch import Batch
 
 from sfv_gym import skeleton
 from sfv_gym.characters import get_character
-from sfv_gym.envs.initialization import Initialization
-from sfv_gym.envs.observations import OBSERVATION_SIZE, observe
-from sfv_gym.envs.reference import ReferenceTable
+from sfv_gym.envs.initialization import Initialization, get_initialization
+from sfv_gym.envs.kernel import Layout, Lift, Measures, State, measure
+from sfv_gym.envs.observations import observation_parts, slices
+from sfv_gym.envs.perturbations import (
+    DomainRandomization,
+    Pushes,
+    PushSchedule,
+    RandomizedPhysics,
+)
+from sfv_gym.envs.reference import HANDS_AND_FEET, ReferenceTable
 from sfv_gym.envs.rewards import TrackingErrors, get_reward
 from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import ActionError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.retargeting import JointMap
-from sfv_gym.rotations import (
-    heading,
-    quat_angle,
-    quat_conjugate,
-    quat_multiply,
-    quat_rotate,
-    rotvec_to_quat,
-)
-from sfv_gym.terrains import get_terrain
+from sfv_gym.retargeting import JointMap, retarget
+from sfv_gym.rotations import quat_multiply, quat_rotate, quat_to_rotvec, rotvec_to_quat
+from sfv_gym.terrains import Ground, Terrain, get_terrain
 
 CONTROL_HZ = 30
 SUBSTEPS = 5
@@ -38,6 +39,10 @@ MAX_TARGET_ANGLE = 2.8
 """Rotation vectors wrap at pi: a target beyond would make the actuator turn the other way."""
 
 DEFAULT_HORIZON_SECONDS = 20.0
+TRACK_MARGIN = 2.5
+"""Metres of drawn terrain beyond where the reference's root gets to."""
+SKILL_TOUCHES_GROUND = 0.03
+"""Metres: a skill whose reference brings trunk or head this near the ground is a ground skill."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +62,24 @@ class StepResult:
 
 
 class ImitationSimulation:
-    """N humanoids, each imitating the same motion from its own start.
+    """N characters, each imitating the same motion from its own start.
 
     Args:
         motion: the reference.
         num_envs: N.
         num_threads: of the physics; 0 takes every core. Results do not depend on it.
-        character, terrain, reward: names; see the registries.
+        character: name of a character.
+        terrain: name of a terrain, or one with its own difficulty.
+        difficulty: of the terrain, in 0..1, in place of its own.
+        reward: ``"pose"`` or ``"sfv"``.
         action_mode: ``"residual"``: the action, in rad, is added to the reference's PD target;
             ``"absolute"``: it is the target itself, scaled to each joint's limits.
-        initialization, termination: start states and early termination.
+        initialization: start states, as a name or an object.
+        termination: what ends an episode early; True for the default, False for nothing.
+        randomization, pushes: physics drawn per episode, and forces on the root; None for none.
         horizon: control steps after which an episode is truncated; by default 20 s. A motion
             that does not wrap also ends with its last frame.
+        target_lead: seconds by which the PD target of the reference is ahead.
     """
 
     def __init__(
@@ -78,11 +89,14 @@ class ImitationSimulation:
         num_envs: int = 1,
         num_threads: int = 1,
         character: str = "humanoid",
-        terrain: str = "flat",
+        terrain: str | Terrain = "flat",
+        difficulty: float | None = None,
         reward: str = "pose",
         action_mode: str = "residual",
-        initialization: Initialization | None = None,
-        termination: EarlyTermination | None = None,
+        initialization: str | Initialization = "rsi",
+        termination: EarlyTermination | bool = True,
+        randomization: DomainRandomization | None = None,
+        pushes: Pushes | None = None,
         horizon: int | None = None,
         target_lead: float = 1 / 30,
     ) -> None:
@@ -93,39 +107,92 @@ class ImitationSimulation:
         self.motion = motion
         self.num_envs = num_envs
         self.character = get_character(character)
-        self.terrain = get_terrain(terrain)
+        self.terrain = get_terrain(terrain, difficulty)
         self.reward = get_reward(reward)
         self.action_mode = action_mode
-        self.initialization = initialization or Initialization()
-        self.termination = termination or EarlyTermination()
+        self.initialization = get_initialization(initialization)
+        if isinstance(termination, bool):
+            termination = EarlyTermination() if termination else EarlyTermination.none()
         self.horizon = horizon or round(DEFAULT_HORIZON_SECONDS * CONTROL_HZ)
         self.control_hz, self.substeps = CONTROL_HZ, SUBSTEPS
 
-        spec = self.character.spec()
-        self.terrain.add_to(spec)
-        self.model = spec.compile()
-        self.joints = JointMap.of(self.model)
+        alone = self.character.model()
+        self.joints = JointMap.of(alone)
+        self._links = np.array([alone.body(body).id for body in self.character.links.values()])
         self.reference = ReferenceTable.build(
-            motion, self.model, self.joints, 1.0 / CONTROL_HZ, self.horizon, target_lead
+            retarget(motion, self.character),
+            alone,
+            self.joints,
+            self._links,
+            1.0 / CONTROL_HZ,
+            self.horizon,
+            target_lead,
         )
+        ahead, behind = self.reference.reach(self.horizon)
+        self.ground = Ground(
+            self.terrain, num_envs, ahead=ahead + TRACK_MARGIN, behind=behind + TRACK_MARGIN
+        )
+        spec = self.character.spec()
+        self.ground.add_to(spec)
+        if randomization is not None:
+            randomization.prepare(spec)
+        self.model = spec.compile()
         # Persistent, because only then are the derived fields current after a step.
         self.batch = Batch(self.model, num_envs, num_threads, persistent=True)
-        self._qpos, self._qvel = self.batch.bind("qpos"), self.batch.bind("qvel")
-        self._ctrl = self.batch.bind("ctrl")
-        self._warmstart = self.batch.bind("qacc_warmstart")
-        self._xpos, self._geom_xpos = self.batch.bind("xpos"), self.batch.bind("geom_xpos")
-        self._com = self.batch.bind("subtree_com")
-        self._links = np.array([self.model.body(name).id for name in skeleton.LINKS])
-        self._hands_feet = np.array([skeleton.link_index(n) for n in skeleton.END_EFFECTORS])
-        fall = [self.model.geom(name).id for name in self.character.fall_links]
-        self._fall_geoms, self._fall_radii = np.array(fall), self.model.geom_size[fall, 0]
-        self._absolute_middle, self._absolute_half = _absolute_range(self.joints)
-        self._bounded = self.joints.ball_dof - 6  # columns of ctrl
+        self.ground.attach(self.batch)
+        self._physics = RandomizedPhysics(randomization, self.batch) if randomization else None
+        self._pushes = (
+            PushSchedule(pushes, self.batch, CONTROL_HZ, self.horizon) if pushes else None
+        )
+        self._bind()
 
+        fall = np.array([self.model.geom(name).id for name in self.character.fall_links])
+        self._fall = _Extents(self.model, fall)
+        moving = character_geoms(self.model)
+        self._all_extents = _Extents(self.model, moving[self.model.geom_contype[moving] > 0])
+        self.termination = termination.for_skill(self._skill_touches_ground(alone))
+        joint_vector = self.joints.joint_vector(self.reference.qpos)
+        root_turn = quat_to_rotvec(self.reference.qpos[:, 3:7])
+        self._starts = self.initialization.sampler(
+            self.reference.qvel,
+            np.concatenate((self.reference.qpos[:, :3], root_turn, joint_vector), axis=1),
+            self.reference.num_starts,
+            num_envs,
+        )
+        self._absolute_middle, self._absolute_half = absolute_range(alone, self.joints)
         self._generators = [np.random.default_rng() for _ in range(num_envs)]
+        self._num_uniform = 1 + self.ground.num_uniform
+        self._num_uniform += self._physics.num_uniform if self._physics else 0
+        self._num_uniform += self._pushes.num_uniform if self._pushes else 0
         self.start = np.zeros(num_envs, int)  # reference row that the episode began at
         self.elapsed = np.zeros(num_envs, int)  # control steps since
+        self._return = np.zeros(num_envs)
+        self._over = np.zeros(num_envs, bool)  # the episode has ended and was not reset yet
+        self._failed = np.zeros(num_envs, bool)
         self.all_ids = np.arange(num_envs)
+
+    def _bind(self) -> None:
+        batch, joints = self.batch, self.joints
+        self._state = State(*(batch.bind(name) for name in State._fields))
+        self._ctrl = batch.bind("ctrl")
+        self._warmstart = batch.bind("qacc_warmstart")
+        self._geom_xpos, self._geom_xmat = batch.bind("geom_xpos"), batch.bind("geom_xmat")
+        self._bounded = joints.ball_dof - 6  # columns of ctrl
+        self.observation_parts = observation_parts(self.model.nu, not self.ground.is_flat)
+        self.observation_size = sum(part.size for part in self.observation_parts)
+        columns = slices(self.observation_parts)
+        self._height_map = columns.pop("height_map", slice(0))
+        self._layout = Layout(
+            links=self._links,
+            hands_feet=HANDS_AND_FEET,
+            quat_qpos=np.vstack((np.arange(3, 7), joints.ball_qpos.reshape(-1, 4))),
+            quat_dof=np.vstack((np.arange(3, 6), joints.ball_dof.reshape(-1, 3))),
+            hinge_qpos=joints.hinge_qpos,
+            hinge_dof=joints.hinge_dof,
+            reference=tuple(part.start for part in self.reference.columns.values()),
+            observation=tuple(part.start for part in columns.values()),
+        )
+        self._level = np.zeros(self.num_envs)
 
     # --- seeding and reset ------------------------------------------------------------------
 
@@ -138,38 +205,62 @@ class ImitationSimulation:
 
     def reset(self, ids: np.ndarray) -> np.ndarray:
         """Start new episodes in the environments ``ids`` (n,), sorted; observations (n, D)."""
-        n = len(ids)
-        uniform, normal = np.empty(n), np.empty((n, self.model.nv * 2))
+        ended = ids[self._over[ids]]
+        if len(ended):
+            self._starts.finished(ended, self._return[ended], self._failed[ended])
+        n, nv = len(ids), self.model.nv
+        uniform, normal = np.empty((n, self._num_uniform)), np.empty((n, 2 * nv))
         for k, i in enumerate(ids):  # a generator each, so that N does not change a draw
-            uniform[k] = self._generators[i].random()
-            normal[k] = self._generators[i].standard_normal(self.model.nv * 2)
-        init, ref = self.initialization, self.reference
-        row = init.draw_step(uniform, ref.num_starts)
+            generator = self._generators[i]
+            uniform[k, 0] = generator.random()
+            generator.standard_normal(out=normal[k])
+            generator.random(out=uniform[k, 1:])
+        starts = self._starts.draw(ids, uniform[:, 0], normal)
+        row, ref = starts.row, self.reference
         self.start[ids], self.elapsed[ids] = row, 0
+        self._return[ids], self._over[ids], self._failed[ids] = 0.0, False, False
 
-        qpos, qvel = ref.qpos[row], ref.qvel[row]
-        pose_noise, vel_noise = normal[:, : self.model.nv], normal[:, self.model.nv :]
-        qpos[:, :2] += init.position_noise * pose_noise[:, :2]
-        joint_noise = init.joint_noise * pose_noise
-        balls = self.joints.ball_qpos
-        qpos[:, balls] = quat_multiply(
-            qpos[:, balls], rotvec_to_quat(joint_noise[:, self.joints.ball_dof])
+        at = 1
+        origin = ref.qpos[row, :2]
+        self.ground.draw(ids, uniform[:, at : at + self.ground.num_uniform], origin, ref.yaw[row])
+        at += self.ground.num_uniform
+        if self._physics:
+            self._physics.draw(ids, uniform[:, at : at + self._physics.num_uniform])
+            at += self._physics.num_uniform
+        if self._pushes:
+            self._pushes.draw(ids, uniform[:, at : at + self._pushes.num_uniform])
+
+        qpos, qvel = ref.qpos[row], ref.qvel[row] + starts.velocity
+        pose, quats = starts.pose, self._layout.quat_qpos
+        qpos[:, :3] += pose[:, :3]
+        qpos[:, quats] = quat_multiply(
+            qpos[:, quats], rotvec_to_quat(pose[:, self._layout.quat_dof])
         )
-        qpos[:, self.joints.hinge_qpos] += joint_noise[:, self.joints.hinge_dof]
-        qvel = qvel + init.velocity_noise * vel_noise
-        qpos[:, 2] += self.terrain.height(qpos[:, :2])
+        qpos[:, self.joints.hinge_qpos] += pose[:, self.joints.hinge_dof]
+        if not self.ground.is_flat:
+            lift = self.ground.lift(ids, origin)
+            qpos[:, 2] += lift
+            soon = self.ground.lift(ids, origin + qvel[:, :2] / CONTROL_HZ)
+            qvel[:, 2] += (soon - lift) * CONTROL_HZ
         self._set_state(ids, qpos, qvel)
-        return self._observe(ids)
+        if self._starts.lifts:
+            sunk = np.minimum(self._all_extents.clearance(self, ids), 0.0)
+            if (sunk < 0).any():
+                qpos[:, 2] -= sunk
+                self._set_state(ids, qpos, qvel)
+        return self._measure(ids)[0]
 
     def observe(self) -> np.ndarray:
         """The current observations (N, D)."""
-        return self._observe(self.all_ids)
+        return self._measure(self.all_ids)[0]
 
     def _set_state(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
-        self._qpos[ids], self._qvel[ids] = qpos, qvel
+        self._state.qpos[ids], self._state.qvel[ids] = qpos, qvel
         self._warmstart[ids] = 0.0  # else the last episode's contacts leak into this one
-        self._ctrl[ids] = self.joints.joint_vector(qpos)
-        self.batch.forward(ids)
+        if self._physics:
+            self._physics.forget(ids, self.joints.joint_vector(qpos))
+        # positions are all that an observation needs; the next step does the rest
+        self.batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_POS.value)
 
     # --- step -------------------------------------------------------------------------------
 
@@ -177,156 +268,197 @@ class ImitationSimulation:
         """Advance every simulation by one control step; nothing is reset.
 
         Args:
-            action: (N, 28) in [-1, 1]; values outside are clipped.
+            action: (N, nu) in [-1, 1]; values outside are clipped.
 
         Raises:
             ActionError: another shape, or NaN or infinite values.
         """
         action = np.clip(self._checked(action), -1.0, 1.0)
+        if self._pushes:
+            self._pushes.apply(self.elapsed, *_heading(self._state.qpos))
         self.elapsed += 1
-        row = self.reference_row(self.all_ids)
-        ref = self.reference
+        ids = self.all_ids
         if self.action_mode == "residual":
-            target = ref.target[row] + action
+            target = self.reference.part("target").take(
+                self.start + self.elapsed, axis=0, mode="clip"
+            )
+            target += action
         else:
             target = self._absolute_middle + self._absolute_half * action
         self._ctrl[:] = self._bound_targets(target)
         self.batch.step(nstep=self.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
 
-        errors, figures = self._errors(row)
+        observation, errors, distance = self._measure(ids)
         reward, parts = self.reward(errors)
         terminated = self.termination(
-            figures.pop("fall_clearance"), figures["link_distance"], errors.rotation[:, 0]
+            self._fall.clearance(self, ids), distance[:, 1], errors.rotation[:, 0], distance[:, 0]
         )
-        terminated |= ~np.isfinite(reward)
-        reward = np.where(np.isfinite(reward), reward, 0.0)
+        finite = np.isfinite(reward)
+        if not finite.all():
+            terminated |= ~finite
+            reward = np.where(finite, reward, 0.0)
         truncated = self.elapsed >= self.horizon
-        if ref.last is not None:
-            truncated = truncated | (row >= ref.last)
-        parts = {**parts, **figures}
-        return StepResult(self._observe(self.all_ids), reward, terminated, truncated, errors, parts)
+        if self.reference.last is not None:
+            truncated |= self.start + self.elapsed >= self.reference.last
+        self._return += reward
+        self._over, self._failed = terminated | truncated, terminated.copy()
+        figures = {
+            "link_distance": distance[:, 1],
+            "joint_error": distance[:, 2],
+            "joint_error_root": distance[:, 3],
+        }
+        return StepResult(observation, reward, terminated, truncated, errors, {**parts, **figures})
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
         action = np.asarray(action, float)
         wanted = (self.num_envs, self.model.nu)
         if action.shape != wanted:
             raise ActionError(f"actions must have shape {wanted}, they have {action.shape}")
-        bad = ~np.isfinite(action).all(axis=1)
-        if bad.any():
-            raise ActionError(
-                f"{int(bad.sum())} of {self.num_envs} actions hold NaN or infinite values: the "
-                "policy or algorithm that made them has diverged"
-            )
+        if not np.isfinite(action.sum()):
+            bad = ~np.isfinite(action).all(axis=1)
+            if bad.any():
+                raise ActionError(
+                    f"{int(bad.sum())} of {self.num_envs} actions hold NaN or infinite values: "
+                    "the policy or algorithm that made them has diverged"
+                )
         return action
 
     def reference_action(self) -> np.ndarray:
-        """The actions (N, 28) that replay the reference's PD targets."""
-        ref = self.reference
+        """The actions (N, nu) that replay the reference's PD targets."""
         if self.action_mode == "residual":
             return np.zeros((self.num_envs, self.model.nu))
-        row = np.minimum(self.reference_row(self.all_ids) + 1, len(ref.target) - 1)
-        return (ref.target[row] - self._absolute_middle) / self._absolute_half
+        target = self.reference.part("target")
+        row = np.minimum(self.reference_row(self.all_ids) + 1, len(target) - 1)
+        return (target[row] - self._absolute_middle) / self._absolute_half
 
     def reference_row(self, ids: np.ndarray) -> np.ndarray:
         """Rows (n,) of the reference that the environments ``ids`` are at; the last one for
         those that are stepped on after their end."""
         return np.minimum(self.start[ids] + self.elapsed[ids], len(self.reference.qpos) - 1)
 
+    def reference_qpos(self) -> np.ndarray:
+        """The reference's state (N, nq) now, raised with the ground that it passes over."""
+        qpos = self.reference.qpos[self.reference_row(self.all_ids)]
+        if not self.ground.is_flat:
+            qpos[:, 2] += self.ground.lift(self.all_ids, qpos[:, :2])
+        return qpos
+
     def root_tilt(self) -> np.ndarray:
         """Angle (N,) in rad between the up axes of the root and of the reference's root."""
         up = np.array([0.0, 0.0, 1.0])
         ref_quat = self.reference.qpos[self.reference_row(self.all_ids), 3:7]
-        axes = quat_rotate(self._qpos[:, 3:7], up), quat_rotate(ref_quat, up)
+        axes = quat_rotate(self._state.qpos[:, 3:7], up), quat_rotate(ref_quat, up)
         return np.arccos(np.clip((axes[0] * axes[1]).sum(-1), -1.0, 1.0))
 
     # --- parts ------------------------------------------------------------------------------
 
-    def _errors(self, row: np.ndarray) -> tuple[TrackingErrors, dict[str, np.ndarray]]:
-        ref, joints = self.reference, self.joints
-        ref_qpos, ref_qvel = ref.qpos[row], ref.qvel[row]
-        qpos, qvel = self._qpos, self._qvel
-        links, ref_links = self._xpos[:, self._links], ref.link_pos[row]
-        spin = qvel - ref_qvel
-        rotation = _row_major(
-            quat_angle(qpos[:, 3:7], ref_qpos[:, 3:7])[:, None],
-            quat_angle(qpos[:, joints.ball_qpos], ref_qpos[:, joints.ball_qpos]),
-            np.abs(qpos[:, joints.hinge_qpos] - ref_qpos[:, joints.hinge_qpos]),
-        )
-        angular_velocity = _row_major(
-            np.sqrt(np.square(spin[:, 3:6]).sum(-1))[:, None],
-            np.sqrt(np.square(spin[:, joints.ball_dof]).sum(-1)),
-            np.abs(spin[:, joints.hinge_dof]),
-        )
-        local = _heading_frame(links[:, self._hands_feet], qpos)
-        ref_local = _heading_frame(ref_links[:, self._hands_feet], ref_qpos)
-        from_root = (links - links[:, :1]) - (ref_links - ref_links[:, :1])
-        distance = _row_major(np.sqrt(np.square(links - ref_links).sum(-1)))  # (N, 15)
-        distance_root = _row_major(np.sqrt(np.square(from_root).sum(-1)))
-        fall = self._geom_xpos[:, self._fall_geoms]
-        clearance = fall[..., 2] - self._fall_radii - self.terrain.height(fall[..., :2])
-        errors = TrackingErrors(
-            rotation=rotation,
-            angular_velocity=angular_velocity,
-            end_effector=_row_major(np.sqrt(np.square(local - ref_local).sum(-1))),
-            centre_of_mass=np.sqrt(np.square(self._com[:, 1] - ref.com[row]).sum(-1)),
-        )
-        figures = {
-            "fall_clearance": clearance.min(-1),
-            "link_distance": distance.max(-1),
-            "joint_error": distance.mean(-1),
-            "joint_error_root": distance_root.mean(-1),
-        }
-        return errors, figures
-
-    def _observe(self, ids: np.ndarray) -> np.ndarray:
-        ref = self.reference
+    def _measure(self, ids: np.ndarray) -> tuple[np.ndarray, TrackingErrors, np.ndarray]:
+        """Observations (n, D), errors, and distances (n, 4) of the environments ``ids``."""
+        n, reference, state = len(ids), self.reference, self._state
         row = self.reference_row(ids)
-        following = np.minimum(row + 1, len(ref.qpos) - 1)
-        qpos = self._qpos[ids]
-        out = np.empty((len(ids), OBSERVATION_SIZE), np.float32)
-        observe(
-            out,
-            qpos=qpos,
-            qvel=self._qvel[ids],
-            link_pos=self._xpos[ids[:, None], self._links],
-            joint_vector=self.joints.joint_vector(qpos),
-            ground_height=self.terrain.height(qpos[:, :2]),
-            next_qpos=ref.qpos[following],
-            next_joint_vector=ref.joint_vector[following],
-            phase=ref.phase[row],
+        joints = len(self._layout.quat_qpos) + len(self._layout.hinge_qpos)
+        if self.ground.is_flat:
+            zero = self._level[:n]
+            lift = Lift(zero, zero, zero)
+        else:
+            path = reference.qpos[:, :2]
+            following = np.minimum(row + 1, len(path) - 1)
+            root = state.qpos[ids, :2]
+            lift = Lift(*(self.ground.lift(ids, xy) for xy in (path[row], path[following], root)))
+        out = Measures(
+            observation=np.empty((n, self.observation_size), np.float32),
+            rotation=np.empty((n, joints)),
+            angular_velocity=np.empty((n, joints)),
+            end_effector=np.empty((n, len(HANDS_AND_FEET))),
+            centre_of_mass=np.empty(n),
+            distance=np.empty((n, 4)),
         )
-        return out
+        measure(ids, row, reference.rows, lift, state, self._layout, out)
+        if not self.ground.is_flat:
+            cos, sin = _heading(state.qpos[ids])
+            self.ground.height_map(ids, root, cos, sin, out.observation[:, self._height_map])
+        errors = TrackingErrors(
+            out.rotation, out.angular_velocity, out.end_effector, out.centre_of_mass
+        )
+        return out.observation, errors, out.distance
 
     def _bound_targets(self, target: np.ndarray) -> np.ndarray:
-        vectors = target[:, self._bounded]  # (N, B, 3)
-        angle = np.sqrt(np.square(vectors).sum(-1, keepdims=True))
-        target[:, self._bounded] = vectors * np.minimum(
-            1.0, MAX_TARGET_ANGLE / np.maximum(angle, 1e-9)
-        )
+        if self._bounded.size:
+            vectors = target[:, self._bounded]  # (N, B, 3)
+            square = np.einsum("ijk,ijk->ij", vectors, vectors)
+            far = square > MAX_TARGET_ANGLE**2
+            if far.any():
+                shrink = np.where(far, MAX_TARGET_ANGLE / np.sqrt(np.maximum(square, 1.0)), 1.0)
+                target[:, self._bounded] = vectors * shrink[..., None]
         return target
 
-
-def _row_major(*columns: np.ndarray) -> np.ndarray:
-    """Columns (N, k) side by side, rows contiguous.
-
-    NumPy adds up a row in an order that depends on the memory layout, and the layout of what
-    indexing returns depends on N: without this the last bit of a reward would, too.
-    """
-    out = np.empty((len(columns[0]), sum(c.shape[1] for c in columns)))
-    return np.concatenate(columns, axis=1, out=out)
-
-
-def _heading_frame(points: np.ndarray, qpos: np.ndarray) -> np.ndarray:
-    """Points (N, E, 3) from the root, in its heading frame."""
-    to_heading = quat_conjugate(heading(qpos[:, 3:7]))
-    return quat_rotate(to_heading[:, None], points - qpos[:, None, :3])
+    def _skill_touches_ground(self, alone: mujoco.MjModel) -> bool:
+        """Whether the reference itself takes a fall link to the ground."""
+        data = mujoco.MjData(alone)
+        extents = _Extents(alone, np.array([alone.geom(n).id for n in self.character.fall_links]))
+        lowest = np.inf
+        for qpos in self.reference.qpos[: self.reference.num_starts + 2]:
+            data.qpos[:] = qpos
+            mujoco.mj_kinematics(alone, data)
+            bottom = extents.bottom(data.geom_xpos[None], data.geom_xmat[None])
+            lowest = min(lowest, float(bottom.min()))
+        return lowest < SKILL_TOUCHES_GROUND
 
 
-def _absolute_range(joints: JointMap) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half width (28,) of the published joint limits, in dof order."""
-    limits = np.zeros((joints.ball_dof.size + joints.hinge_dof.size, 2))
-    for link, dof in zip(joints.balls, joints.ball_dof, strict=True):
-        limits[dof - 6] = skeleton.ROTATION_LIMITS[skeleton.LINKS[link]]
-    for link, dof in zip(joints.hinges, joints.hinge_dof, strict=True):
-        limits[dof - 6] = skeleton.ROTATION_LIMITS[skeleton.LINKS[link]][1]
+class _Extents:
+    """How far the lowest points of geoms lie below their centres: spheres, capsules, boxes."""
+
+    def __init__(self, model: mujoco.MjModel, geoms: np.ndarray) -> None:
+        self._geoms = geoms
+        kind, size = model.geom_type[geoms], model.geom_size[geoms]
+        box = kind == mujoco.mjtGeom.mjGEOM_BOX
+        self._radius = np.where(box, 0.0, size[:, 0])
+        self._half = np.where(box[:, None], size, 0.0)  # (G, 3) along the geom's axes
+        long = np.isin(kind, (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER))
+        self._half[long, 2] = size[long, 1]
+        self._round = not self._half.any()
+
+    def bottom(self, geom_xpos: np.ndarray, geom_xmat: np.ndarray) -> np.ndarray:
+        """Height (n, G) of each geom's lowest point, from all geoms' frames (n, ngeom, ...)."""
+        bottom = geom_xpos[:, self._geoms, 2] - self._radius
+        if not self._round:
+            tilt = np.abs(geom_xmat[:, self._geoms, 6:9])
+            bottom -= np.einsum("ijk,jk->ij", tilt, self._half)
+        return bottom
+
+    def clearance(self, simulation: ImitationSimulation, ids: np.ndarray) -> np.ndarray:
+        """Distance (n,) in metres from the ground up to the lowest of all the geoms."""
+        whole = len(ids) == simulation.num_envs
+        xpos = simulation._geom_xpos if whole else simulation._geom_xpos[ids]
+        xmat = simulation._geom_xmat if whole else simulation._geom_xmat[ids]
+        bottom = self.bottom(xpos, xmat)
+        if not simulation.ground.is_flat:
+            bottom -= simulation.ground.height(ids, xpos[:, self._geoms, :2])
+        return bottom.min(-1)
+
+
+def character_geoms(model: mujoco.MjModel) -> np.ndarray:
+    """Ids of the geoms that move: those of the character, not the ground's."""
+    return np.flatnonzero(model.body_weldid[model.geom_bodyid] != 0)
+
+
+def _heading(qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine (n,) of the root's heading."""
+    w, z = qpos[:, 3], qpos[:, 6]
+    ww, zz = w * w, z * z
+    norm = ww + zz
+    # exactly upside down about a horizontal axis there is no heading: take 0
+    lost = norm < 1e-18
+    if lost.any():
+        ww, norm = np.where(lost, 1.0, ww), np.where(lost, 1.0, norm)
+    return (ww - zz) / norm, 2.0 * w * z / norm
+
+
+def absolute_range(model: mujoco.MjModel, joints: JointMap) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and half width (nu,) of the published joint limits, in dof order."""
+    limits = np.zeros((model.nu, 2))
+    for ball, dof in zip(joints.balls, joints.ball_dof, strict=True):
+        limits[dof - 6] = skeleton.ROTATION_LIMITS[joints.names[ball]]
+    for hinge, dof in zip(joints.hinges, joints.hinge_dof, strict=True):
+        limits[dof - 6] = model.joint(joints.names[hinge]).range
     return limits.mean(-1), 0.5 * (limits[:, 1] - limits[:, 0])

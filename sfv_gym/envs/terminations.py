@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,17 +12,36 @@ class EarlyTermination:
     """Thresholds; None switches a test off.
 
     Attributes:
-        fall_contact: a fall link (trunk or head) touches the ground.
+        fall_contact: whether a fall link (trunk or head) that touches the ground ends the
+            episode. None: it does, unless the skill itself takes one there, as rolling, crawling
+            and getting up do.
         link_distance: metres, the farthest that any link may be from the reference's.
         root_angle: rad, the farthest that the root's rotation may be from the reference's.
+        root_distance: metres, the farthest that the root may be from the reference's.
     """
 
-    fall_contact: bool = True
+    fall_contact: bool | None = None
     link_distance: float | None = 0.5
     root_angle: float | None = 1.0
+    root_distance: float | None = None
+
+    @classmethod
+    def none(cls) -> EarlyTermination:
+        """Nothing ends an episode early."""
+        return cls(fall_contact=False, link_distance=None, root_angle=None, root_distance=None)
+
+    def for_skill(self, skill_touches_ground: bool) -> EarlyTermination:
+        """The same with ``fall_contact`` decided."""
+        if self.fall_contact is not None:
+            return self
+        return replace(self, fall_contact=not skill_touches_ground)
 
     def __call__(
-        self, fall_clearance: np.ndarray, link_distance: np.ndarray, root_angle: np.ndarray
+        self,
+        fall_clearance: np.ndarray,
+        link_distance: np.ndarray,
+        root_angle: np.ndarray,
+        root_distance: np.ndarray,
     ) -> np.ndarray:
         """Which of N episodes have failed (N,).
 
@@ -30,6 +49,7 @@ class EarlyTermination:
             fall_clearance: (N,) metres between the ground and the lowest point of a fall link.
             link_distance: (N,) metres, the largest over links.
             root_angle: (N,) rad.
+            root_distance: (N,) metres.
         """
         failed = np.zeros(len(root_angle), bool)
         if self.fall_contact:
@@ -38,4 +58,6 @@ class EarlyTermination:
             failed |= link_distance > self.link_distance
         if self.root_angle is not None:
             failed |= root_angle > self.root_angle
+        if self.root_distance is not None:
+            failed |= root_distance > self.root_distance
         return failed

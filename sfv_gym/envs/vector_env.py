@@ -10,15 +10,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from mujoco.batch import Batch
 
-from sfv_gym.envs.imitation_env import (
-    MotionLike,
-    action_space,
-    make_simulation,
-    observation_space,
-)
-from sfv_gym.envs.initialization import Initialization
+from sfv_gym.envs.imitation_env import MotionLike, make_simulation, spaces
 from sfv_gym.envs.simulation import CONTROL_HZ
-from sfv_gym.envs.terminations import EarlyTermination
 
 
 class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -45,23 +38,15 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         num_envs: int = 1,
         *,
         num_threads: int = 0,
-        initialization: str | Initialization = "rsi",
-        termination: EarlyTermination | bool = True,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
         self.simulation = make_simulation(
-            motion,
-            num_envs=num_envs,
-            num_threads=num_threads,
-            initialization=initialization,
-            termination=termination,
-            **options,
+            motion, num_envs=num_envs, num_threads=num_threads, **options
         )
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self.single_observation_space = observation_space()
-        self.single_action_space = action_space(self.simulation.model.nu)
+        self.single_observation_space, self.single_action_space = spaces(self.simulation)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._renderer: Any = None
@@ -118,7 +103,9 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
             from sfv_gym.rendering import Renderer
 
             self._renderer = Renderer(self.simulation.model)
-        return tuple(self._renderer.render(self.batch.get_data(i)) for i in range(self.num_envs))
+        return tuple(
+            self._renderer.render_environment(self.simulation, i) for i in range(self.num_envs)
+        )
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._renderer is not None:

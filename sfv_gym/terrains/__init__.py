@@ -1,20 +1,49 @@
-"""Terrains: each adds its geoms to a model and answers how high the ground is."""
+"""Terrains: what each episode draws as its ground, and how high that ground is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sfv_gym.errors import UnknownIdError
+from sfv_gym.terrains.beam import Beam
 from sfv_gym.terrains.flat import Flat
+from sfv_gym.terrains.gaps import Gaps
+from sfv_gym.terrains.ground import HEIGHT_MAP_SIZE, HEIGHT_MAP_X, HEIGHT_MAP_Y, Ground
+from sfv_gym.terrains.slopes import Slopes
+from sfv_gym.terrains.steps import Steps
+from sfv_gym.terrains.terrain import Pieces, Terrain
 
-Terrain = Flat
-
-TERRAINS: dict[str, type[Flat]] = {"flat": Flat}
-
-
-def get_terrain(name: str) -> Terrain:
-    """The terrain called ``name``; raises UnknownIdError with the known names."""
-    if name not in TERRAINS:
-        raise UnknownIdError(f"unknown terrain {name!r}; known: {', '.join(TERRAINS)}")
-    return TERRAINS[name]()
+TERRAINS: dict[str, type[Terrain]] = {
+    terrain.name: terrain for terrain in (Flat, Slopes, Gaps, Steps, Beam)
+}
 
 
-__all__ = ["TERRAINS", "Flat", "Terrain", "get_terrain"]
+def get_terrain(terrain: str | Terrain, difficulty: float | None = None) -> Terrain:
+    """A terrain, from its name or as it is; ``difficulty`` (0..1) replaces its own.
+
+    Raises:
+        UnknownIdError: no terrain has that name.
+        SFVError: the difficulty is out of range.
+    """
+    if not isinstance(terrain, Terrain):
+        if terrain not in TERRAINS:
+            raise UnknownIdError(f"unknown terrain {terrain!r}; known: {', '.join(TERRAINS)}")
+        terrain = TERRAINS[terrain]()
+    return terrain if difficulty is None else replace(terrain, difficulty=difficulty)
+
+
+__all__ = [
+    "HEIGHT_MAP_SIZE",
+    "HEIGHT_MAP_X",
+    "HEIGHT_MAP_Y",
+    "TERRAINS",
+    "Beam",
+    "Flat",
+    "Gaps",
+    "Ground",
+    "Pieces",
+    "Slopes",
+    "Steps",
+    "Terrain",
+    "get_terrain",
+]

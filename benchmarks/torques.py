@@ -1,0 +1,143 @@
+"""Net joint torques of policies against the published limits, at every physics step.
+
+``python -m sfv_gym.benchmarks.torques`` plays shipped policies, replays the recorded targets step
+by step, and adds up what acts at each joint: actuator and passive damping together.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import mujoco
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sfv_gym import skeleton
+from sfv_gym.envs.imitation_env import make_simulation
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.files import atomic_path
+from sfv_gym.policy import load_policy
+from sfv_gym.registry import get_entry
+from sfv_gym.rollout import Predict
+
+SATURATED = 0.999
+
+
+@dataclass(frozen=True)
+class JointTorque:
+    """One joint over all physics steps and episodes of a policy.
+
+    Attributes:
+        limit: N m, published, of the length of the joint's torque vector.
+        peak: N m, largest length of the net torque (actuator and damping).
+        mean: N m, root mean square of that length.
+        saturated: share of physics steps in which an actuator of the joint is at its limit.
+    """
+
+    joint: str
+    limit: float
+    peak: float
+    mean: float
+    saturated: float
+
+
+def record_torques(
+    simulation: ImitationSimulation, predict: Predict, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Net and actuator torques (N, physics steps, nv), in N m, of ``steps`` control steps.
+
+    The episodes begin where the simulation is after a reset, and are played on after a fall.
+    """
+    observation = simulation.reset(simulation.all_ids)
+    batch = simulation.batch
+    state, ctrl = batch.state.copy(), batch.bind("ctrl")
+    targets = np.empty((simulation.num_envs, steps, simulation.model.nu))
+    for step in range(steps):
+        observation = simulation.step(predict(observation)).observation
+        targets[:, step] = ctrl
+    batch.state[:] = state
+    batch.forward()
+    record = batch.rollout(
+        steps * simulation.substeps,
+        control=np.repeat(targets, simulation.substeps, axis=1),
+        record=("qfrc_actuator", "qfrc_passive"),
+    )
+    return record["qfrc_actuator"] + record["qfrc_passive"], record["qfrc_actuator"]
+
+
+def joint_torques(
+    env_id: str, predict: Predict, *, episodes: int = 32, seconds: float = 5.0, seed: int = 0
+) -> list[JointTorque]:
+    """The figures of every joint for a policy on an environment id, from the first frame on."""
+    entry = get_entry(env_id)
+    simulation = make_simulation(
+        entry.motion,
+        num_envs=episodes,
+        character=entry.character,
+        terrain=entry.terrain,
+        initialization="fixed",
+    )
+    simulation.seed(seed)
+    steps = round(seconds * simulation.control_hz)
+    if simulation.reference.last is not None:
+        steps = min(steps, simulation.reference.last)
+    net, actuator = record_torques(simulation, predict, steps)
+    model = simulation.model
+    force_range = np.zeros(model.nv)
+    for i in range(model.nu):
+        joint, axis = model.actuator_trnid[i, 0], int(np.argmax(np.abs(model.actuator_gear[i])))
+        force_range[model.jnt_dofadr[joint] + axis] = model.actuator_forcerange[i, 1]
+    out = []
+    for j in range(1, model.njnt):
+        name = model.joint(j).name
+        width = 3 if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL else 1
+        dof = slice(int(model.jnt_dofadr[j]), int(model.jnt_dofadr[j]) + width)
+        length = np.linalg.norm(net[..., dof], axis=-1)
+        at_limit = (np.abs(actuator[..., dof]) > SATURATED * force_range[dof]).any(-1)
+        limit = skeleton.TORQUE_LIMITS.get(name, float(np.linalg.norm(force_range[dof])))
+        out.append(
+            JointTorque(
+                joint=name,
+                limit=limit,
+                peak=float(length.max()),
+                mean=float(np.sqrt(np.square(length).mean())),
+                saturated=float(at_limit.mean()),
+            )
+        )
+    return out
+
+
+def main(
+    env_ids: Annotated[list[str] | None, typer.Argument(help="Ids whose policy to play.")] = None,
+    episodes: Annotated[int, typer.Option(help="Episodes of each.")] = 32,
+    out: Annotated[Path | None, typer.Option(help="Also write the figures as JSON.")] = None,
+) -> None:
+    """Measure the net joint torques of shipped policies."""
+    console, figures = Console(), {}
+    for env_id in env_ids or ["SFV-Backflip-v0", "SFV-Walk-v0"]:
+        joints = joint_torques(env_id, load_policy(env_id).predict, episodes=episodes)
+        figures[env_id] = [asdict(joint) for joint in joints]
+        table = Table(title=env_id)
+        for column in ("joint", "published limit, N m", "peak", "rms", "actuator at its limit"):
+            table.add_column(column, justify="left" if column == "joint" else "right")
+        for joint in joints:
+            table.add_row(
+                joint.joint,
+                f"{joint.limit:.0f}",
+                f"{joint.peak:.1f}",
+                f"{joint.mean:.1f}",
+                f"{100 * joint.saturated:.1f} %",
+            )
+        console.print(table)
+    if out is not None:
+        with atomic_path(out) as temporary:
+            temporary.write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)

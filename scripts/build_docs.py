@@ -1,0 +1,136 @@
+"""Builds docs/environments.md from the docstring of ``ImitationEnv``, and its pictures.
+
+``python scripts/build_docs.py`` writes the page; ``--pictures`` draws the pictures again.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated
+
+import mujoco
+import numpy as np
+import typer
+from PIL import Image, ImageDraw
+
+from sfv_gym.characters import CHARACTERS, get_character
+from sfv_gym.envs import ImitationEnv
+from sfv_gym.envs.observations import observation_parts
+from sfv_gym.envs.simulation import ImitationSimulation, absolute_range
+from sfv_gym.registry import TERRAIN_TITLES, get_entry, list_envs, load_motion
+from sfv_gym.rendering import Renderer
+from sfv_gym.retargeting import JointMap
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE, PICTURES = DOCS / "environments.md", DOCS / "images"
+DIFFICULTIES = (0.2, 0.5, 1.0)
+WIDTH, HEIGHT = 400, 300
+
+
+def action_table(character: str) -> str:
+    """Markdown rows: index, joint, axis, torque limit, range of absolute targets."""
+    model = get_character(character).model()
+    joints = JointMap.of(model)
+    middle, half = absolute_range(model, joints)
+    low, high = np.round(middle - half, 2), np.round(middle + half, 2)
+    head = ["| index | joint | axis | torque limit, N m | range, rad |", "|---|---|---|---|---|"]
+    rows = []
+    for ball, dof in zip(joints.balls, joints.ball_dof - 6, strict=True):
+        limits = ", ".join(f"{x:g}" for x in model.actuator_forcerange[dof, 1])
+        spans = ", ".join(f"{a:g}..{b:g}" for a, b in zip(low[dof], high[dof], strict=True))
+        name = joints.names[ball].replace("_", " ")
+        rows.append(f"| {dof[0]}-{dof[-1]} | {name} | x, y, z | {limits} | {spans} |")
+    for hinge, dof, axis in zip(
+        joints.hinges, joints.hinge_dof - 6, joints.hinge_axis, strict=True
+    ):
+        name = joints.names[hinge]
+        if get_character(character).is_canonical:
+            name = name.replace("_", " ")
+        letter = ("-" if axis.sum() < 0 else "") + "xyz"[int(np.argmax(np.abs(axis)))]
+        limit = model.actuator_forcerange[dof, 1]
+        rows.append(f"| {dof} | {name} | {letter} | {limit:g} | {low[dof]:g}..{high[dof]:g} |")
+    return "\n".join([*head, *sorted(rows, key=_first_index)])
+
+
+def _first_index(row: str) -> int:
+    return int(row.split("|")[1].split("-")[0])
+
+
+def observation_table() -> str:
+    """Markdown rows: both characters have the same layout."""
+    head = "| index | part | unit | frame | range | meaning |"
+    lines, at = [head, "|---|---|---|---|---|---|"], 0
+    (num_joints,) = {get_character(name).model().nu for name in CHARACTERS}
+    for part in observation_parts(num_joints, height_map=True):
+        index = str(at) if part.size == 1 else f"{at}-{at + part.size - 1}"
+        cells = (index, part.name, part.unit, part.frame, part.range, part.meaning)
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
+        at += part.size
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole of docs/environments.md."""
+    text = inspect.getdoc(ImitationEnv) or ""
+    entries = list_envs()
+    skills = sorted({entry.skill for entry in entries if entry.character == "humanoid"})
+    terrains = "".join(
+        f"\n![Both characters on {name}](images/terrain_{name}.webp)\n" for name in TERRAIN_TITLES
+    )
+    return (
+        "<!-- written by scripts/build_docs.py from the docstring of ImitationEnv -->\n"
+        f"# Environments\n\n{text}\n\n## Pictures\n\n"
+        "The walk's reference on each terrain, drawn with seed 0, at difficulty "
+        f"{', '.join(f'{d:g}' for d in DIFFICULTIES)} from left to right; above the humanoid, "
+        f"below Atlas.\n{terrains}\n## Skills\n\n"
+        f"{', '.join(skills)}: each as `SFV-<Skill>[-Atlas][-Slopes|-Gaps|-Steps|-Beam]-v0`, "
+        f"{len(entries)} ids. `sfv envs` lists them.\n"
+    )
+
+
+def draw_terrain(character: str, terrain: str, difficulty: float, step: int = 40) -> np.ndarray:
+    """The walk's reference on a drawn terrain, as a picture (HEIGHT, WIDTH, 3)."""
+    simulation = ImitationSimulation(
+        load_motion(get_entry("SFV-Walk-v0").motion),
+        character=character,
+        terrain=terrain,
+        difficulty=None if terrain == "flat" else difficulty,
+        initialization="fixed",
+    )
+    simulation.seed(0)
+    simulation.reset(simulation.all_ids)
+    simulation.elapsed[:] = step
+    model, data = simulation.batch.get_model(0), mujoco.MjData(simulation.model)
+    data.qpos[:] = simulation.reference_qpos()[0]
+    mujoco.mj_forward(model, data)
+    ground = float(simulation.ground.lift(simulation.all_ids, data.qpos[None, :2])[0])
+    with Renderer(model, WIDTH, HEIGHT, azimuth=130.0) as renderer:
+        return renderer.render(data, ground=ground)
+
+
+def draw_pictures() -> None:
+    """One picture per terrain: difficulties across, characters down."""
+    for terrain in TERRAIN_TITLES:
+        difficulties = DIFFICULTIES if terrain != "flat" else (0.0,)
+        rows = [
+            np.hstack([draw_terrain(character, terrain, d) for d in difficulties])
+            for character in CHARACTERS
+        ]
+        picture = np.hstack(rows) if terrain == "flat" else np.vstack(rows)
+        image = Image.fromarray(picture)
+        ImageDraw.Draw(image).text((8, 6), terrain, fill=(20, 20, 20), font_size=18)
+        image.save(PICTURES / f"terrain_{terrain}.webp", quality=80)
+
+
+def main(
+    pictures: Annotated[bool, typer.Option("--pictures", help="Draw the pictures, too.")] = False,
+) -> None:
+    """Write docs/environments.md."""
+    if pictures:
+        draw_pictures()
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

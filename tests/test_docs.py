@@ -1,0 +1,56 @@
+"""The reference page says what the code does."""
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+import pytest
+
+from sfv_gym.envs import ImitationEnv
+from sfv_gym.envs.initialization import INITIALIZATIONS
+from sfv_gym.envs.simulation import ImitationSimulation
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def build():
+    spec = importlib.util.spec_from_file_location("build_docs", ROOT / "scripts/build_docs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_docstring_has_the_tables_of_the_models(build):
+    text = inspect.getdoc(ImitationEnv)
+    for table in (
+        build.action_table("humanoid"),
+        build.action_table("atlas"),
+        build.observation_table(),
+    ):
+        assert table in text
+
+
+def test_the_docstring_names_every_argument_and_start():
+    text = inspect.getdoc(ImitationEnv)
+    for name in inspect.signature(ImitationEnv).parameters:
+        assert f"`{name}`" in text, name
+    for name, kind in INITIALIZATIONS.items():
+        assert f'`"{name}"`' in text and f"`{kind.__name__}`" in text
+
+
+def test_the_simulation_takes_the_environment_s_arguments():
+    own = {"num_envs", "num_threads"}
+    display = {"render_mode", "width", "height"}
+    env = set(inspect.signature(ImitationEnv).parameters)
+    assert env - display == set(inspect.signature(ImitationSimulation).parameters) - own
+
+
+def test_the_page_is_built_from_the_docstring(build):
+    assert build.PAGE.read_text(encoding="utf-8") == build.page(), (
+        "docs/environments.md is old: run python scripts/build_docs.py"
+    )
+    for line in build.page().splitlines():
+        if line.startswith("!["):
+            picture = build.DOCS / line.split("(")[1].rstrip(")")
+            assert picture.is_file(), picture

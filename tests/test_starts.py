@@ -1,0 +1,181 @@
+"""Start-state distributions and early termination."""
+
+import numpy as np
+import pytest
+from motions import swing
+
+from sfv_gym.envs import (
+    AdaptiveStateInitialization,
+    EarlyTermination,
+    FailureWeightedInitialization,
+    FixedInitialization,
+    ImitationVectorEnv,
+    ReferenceStateInitialization,
+)
+from sfv_gym.envs.initialization import AdaptiveSampler, FailureSampler, get_initialization
+from sfv_gym.errors import SFVError
+
+NV = 34
+
+
+def sampler(settings, num_starts=40, n=4000):
+    rng = np.random.default_rng(0)
+    return settings.sampler(rng.normal(size=(60, NV)), rng.normal(size=(60, NV)), num_starts, n)
+
+
+def draw(settings, n=4000, **kwargs):
+    rng = np.random.default_rng(1)
+    return sampler(settings, n=n, **kwargs).draw(
+        np.arange(n), rng.random(n), rng.normal(size=(n, 2 * NV))
+    )
+
+
+def test_rsi_is_uniform_and_may_favour_the_first_frame():
+    evenly = draw(ReferenceStateInitialization()).row
+    assert set(evenly) == set(range(40))
+    assert np.bincount(evenly).max() < 2 * np.bincount(evenly).min()
+    favoured = draw(ReferenceStateInitialization(first_frame=0.5)).row
+    assert abs((favoured == 0).mean() - (0.5 + 0.5 / 40)) < 0.03
+    assert set(favoured) == set(range(40))
+    assert (draw(FixedInitialization()).row == 0).all()
+
+
+def test_noise_has_the_spread_asked_for_and_leaves_root_height_and_rotation():
+    settings = ReferenceStateInitialization(joint_noise=0.3, velocity_noise=0.2, position_noise=0.1)
+    starts = draw(settings)
+    np.testing.assert_allclose(starts.pose[:, :2].std(axis=0), 0.1, rtol=0.1)
+    assert (starts.pose[:, 2:6] == 0).all()
+    np.testing.assert_allclose(starts.pose[:, 6:].std(axis=0), 0.3, rtol=0.1)
+    np.testing.assert_allclose(starts.velocity.std(axis=0), 0.2, rtol=0.1)
+
+
+def test_failures_draw_starts_to_their_phase():
+    one = sampler(FailureWeightedInitialization(bins=10, uniform=0.2))
+    assert isinstance(one, FailureSampler)
+    rng = np.random.default_rng(2)
+    ids = np.arange(4000)
+    for _ in range(5):
+        rows = one.draw(ids, rng.random(4000), rng.normal(size=(4000, 2 * NV))).row
+        one.finished(ids, np.zeros(4000), rows >= 36)  # the last tenth always fails
+    share = one.probabilities
+    assert share[9] > 0.7 and share.sum() == pytest.approx(1.0)
+    assert share[:9].min() >= 0.2 / 10 - 1e-9  # and no phase is forgotten
+    rows = one.draw(ids, rng.random(4000), rng.normal(size=(4000, 2 * NV))).row
+    assert (rows >= 36).mean() == pytest.approx(share[9], abs=0.03)
+
+
+def test_asi_climbs_the_gradient_of_the_return():
+    """Returns that grow with one coordinate, and from one phase, move the distribution there."""
+    settings = AdaptiveStateInitialization(episodes_per_update=500, learning_rate=0.05)
+    one = sampler(settings, n=500)
+    assert isinstance(one, AdaptiveSampler)
+    rng = np.random.default_rng(3)
+    ids = np.arange(500)
+    for _ in range(40):
+        starts = one.draw(ids, rng.random(500), rng.normal(size=(500, 2 * NV)))
+        coordinate = one._drawn[:, 7]
+        one.finished(ids, 3.0 * coordinate + 5.0 * (starts.row == 12), np.zeros(500, bool))
+    assert one.probabilities[3] > 0.25  # row 12 of 40 starts is phase 3 of 10
+    assert one.mean[3, 7] > 0.3
+    others = np.delete(one.mean[3], 7)
+    assert abs(others).max() < 0.5 * one.mean[3, 7]
+
+
+def test_asi_gradient_is_the_score_function():
+    """One update against finite differences of the log density, on a hand-made batch."""
+    settings = AdaptiveStateInitialization(phases=2, episodes_per_update=3, learning_rate=1.0)
+    one = sampler(settings, num_starts=2, n=3)
+    rng = np.random.default_rng(4)
+    drawn, phase = rng.normal(size=(3, 2 * NV)), np.array([0, 1, 1])
+    returns = np.array([1.0, 2.0, 6.0])
+
+    def log_density(mean, log_std, logits):
+        z = (drawn - mean[phase]) / np.exp(log_std[phase])
+        gauss = (-0.5 * z**2 - log_std[phase]).sum(1)
+        return gauss + logits[phase] - np.log(np.exp(logits).sum())
+
+    zeros, eps = np.zeros((2, 2 * NV)), 1e-6
+    bump = zeros.copy()
+    bump[1, 5] = eps
+    advantage = (returns - returns.mean()) / 3
+    base = log_density(zeros, zeros, np.zeros(2))
+    one._phase[:], one._drawn[:] = phase, drawn
+    one.finished(np.arange(3), returns, np.zeros(3, bool))
+    expected = advantage @ (log_density(bump, zeros, np.zeros(2)) - base) / eps
+    assert one.mean[1, 5] == pytest.approx(expected, rel=1e-4)
+    expected = advantage @ (log_density(zeros, bump, np.zeros(2)) - base) / eps
+    assert one.log_std[1, 5] == pytest.approx(expected, rel=1e-4)
+    expected = advantage @ (log_density(zeros, zeros, np.array([0, eps])) - base) / eps
+    assert one.logits[1] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["failure", "asi"])
+def test_adaptive_starts_hear_of_every_episode(name):
+    env = ImitationVectorEnv(swing(), 8, initialization=name, horizon=5)
+    heard = []
+    original = env.simulation._starts.finished
+
+    def listen(ids, returns, failed):
+        heard.extend(zip(ids, returns, failed, strict=True))
+        original(ids, returns, failed)
+
+    env.simulation._starts.finished = listen
+    env.reset(seed=0)
+    expected, running = [], np.zeros(8)
+    for _ in range(12):
+        _, reward, terminated, truncated, _ = env.step(np.zeros((8, 28)))
+        running += reward
+        for i in np.flatnonzero(terminated | truncated):
+            expected.append((i, running[i], terminated[i]))
+            running[i] = 0.0
+    assert len(heard) == len(expected) >= 16
+    for got, wanted in zip(heard, expected, strict=True):
+        assert got == pytest.approx(wanted)
+
+
+def test_asi_starts_are_lifted_out_of_the_ground():
+    wide = AdaptiveStateInitialization(spread=1.0)
+    motion = swing()
+    motion.root_pos[::2, 2] += 0.2  # a height that varies, so that ASI varies it
+    env = ImitationVectorEnv(motion, 64, initialization=wide)
+    env.reset(seed=0)
+    simulation = env.simulation
+    assert simulation._all_extents.clearance(simulation, simulation.all_ids).min() > -1e-6
+
+
+def test_wrong_settings_are_refused():
+    for wrong in (
+        lambda: ReferenceStateInitialization(first_frame=1.0),
+        lambda: FailureWeightedInitialization(uniform=-0.1),
+        lambda: AdaptiveStateInitialization(phases=0),
+        lambda: get_initialization("nonsense"),
+    ):
+        with pytest.raises(SFVError):
+            wrong()
+
+
+def test_each_termination_test_alone():
+    low, high = np.array([0.1, -0.1]), np.array([0.0, 9.0])
+    zero = np.zeros(2)
+    none = EarlyTermination.none()
+    assert not none(low, high, high, high).any()
+    one = {"fall_contact": False, "link_distance": None, "root_angle": None}
+    assert EarlyTermination(**{**one, "fall_contact": True})(low, zero, zero, zero).tolist() == [
+        False,
+        True,
+    ]
+    for k, name in enumerate(("link_distance", "root_angle", "root_distance")):
+        values = [zero, zero, zero]
+        values[k] = high
+        ended = EarlyTermination(**{**one, name: 1.0})(np.ones(2), *values)
+        assert ended.tolist() == [False, True]
+
+
+def test_ground_skills_are_exempt_from_fall_contact():
+    standing = ImitationVectorEnv(swing(), 1).simulation.termination
+    assert standing.fall_contact is True
+    lying = swing()
+    lying.root_pos[20:, 2] = 0.03
+    assert ImitationVectorEnv(lying, 1).simulation.termination.fall_contact is False
+    forced = EarlyTermination(fall_contact=True)
+    assert ImitationVectorEnv(lying, 1, termination=forced).simulation.termination == forced
