@@ -1,6 +1,6 @@
 """Net joint torques of policies against the published limits, at every physics step.
 
-``python -m sfv_gym.benchmarks.torques`` plays shipped policies, replays the recorded targets step
+``sfv bench torques`` plays shipped policies, replays the recorded targets step
 by step, and adds up what acts at each joint: actuator and passive damping together.
 """
 
@@ -112,7 +112,7 @@ def joint_torques(
     return out
 
 
-def main(
+def torques(
     env_ids: Annotated[list[str] | None, typer.Argument(help="Ids whose policy to play.")] = None,
     episodes: Annotated[int, typer.Option(help="Episodes of each.")] = 32,
     out: Annotated[Path | None, typer.Option(help="Also write the figures as JSON.")] = None,
@@ -140,4 +140,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(torques)

@@ -110,6 +110,36 @@ def extract(
     )
 
 
+@app.command(
+    "build-library",
+    epilog="Example: [bold]sfv build-library clips/ --out motions/ --sheets sheets/[/bold]",
+)
+def build_library_command(
+    folders: Annotated[list[Path], typer.Argument(help="Folders that hold the library's clips.")],
+    out: Annotated[Path, typer.Option(help="Folder for the motions.")] = Path("library"),
+    skill: Annotated[
+        list[str] | None, typer.Option(help="Only this skill; can be given several times.")
+    ] = None,
+    sheets: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each: video above, motion below.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make again what is up to date.")] = False,
+) -> None:
+    """Make the reference motions of the whole library; goes on where it was interrupted."""
+    from sfv_gym.library import build_library
+
+    failed = 0
+    for built in build_library(folders, out, skills=skill, sheets=sheets, force=force):
+        if built.motion is None:
+            failed += 1
+            console.print(f"[red]{built.skill}[/red]: {built.error}", highlight=False)
+        else:
+            state = "made" if built.fresh else "up to date"
+            console.print(f"{built.skill}: {state}, {built.motion.duration:.1f} s")
+    if failed:
+        raise SFVError(f"{failed} motions could not be made")
+
+
 @app.command(epilog="Example: [bold]sfv envs --skill walk --character atlas[/bold]")
 def envs(
     skill: Annotated[str | None, typer.Option(help="Only this skill, such as walk.")] = None,
@@ -250,6 +280,19 @@ def render(
         difficulty=difficulty,
     )
     console.print(f"{target}: {summary}")
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: [bold]sfv bench throughput --quick[/bold]",
+)
+def bench(context: typer.Context) -> None:
+    """Measure environments and policies: throughput, torques."""
+    # a group of its own, which is loaded only when it is asked for: it brings plots and training
+    from sfv_gym.benchmarks.cli import app as group
+
+    group(args=context.args, prog_name="sfv bench")
 
 
 def _print_evaluation(figures: dict[str, Any]) -> None:

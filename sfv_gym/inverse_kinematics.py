@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from sfv_gym.errors import MotionError, OutputError, UnknownIdError
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.rotations import (
+    quat_conjugate,
     quat_continuous,
     quat_multiply,
     quat_rotate,
@@ -33,11 +34,12 @@ from sfv_gym.rotations import (
     rotvec_to_quat,
 )
 
-RETARGETING_VERSION = 1
+RETARGETING_VERSION = 2
 """Part of every cache key: raised whenever the same input gives another result."""
 
 GRAVITY = 9.81
 MAX_ANGLE = 3.0  # rad; a hinge's angle has to survive as a quaternion, which ends at pi
+MAX_SPEED = 12.0  # rad/s, of a hinge
 MIN_FLIGHT_SECONDS = 0.12
 """As in reconstruction: a shorter gap between contacts is no flight."""
 
@@ -48,6 +50,7 @@ _BONES = tuple(
     for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 )
 _ORIENTED = ("root", "chest", "neck", "right_ankle", "left_ankle")
+_ARM_OUT = 0.2  # sine of the angle that a hanging arm keeps from straight down
 _HAND_RADIUS = 0.04  # m, of the canonical hand's sphere
 
 # Weights of residuals. Angles and directions are in radians, lengths in metres.
@@ -57,9 +60,11 @@ _PLANTED_FOOT = 1.5  # orientation of a foot on the ground, which must lie flat
 _REACH = 0.5  # hands from the shoulder, feet from between the hips, in lengths of the limb
 _BALANCE = 5.0  # first pass: centre of mass over the planted feet, 1/m
 _STEADY = 0.05  # first pass: each hinge to its angle in the frame before
-_SWEEPS, _NEIGHBOURS = 4, 0.4  # after it: each hinge to the mean of the frames around it
-_REST = 0.01  # first pass: each hinge to the standing pose, for what nothing else decides
+_SWEEPS, _NEIGHBOURS = 2, 0.4  # after it: each hinge to the mean of the frames around it
+_REST = 0.03  # first pass: each hinge to the standing pose, for what nothing else decides
+_STRAIGHT = 0.3  # the same for the back, which else twists where it cannot bend further
 _FIRST_PASS = 0.15  # second pass: each hinge to the first pass's result
+_SLOWED = 1.5  # the same where that turned it too fast
 _PINNED, _SWINGING = 60.0, 4.0  # second pass: hands and feet to their targets, 1/m
 _GROUND = 40.0  # second pass: feet not below the ground, 1/m
 _CENTRE, _FALLING = 8.0, 40.0  # second pass: centre of mass to its path, on the ground / in flight
@@ -133,7 +138,8 @@ class _Rig:
         bodies: (15,) body ids in the order of skeleton.LINKS.
         rest: (15, 4) rotation of each body in the standing pose, where the canonical link's
             rotation is the identity.
-        stand: (H,) hinge angles of the standing pose.
+        stand: (H,) hinge angles of the standing pose, and ``rest_pulls`` the weights with which
+            the first pass is drawn to them.
         lower, upper: (H,) radians, within which hinges stay.
         points, radii: of each end effector (skeleton.END_EFFECTORS) the points (n, 3) in the
             body's frame that can touch the ground, and the radius of the balls around them.
@@ -157,6 +163,11 @@ class _Rig:
         key = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, "stand")
         standing = model.key_qpos[key] if key >= 0 else model.qpos0
         self.stand = np.clip(standing[7:], self.lower, self.upper)
+        self.rest_pulls = np.full(len(self.stand), _REST)
+        body = self.bodies[skeleton.link_index("chest")]
+        while body != self.bodies[0] and body != 0:
+            self.rest_pulls[model.jnt_bodyid[1:] == body] = _STRAIGHT
+            body = model.body_parentid[body]
         self.set(np.zeros(3), standing[3:7], self.stand)
         self.rest = self.data.xquat[self.bodies].copy()
         pos = self.data.xpos[self.bodies]
@@ -308,13 +319,15 @@ class _Targets:
             ]
         start, end = rig.bone_index.T
         bones = pos[:, end] - pos[:, start]
-        self.bones = bones / np.linalg.norm(bones, axis=-1, keepdims=True)
+        lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
+        self.bones = _arms_off_body(bones / lengths, quat[:, skeleton.link_index("chest")])
         wanted = quat_multiply(quat, np.broadcast_to(rig.rest, quat.shape))
         self.axes = quat_to_matrix(wanted[:, rig.oriented])
         self.root_quat = wanted[:, 0]
         self.root_pos = root_pos
         limb_end = pos[:, end.reshape(4, 2)[:, 1]]
-        self.reach = (limb_end - _limb_starts(pos)) / rig.canonical_limbs[:, None]
+        moved = (self.bones * lengths - bones).reshape(len(pos), 4, 2, 3).sum(2)
+        self.reach = (limb_end + moved - _limb_starts(pos)) / rig.canonical_limbs[:, None]
         self.centre = skeleton.centre_of_mass(pos, quat)
         soles = skeleton.sole_corners(pos, quat)
         hands = pos[:, rig.effectors[:2]]
@@ -335,6 +348,29 @@ class _Targets:
 
     def __len__(self) -> int:
         return len(self.centre)
+
+
+def _arms_off_body(bones: np.ndarray, chest: np.ndarray) -> np.ndarray:
+    """Directions (T, 8, 3) of _BONES with upper arms that keep an angle from the chest's axis.
+
+    A hinged shoulder cannot turn about an arm that hangs straight down or up: to swing it from
+    front to back it would have to spin. Past that direction on the outside there is a way round.
+
+    Args:
+        chest: (T, 4) rotations.
+    """
+    bones = bones.copy()
+    for i, (start, _) in enumerate(_BONES):
+        if not start.endswith("shoulder"):
+            continue
+        side = -1.0 if start.startswith("right") else 1.0
+        local = quat_rotate(quat_conjugate(chest), bones[:, i])
+        out = side * local[:, 1]
+        least = 0.5 * (out + _ARM_OUT + np.hypot(out - _ARM_OUT, 0.5 * _ARM_OUT))
+        local[:, 1] = side * (out + local[:, 2] ** 2 * (least - out))
+        local /= np.linalg.norm(local, axis=1, keepdims=True)
+        bones[:, i] = quat_rotate(chest, local)
+    return bones
 
 
 def _limb_starts(pos: np.ndarray) -> np.ndarray:
@@ -393,12 +429,11 @@ class _Problem:
         self.first = 0 if shift else 3
         self.base_pos = np.zeros(3)
         self.base_quat = targets.root_quat[t]
-        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
         planted = targets.planted[t, 2:]
         weights = _ORIENTATION.copy()
         weights[3:] += (_PLANTED_FOOT - weights[3:]) * planted
         self.orientation_weights = np.sqrt(0.5) * weights  # two axes show every turn
-        self.hinge_pulls: list[tuple[float, np.ndarray]] = []
+        self.hinge_pulls: list[tuple[float | np.ndarray, np.ndarray]] = []
         self.balance = not shift and bool(targets.bears[t].sum() > 1e-6)
         self.plan: _Plan | None = None
 
@@ -428,7 +463,6 @@ class _Problem:
         )
 
     def residual(self, x: np.ndarray) -> np.ndarray:
-        self.parts = []
         unknowns = np.concatenate((np.zeros(self.first), x[:, 0]))
         self.rig.set(*self.pose(unknowns))
         return np.concatenate([r for r, _ in self._evaluate(unknowns, False)])[:, None]
@@ -483,12 +517,13 @@ class _Problem:
 
         hinges = np.eye(nv)[6:]
         for pull, angles in self.hinge_pulls:
-            add(pull * (unknowns[6:] - angles), pull * hinges if derivatives else nothing)
+            pull = np.broadcast_to(pull, angles.shape)
+            add(pull * (unknowns[6:] - angles), pull[:, None] * hinges if derivatives else nothing)
 
         if self.balance:
             bears = targets.bears[t] / targets.bears[t].sum()
             offset, d = rig.centre_of_mass(), jac_com
-            for e in np.flatnonzero(bears):
+            for e in np.flatnonzero(bears).tolist():
                 point = rig.touching_points(e).mean(0)
                 offset = offset - bears[e] * point
                 if derivatives:
@@ -502,7 +537,7 @@ class _Problem:
     def _in_the_world(
         self,
         plan: _Plan,
-        add: _Add,
+        add: Callable[[np.ndarray, np.ndarray], None],
         derivatives: bool,
         jac: np.ndarray,
         jac_com: np.ndarray,
@@ -536,12 +571,6 @@ class _Problem:
         return np.asarray(jac[link, 0] - np.cross(arm[:, None], jac[link, 1], axis=0))
 
 
-class _Add:
-    """Type of the function that takes residuals (m,) and their derivatives (m, nv)."""
-
-    def __call__(self, residual: np.ndarray, derivative: np.ndarray) -> None: ...
-
-
 def _first_pass(rig: _Rig, targets: _Targets) -> _Poses:
     """The pose at every frame, the root being at the origin."""
     frames = len(targets)
@@ -549,7 +578,7 @@ def _first_pass(rig: _Rig, targets: _Targets) -> _Poses:
     unknowns = np.concatenate((np.zeros(6), rig.stand))
     for t in range(frames):
         problem = _Problem(rig, targets, t, shift=False)
-        problem.hinge_pulls = [(_REST, rig.stand)]
+        problem.hinge_pulls = [(rig.rest_pulls, rig.stand)]
         if t:
             problem.hinge_pulls.append((_STEADY, poses.hinges[t - 1]))
         unknowns = problem.solve(unknowns, max_iter=40 if t else 200)
@@ -568,7 +597,7 @@ def _smooth(rig: _Rig, targets: _Targets, poses: _Poses, backwards: bool) -> Non
         problem = _Problem(rig, targets, t, shift=False)
         problem.base_quat = poses.root_quat[t]
         mean = 0.5 * (poses.hinges[max(t - 1, 0)] + poses.hinges[min(t + 1, last)])
-        problem.hinge_pulls = [(_REST, rig.stand), (_NEIGHBOURS, mean)]
+        problem.hinge_pulls = [(rig.rest_pulls, rig.stand), (_NEIGHBOURS, mean)]
         solution = problem.solve(np.concatenate((np.zeros(6), poses.hinges[t])))
         _, poses.root_quat[t], poses.hinges[t] = problem.pose(solution)
 
@@ -706,15 +735,35 @@ def _second_pass(rig: _Rig, targets: _Targets, first: _Poses, plan: _Plan) -> _P
     """Every frame's pose in the world, close to the first pass's."""
     frames = len(targets)
     poses = _Poses(np.zeros((frames, 3)), np.zeros((frames, 4)), np.zeros_like(first.hinges))
-    wanted = _blur(first.hinges)
+    wanted, pulls = _slow_down(_blur(first.hinges), MAX_SPEED / targets.fps)
     for t in range(frames):
         problem = _Problem(rig, targets, t, shift=True)
         problem.base_pos, problem.base_quat = plan.root_pos[t], first.root_quat[t]
-        problem.hinge_pulls = [(_FIRST_PASS, wanted[t])]
+        problem.hinge_pulls = [(pulls[t], wanted[t])]
         problem.plan = plan
         start = np.concatenate((np.zeros(6), first.hinges[t]))
         poses.root_pos[t], poses.root_quat[t], poses.hinges[t] = problem.pose(problem.solve(start))
     return poses
+
+
+def _slow_down(hinges: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth hinge angles (T, H) where they change by more than ``step`` radians a frame.
+
+    Returns:
+        the angles, and the weights (T, H) with which they are to be kept.
+    """
+    hinges = hinges.copy()
+    weights = np.full(hinges.shape, _FIRST_PASS)
+    for _ in range(200):
+        frames, fast = np.nonzero(abs(np.diff(hinges, axis=0)) > step)
+        if len(frames) == 0:
+            break
+        near = np.zeros(hinges.shape, bool)
+        for shift in range(-1, 3):
+            near[np.clip(frames + shift, 0, len(hinges) - 1), fast] = True
+        hinges = np.where(near, _blur(hinges), hinges)
+        weights[near] = _SLOWED
+    return hinges, weights
 
 
 def _settle(rig: _Rig, targets: _Targets, poses: _Poses) -> None:

@@ -12,10 +12,14 @@ from types import TracebackType
 import mujoco
 import numpy as np
 
+from sfv_gym.characters import get_character
 from sfv_gym.envs.simulation import ImitationSimulation, character_geoms
 from sfv_gym.gl import create_renderer
+from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import get_entry
+from sfv_gym.retargeting import JointMap, retarget
 from sfv_gym.rollout import Rollout, choose_agent, rollout
+from sfv_gym.terrains import get_terrain
 from sfv_gym.viewpoint import (
     DISTANCE,
     ELEVATION,
@@ -184,6 +188,28 @@ def render_states(
             data.qpos[:] = state
             mujoco.mj_fwdPosition(model, data)
             yield renderer.render(data, lookat=lookat)
+
+
+def reference_pictures(
+    motion: ReferenceMotion,
+    times: np.ndarray,
+    *,
+    character: str = "humanoid",
+    width: int = 640,
+    height: int = 480,
+    azimuth: float = SIDE_VIEW,
+) -> Iterator[np.ndarray]:
+    """Pictures (height, width, 3) uint8 of a motion on flat ground at ``times`` (T,) s: the
+    character moved, not simulated."""
+    body = get_character(character)
+    spec = body.spec()
+    get_terrain("flat").add_to(spec)
+    model = spec.compile()
+    trajectory = retarget(motion, body)
+    state = trajectory.sample(np.asarray(times, float))
+    qpos, _ = JointMap.of(model).coordinates(state, trajectory.joint_names)
+    hz = max(1.0, (len(qpos) - 1) / max(float(np.ptp(times)), 1e-3))
+    yield from render_states(model, qpos, hz, width=width, height=height, azimuth=azimuth)
 
 
 def render_rollout(

@@ -14,7 +14,7 @@ import numpy as np
 from sfv_gym.characters import Character
 from sfv_gym.inverse_kinematics import retarget_cached
 from sfv_gym.motion import MotionState, ReferenceMotion, Trajectory
-from sfv_gym.rotations import heading, quat_to_rotvec
+from sfv_gym.rotations import quat_to_rotvec
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,11 @@ def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
     if character.is_canonical:
         return motion
     model = character.model()
-    # always solved from the same place and heading: the solver stops early, not on the optimum,
-    # and its path there depends on them
-    turn, place = heading(motion.root_quat[0]), motion.root_pos[0, :2]
-    yaw = 2.0 * float(np.arctan2(turn[3], turn[0]))
-    motion = motion.moved(0.0, (-place[0], -place[1])).moved(-yaw, (0.0, 0.0))
     solved = retarget_cached(motion, model, character.links)
     joints = JointMap.of(model)
     half = 0.5 * solved.qpos[:, joints.hinge_qpos, None]
     offset = motion.loop_offset * np.array([*[solved.scale] * 3, 1.0])
-    trajectory = Trajectory(
+    return Trajectory(
         fps=motion.fps,
         root_pos=solved.qpos[:, :3],
         root_quat=solved.qpos[:, 3:7],
@@ -110,4 +105,3 @@ def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
         loop_offset=offset,
         joint_names=tuple(joints.names[i] for i in joints.hinges),
     )
-    return trajectory.moved(yaw, (place[0], place[1]))

@@ -111,3 +111,24 @@ def test_a_broken_motion_in_the_users_folder_is_named(tmp_path):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert "bad_one.npz" in done.stdout and "root_pos has 3 NaN" in done.stdout
+
+
+def test_bench_is_a_group_of_its_own(sfv, tmp_path):
+    code, out, _ = sfv("bench", "--help")
+    assert code == 0 and "throughput" in out and "torques" in out
+    for command in ("throughput", "torques"):
+        code, out, _ = sfv("bench", command, "--help")
+        assert code == 0 and "Example: sfv bench" in out
+    code, _, err = sfv("bench", "torques", "SFV-Nothing-v0")
+    assert code == 2 and "unknown environment id" in err
+    assert sfv("bench", "torques", "--no-such-option")[0] == 2
+    assert sfv("bench", "torques", "SFV-Backflip-v0", "--episodes", "2", "--out", "t.json")[0] == 0
+    figures = json.loads((tmp_path / "t.json").read_text())
+    assert len(figures["SFV-Backflip-v0"]) == 12
+
+
+def test_envs_can_be_narrowed_down(sfv):
+    code, out, _ = sfv("envs", "--json", "--skill", "walk", "--terrain", "gaps")
+    assert code == 0
+    ids = [row["env_id"] for row in json.loads(out)]
+    assert ids == ["SFV-Walk-Atlas-Gaps-v0", "SFV-Walk-Gaps-v0"]

@@ -70,7 +70,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     | 24 | left knee | y | 150 | 0..3.14 |
     | 25-27 | left ankle | x, y, z | 36, 79.2, 22.5 | -1..1, -1.57..1.57, -1..1 |
 
-    Atlas (182 kg, 1.88 m): hinges, named as in the robot's description; the axis is in the link's
+    Atlas (182 kg, 1.9 m): hinges, named as in the robot's description; the axis is in the link's
     frame.
 
     | index | joint | axis | torque limit, N m | range, rad |

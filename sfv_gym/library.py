@@ -1,0 +1,174 @@
+"""The library of skills: every clip that ``reference_motions/library.yml`` names, to a motion.
+
+One command makes them all; there are no hand edits. A motion that is there already, made from the
+same clip with the same settings, is left alone, so that an interrupted build goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
+from sfv_gym.extract import extract_motion
+from sfv_gym.files import atomic_path
+from sfv_gym.motion import ReferenceMotion
+
+LIBRARY_VERSION = 1
+"""Raised when the pipeline changes so that every motion is to be made again."""
+MAX_BYTES = 200_000
+COLUMNS = 6
+
+
+@dataclass(frozen=True)
+class LibraryClip:
+    """One entry of the library.
+
+    Attributes:
+        skill: snake_case. file: the clip's file name. source: what its provenance says.
+        settings: keywords of ``extract_motion`` that differ from the defaults.
+    """
+
+    skill: str
+    file: str
+    source: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of an entry: the motion's figures, or what went wrong."""
+
+    skill: str
+    fresh: bool
+    motion: ReferenceMotion | None
+    error: str = ""
+
+
+def library_clips() -> list[LibraryClip]:
+    """All entries of ``library.yml``."""
+    text = resources.files("sfv_gym.reference_motions").joinpath("library.yml").read_text()
+    table = yaml.safe_load(text)
+    clips = []
+    for skill, entry in table["clips"].items():
+        entry = dict(entry)
+        source = dict(table["sources"][entry.pop("source")])
+        source["title"] = source["title"].format(what=entry.pop("what"))
+        clips.append(LibraryClip(skill, entry.pop("file"), source, entry))
+    return clips
+
+
+def build_library(
+    folders: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    skills: Iterable[str] | None = None,
+    sheets: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> Iterable[Built]:
+    """Make the motions one after the other; yields what became of each.
+
+    Args:
+        folders: where the clips are.
+        out: folder for ``<skill>.npz``.
+        skills: only these.
+        sheets: folder for a picture of each, ``<skill>.webp``: video above, character below.
+        force: make again what is there already.
+
+    Raises:
+        UnknownIdError: there is no entry of a skill that is asked for.
+    """
+    clips = {clip.skill: clip for clip in library_clips()}
+    wanted = list(skills or clips)
+    unknown = [skill for skill in wanted if skill not in clips]
+    if unknown:
+        raise UnknownIdError(f"the library has no {', '.join(unknown)}; it has {', '.join(clips)}")
+    for skill in wanted:
+        try:
+            yield _build(clips[skill], folders, Path(out), sheets, force, progress)
+        except SFVError as error:  # one clip that fails must not cost the others
+            yield Built(skill, True, None, str(error))
+
+
+def _build(
+    clip: LibraryClip,
+    folders: Sequence[str | os.PathLike[str]],
+    out: Path,
+    sheets: str | os.PathLike[str] | None,
+    force: bool,
+    progress: bool,
+) -> Built:
+    video = _find(clip.file, folders)
+    target = out / f"{clip.skill}.npz"
+    made_of = {
+        "version": LIBRARY_VERSION,
+        "settings": clip.settings,
+        "sha256": hashlib.sha256(video.read_bytes()).hexdigest(),
+    }
+    if target.is_file() and not force:
+        motion = ReferenceMotion.load(target)
+        if motion.provenance.get("library") == made_of:
+            return Built(clip.skill, False, motion)
+    poses = None if sheets is None else Path(sheets) / f".{clip.skill}_poses.npz"
+    try:
+        motion = extract_motion(
+            video,
+            skill=clip.skill,
+            out=target,
+            source=clip.source,
+            poses_out=poses,
+            progress=progress,
+            **clip.settings,
+        )
+        motion.provenance["library"] = made_of
+        motion.save(target)
+        if target.stat().st_size > MAX_BYTES:
+            raise MotionError(f"{target} is larger than {MAX_BYTES // 1000} kB")
+        if sheets is not None and poses is not None:
+            _write_sheet(video, clip, poses, motion, Path(sheets) / f"{clip.skill}.webp")
+    finally:
+        if poses is not None:
+            poses.unlink(missing_ok=True)
+    return Built(clip.skill, True, motion)
+
+
+def _find(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:
+    for folder in folders:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    raise VideoError(f"{name} is in none of {', '.join(str(folder) for folder in folders)}")
+
+
+def _write_sheet(
+    video: Path, clip: LibraryClip, poses_file: Path, motion: ReferenceMotion, out: Path
+) -> None:
+    """Video frames with the detected pose, and the reconstructed character at the same times."""
+    import cv2
+
+    from sfv_gym.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
+    from sfv_gym.pose import PoseSequence, overlay_frames
+    from sfv_gym.rendering import reference_pictures
+    from sfv_gym.video import open_video
+
+    poses = PoseSequence.load(poses_file)
+    reader = open_video(video, clip.settings.get("start"), clip.settings.get("end"))
+    panels = clip_panels(overlay_frames(reader, poses), poses)
+    frames = np.linspace(0, len(panels) - 1, COLUMNS).round().astype(int)
+    character = reference_pictures(
+        motion, frames / motion.fps, width=CLIP_WIDTH, height=HEIGHT, azimuth=view_azimuth(poses)
+    )
+    rows = np.hstack([panels[i] for i in frames]), np.hstack(list(character))
+    sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
+    small = cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, 70])
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(encoded.tobytes())

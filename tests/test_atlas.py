@@ -1,0 +1,317 @@
+"""Physics truths of Atlas, and what retargeting a motion to it must keep."""
+
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+import pytest
+
+from sfv_gym import inverse_kinematics, retargeting, skeleton
+from sfv_gym.characters import get_character
+from sfv_gym.errors import MotionError, UnknownIdError
+from sfv_gym.inverse_kinematics import Retargeted, retarget, retarget_cached
+from sfv_gym.motion import ReferenceMotion
+from sfv_gym.terrains import get_terrain
+
+ATLAS = get_character("atlas")
+MOTIONS = ("walk", "backflip")
+
+
+@pytest.fixture(scope="module")
+def model() -> mujoco.MjModel:
+    spec = ATLAS.spec()
+    get_terrain("flat").add_to(spec)
+    return spec.compile()
+
+
+@pytest.fixture(scope="module")
+def solved(request) -> dict[str, tuple[ReferenceMotion, Retargeted]]:
+    out = {}
+    for name in MOTIONS:
+        motion = ReferenceMotion.load(request.config.rootpath / f"reference_motions/{name}.npz")
+        out[name] = motion, retarget(motion, ATLAS.model(), ATLAS.links)
+    return out
+
+
+def stand(model: mujoco.MjModel) -> mujoco.MjData:
+    data = mujoco.MjData(model)
+    mujoco.mj_resetDataKeyframe(model, data, model.key("stand").id)
+    mujoco.mj_forward(model, data)
+    return data
+
+
+def sole_corners(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """(2, 4, 3) metres, under the right and the left foot."""
+    out = []
+    for name in ("r_foot", "l_foot"):
+        geom = model.geom(name).id
+        corners = np.array([[x, y, -1] for x in (-1, 1) for y in (-1, 1)]) * model.geom_size[geom]
+        out.append(data.geom_xpos[geom] + corners @ data.geom_xmat[geom].reshape(3, 3).T)
+    return np.array(out)
+
+
+# --- the model --------------------------------------------------------------------------------
+
+
+def test_the_model_is_the_published_robot(model):
+    assert model.nu == 28 and model.nv == 34
+    assert model.body_mass.sum() == pytest.approx(182.417, abs=1e-3)
+    assert (model.dof_damping == 0).all()
+    for i in range(model.nu):  # one actuator a hinge, in the order of the degrees of freedom
+        assert model.actuator(i).name == model.joint(i + 1).name
+        assert model.jnt_dofadr[i + 1] == 6 + i
+    effort = {"back_bky": 445, "neck_ry": 5, "l_leg_kny": 890, "r_arm_shx": 99}
+    for name, limit in effort.items():
+        np.testing.assert_allclose(model.actuator(name).forcerange, [-limit, limit])
+    np.testing.assert_allclose(model.joint("l_leg_hpz").range, [-0.174358, 0.786794])
+
+
+def test_left_and_right_mirror_each_other(model):
+    data = stand(model)
+    for name in ("hand", "larm", "scap", "foot", "lleg"):
+        right, left = data.body(f"r_{name}").xpos, data.body(f"l_{name}").xpos
+        np.testing.assert_allclose(right * (1, -1, 1), left, atol=0.02)  # the wrists are turned
+
+
+def test_it_stands_with_flat_feet_and_hanging_arms(model):
+    data = stand(model)
+    assert abs(sole_corners(model, data)[..., 2]).max() < 1e-3
+    np.testing.assert_allclose(data.ctrl, data.qpos[7:])
+    for side in "rl":
+        arm = data.body(f"{side}_hand").xpos - data.body(f"{side}_scap").xpos
+        assert arm[2] < -0.85 * np.linalg.norm(arm)
+    feet = sole_corners(model, data).reshape(-1, 3)
+    centre = data.subtree_com[1]
+    assert feet[:, 0].min() + 0.05 < centre[0] < feet[:, 0].max() - 0.05
+
+
+def test_momentum_in_free_flight(model):
+    rng = np.random.default_rng(1)
+    data = stand(model)
+    data.qpos[2] = 5.0
+    data.qvel[:] = 0.5 * rng.normal(size=model.nv)
+    mujoco.mj_forward(model, data)
+    mujoco.mj_subtreeVel(model, data)
+    before, spin = data.subtree_linvel[0].copy(), data.subtree_angmom[0].copy()
+    steps = 60
+    for _ in range(steps):
+        mujoco.mj_step(model, data)
+    mujoco.mj_forward(model, data)
+    mujoco.mj_subtreeVel(model, data)
+    fallen = steps * model.opt.timestep * model.opt.gravity
+    np.testing.assert_allclose(data.subtree_linvel[0], before + fallen, atol=5e-3)
+    np.testing.assert_allclose(data.subtree_angmom[0], spin, atol=0.1 * np.linalg.norm(spin))
+
+
+def test_dropped_it_comes_to_rest_on_the_ground(model):
+    data = stand(model)
+    data.qpos[2] += 0.1
+    for _ in range(int(8 / model.opt.timestep)):
+        mujoco.mj_step(model, data)
+    assert abs(data.qvel).max() < 0.05
+    assert data.contact.dist[: data.ncon].min() > -0.005
+
+
+def test_actuators_hold_the_standing_pose_in_the_air(model):
+    spec = ATLAS.spec()
+    spec.delete(spec.joint("root"))
+    for key in spec.keys:
+        spec.delete(key)
+    fixed = spec.compile()
+    data = mujoco.MjData(fixed)
+    pose = model.key("stand").qpos[7:]
+    data.qpos[:], data.ctrl[:] = pose, pose
+    for _ in range(int(2 / fixed.opt.timestep)):
+        mujoco.mj_step(fixed, data)
+    assert abs(data.qpos - pose).max() < 0.1
+    assert abs(data.qvel).max() < 0.05
+
+
+def test_random_targets_stay_stable_and_within_the_torque_limits(model):
+    rng = np.random.default_rng(0)
+    data = stand(model)
+    data.qpos[2] = 30.0
+    limit = model.actuator_forcerange[:, 1]
+    for step in range(300):
+        if step % 5 == 0:
+            data.ctrl[:] = rng.uniform(*model.jnt_range[1:].T)
+        mujoco.mj_step(model, data)
+        # the net torque at a joint, limits of its range aside, is its actuator's
+        net = data.qfrc_actuator[6:] + data.qfrc_passive[6:]
+        assert (abs(net) <= limit + 1e-9).all()
+        assert abs(data.qvel[6:]).max() < 100
+    assert np.isfinite(data.qpos).all()
+
+
+# --- retargeting ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_joints_stay_within_their_limits_and_do_not_jump(name, solved, model):
+    motion, found = solved[name]
+    assert found.qpos.shape == (motion.num_frames, model.nq)
+    np.testing.assert_allclose(np.linalg.norm(found.qpos[:, 3:7], axis=1), 1.0, atol=1e-9)
+    hinges = found.qpos[:, 7:]
+    assert (hinges >= model.jnt_range[1:, 0] - 1e-9).all()
+    assert (hinges <= model.jnt_range[1:, 1] + 1e-9).all()
+    assert abs(hinges).max() <= 3.0
+    assert abs(np.diff(hinges, axis=0)).max() < 0.55  # rad in 1/30 s
+    assert abs(np.diff(found.qpos[:, :3], axis=0)).max() < 0.25  # m
+    assert 0.9 < found.scale < 1.0
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_planted_feet_stay_on_the_ground_and_do_not_skate(name, solved, model):
+    motion, found = solved[name]
+    data = mujoco.MjData(model)
+    last = int(motion.loop_range[1])
+    corners = []
+    for qpos in found.qpos[: last + 1]:
+        data.qpos[:] = qpos
+        mujoco.mj_kinematics(model, data)
+        corners.append(sole_corners(model, data))
+    corners = np.array(corners)
+    planted = motion.contacts[: last + 1, 2:] > 0.5
+    if motion.loop == "wrap":
+        planted[last] = planted[motion.loop_range[0]]
+    lowest = corners[..., 2].min(2)
+    assert abs(lowest[planted]).max() < 0.015
+    assert lowest.min() > -0.015
+    middle = corners.mean(2)[..., :2]
+    skate = np.linalg.norm(np.diff(middle, axis=0), axis=-1)[planted[1:] & planted[:-1]]
+    assert skate.max() < 0.008
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_limbs_point_where_the_motion_says(name, solved, model):
+    motion, found = solved[name]
+    data = mujoco.MjData(model)
+    wanted, _ = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
+    bodies = [model.body(ATLAS.links[link]).id for link in skeleton.LINKS]
+    bones = [
+        (skeleton.link_index(f"{side}_{a}"), skeleton.link_index(f"{side}_{b}"))
+        for side in ("right", "left")
+        for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+    ]
+    start, end = np.array(bones).T
+    errors = []
+    for t in range(int(motion.loop_range[1]) + 1):
+        data.qpos[:] = found.qpos[t]
+        mujoco.mj_kinematics(model, data)
+        own, original = (p[end] - p[start] for p in (data.xpos[bodies], wanted[t]))
+        cosine = (own * original).sum(1) / np.prod(
+            [np.linalg.norm(v, axis=1) for v in (own, original)], axis=0
+        )
+        errors.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    errors = np.array(errors)
+    assert errors.mean() < 8.0
+    assert errors.mean(0).max() < 15.0  # of each limb; hanging arms are kept off the body
+    assert errors.max() < 45.0
+
+
+def test_flight_is_ballistic(solved, model):
+    motion, found = solved["backflip"]
+    air = np.flatnonzero(motion.contacts.max(1) < 0.5)
+    data = mujoco.MjData(model)
+    centre = []
+    for qpos in found.qpos[air[0] : air[-1] + 1]:
+        data.qpos[:] = qpos
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        centre.append(data.subtree_com[1].copy())
+    pull = np.diff(centre, n=2, axis=0) * motion.fps**2
+    np.testing.assert_allclose(pull, np.tile([0, 0, -9.81], (len(pull), 1)), atol=0.05)
+
+
+def test_a_cycle_closes(solved):
+    motion, found = solved["walk"]
+    first, last = motion.loop_range
+    np.testing.assert_allclose(found.qpos[first, 7:], found.qpos[last, 7:], atol=1e-9)
+    step = found.qpos[last, :3] - found.qpos[first, :3]
+    np.testing.assert_allclose(step, found.scale * motion.loop_offset[:3], atol=0.02)
+
+
+def test_its_trajectory_has_the_same_angles(solved, tmp_path, monkeypatch):
+    """Through quaternions and back, as the environment takes them."""
+    monkeypatch.setenv("SFV_GYM_CACHE", str(tmp_path))
+    motion, found = solved["backflip"]
+    trajectory = retargeting.retarget(motion, ATLAS)
+    state = trajectory.sample(np.arange(motion.num_frames) / motion.fps)
+    qpos, _ = retargeting.JointMap.of(ATLAS.model()).coordinates(state, trajectory.joint_names)
+    np.testing.assert_allclose(qpos[:, 7:], found.qpos[:, 7:], atol=1e-6)
+
+
+def test_wrong_input_is_named(solved):
+    motion, _ = solved["backflip"]
+    with pytest.raises(UnknownIdError, match="r_tail"):
+        retarget(motion, ATLAS.model(), {**ATLAS.links, "right_wrist": "r_tail"})
+    with pytest.raises(UnknownIdError, match="left_knee"):
+        links = {k: v for k, v in ATLAS.links.items() if k != "left_knee"}
+        retarget(motion, ATLAS.model(), links)
+    humanoid = get_character("humanoid")
+    with pytest.raises(MotionError, match="hinges"):
+        retarget(motion, humanoid.model(), humanoid.links)
+
+
+# --- cache ------------------------------------------------------------------------------------
+
+
+def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
+    motion, found = solved["backflip"]
+    calls = []
+
+    def fake(*_):
+        calls.append(1)
+        return Retargeted(found.qpos.copy(), found.scale)
+
+    monkeypatch.setattr(inverse_kinematics, "retarget", fake)
+    monkeypatch.setattr(inverse_kinematics, "_recent", {})
+    monkeypatch.setenv("SFV_GYM_CACHE", str(tmp_path / "cache"))
+
+    def get() -> Retargeted:
+        return retarget_cached(motion, ATLAS.model(), ATLAS.links)
+
+    first = get()
+    first.qpos[:] = 0.0  # the caller's own copy
+    np.testing.assert_array_equal(get().qpos, found.qpos)  # from memory
+    assert len(calls) == 1
+    inverse_kinematics._recent.clear()
+    again = get()  # from the file
+    np.testing.assert_array_equal(again.qpos, found.qpos)
+    assert again.scale == found.scale and len(calls) == 1
+
+    (file,) = (tmp_path / "cache").rglob("*.npz")
+    whole = file.read_bytes()
+    for damaged in (b"", b"not a zip", whole[: len(whole) // 2], whole[:-200] + b"x" * 200):
+        inverse_kinematics._recent.clear()
+        file.write_bytes(damaged)
+        calls.clear()
+        np.testing.assert_array_equal(get().qpos, found.qpos)
+        assert len(calls) == 1
+    assert file.read_bytes() == whole
+
+    inverse_kinematics._recent.clear()
+    blocked = tmp_path / "a file"
+    blocked.write_text("")
+    monkeypatch.setenv("SFV_GYM_CACHE", str(blocked))
+    np.testing.assert_array_equal(get().qpos, found.qpos)
+
+
+def test_the_cache_knows_contacts_model_and_links(solved):
+    motion, _ = solved["backflip"]
+
+    def key(**other) -> str:
+        given = {"motion": motion, "model": ATLAS.model(), "links": ATLAS.links, **other}
+        return inverse_kinematics._cache_key(**given)
+
+    spec = ATLAS.spec()
+    spec.body("r_lleg").pos[2] -= 0.01
+    contacts = motion.contacts.copy()
+    contacts[0, 0] = 1.0
+    keys = {
+        key(),
+        key(motion=replace(motion, contacts=contacts)),
+        key(model=spec.compile()),
+        key(links={**ATLAS.links, "neck": "utorso"}),
+    }
+    assert len(keys) == 4 and key() in keys

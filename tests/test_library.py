@@ -1,0 +1,71 @@
+"""The library of skills: its data file, and building it."""
+
+import pytest
+from motions import swing
+
+from sfv_gym import library
+from sfv_gym.errors import UnknownIdError
+from sfv_gym.motion import ReferenceMotion
+from sfv_gym.registry import is_skill_name
+
+
+@pytest.fixture
+def clips(tmp_path, monkeypatch):
+    """A folder with clips of two skills, and an extraction that takes no time."""
+    made = []
+
+    def extract(video, *, skill, out, source, progress, poses_out=None, **settings):
+        motion = swing()
+        motion.provenance = {"source": dict(source)}
+        motion.save(out)
+        made.append((skill, video.name, settings))
+        return motion
+
+    monkeypatch.setattr(library, "extract_motion", extract)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "kick_a.mp4").write_bytes(b"a kick")
+    (folder / "jump_a.mp4").write_bytes(b"a jump")
+    return folder, made
+
+
+def test_every_entry_is_complete():
+    entries = library.library_clips()
+    assert len(entries) >= 24
+    assert len({clip.file for clip in entries}) == len(entries)
+    for clip in entries:
+        assert is_skill_name(clip.skill)
+        assert {"title", "origin", "author", "licence"} <= set(clip.source)
+        assert "{" not in clip.source["title"]
+        assert set(clip.settings) <= {"start", "end", "loop"}
+
+
+def test_what_is_there_already_is_left_alone(clips, tmp_path):
+    folder, made = clips
+    out = tmp_path / "motions"
+    out.mkdir()
+    build = lambda **options: list(  # noqa: E731
+        library.build_library([folder], out, skills=["kick", "jump"], progress=False, **options)
+    )
+    assert [built.fresh for built in build()] == [True, True]
+    provenance = ReferenceMotion.load(out / "kick.npz").provenance
+    assert provenance["source"]["licence"] == "MIT" and "kick" in provenance["source"]["title"]
+    assert [built.fresh for built in build()] == [False, False]
+    (folder / "kick_a.mp4").write_bytes(b"another kick")
+    assert [built.fresh for built in build()] == [True, False]
+    assert [built.fresh for built in build(force=True)] == [True, True]
+    assert len(made) == 5
+
+
+def test_a_clip_that_fails_does_not_cost_the_others(clips, tmp_path):
+    folder, _ = clips
+    results = {
+        built.skill: built
+        for built in library.build_library(
+            [folder], tmp_path, skills=["crawl", "kick"], progress=False
+        )
+    }
+    assert results["crawl"].motion is None and "crawl_a.mp4 is in none of" in results["crawl"].error
+    assert results["kick"].motion is not None and (tmp_path / "kick.npz").is_file()
+    with pytest.raises(UnknownIdError, match="somersault"):
+        list(library.build_library([folder], tmp_path, skills=["somersault"]))
