@@ -27,8 +27,8 @@ demo: setup ## video -> motion -> environment -> policy on two clips, and a repo
 	$(VENV)/bin/sfv demo $(ARGS)
 
 .PHONY: test
-test: setup ## the tests; some of them: make test ARGS='-k doctor'
-	$(RUN) -m pytest $(ARGS)
+test: setup ## the tests, on all cores; some of them: make test ARGS='-k doctor'
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto $(ARGS)
 
 .PHONY: lint
 lint: setup typing-tree ## ruff and mypy, as CI runs them

@@ -1,6 +1,7 @@
-"""Builds docs/environments.md from the docstring of ``ImitationEnv``, and its pictures.
+"""Builds docs/environments.md from the docstring of ``ImitationEnv``, and docs/skills.md.
 
-``python scripts/build_docs.py`` writes the page; ``--pictures`` draws the pictures again.
+``python scripts/build_docs.py`` writes the pages; ``--pictures`` draws the terrains again. The
+skills' pictures come from ``sfv build-library --sheets docs/skills``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from sfv_gym.rendering import Renderer
 from sfv_gym.retargeting import JointMap
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE, PICTURES = DOCS / "environments.md", DOCS / "images"
+PAGE, SKILLS_PAGE = DOCS / "environments.md", DOCS / "skills.md"
+PICTURES = DOCS / "images"
 DIFFICULTIES = (0.2, 0.5, 1.0)
 WIDTH, HEIGHT = 400, 300
 
@@ -84,9 +86,46 @@ def page() -> str:
         "The walk's reference on each terrain, drawn with seed 0, at difficulty "
         f"{', '.join(f'{d:g}' for d in DIFFICULTIES)} from left to right; above the humanoid, "
         f"below Atlas.\n{terrains}\n## Skills\n\n"
-        f"{', '.join(skills)}: each as `SFV-<Skill>[-Atlas][-Slopes|-Gaps|-Steps|-Beam]-v0`, "
+        f"[{len(skills)} skills](skills.md), each as "
+        "`SFV-<Skill>[-Atlas][-Slopes|-Gaps|-Steps|-Beam]-v0`: "
         f"{len(entries)} ids. `sfv envs` lists them.\n"
     )
+
+
+def skills_page() -> str:
+    """The whole of docs/skills.md: what each motion file says of itself."""
+    lines = [
+        "<!-- written by scripts/build_docs.py from the motion files -->",
+        "# Skills",
+        "",
+        "Every reference motion was made from its video by the same pipeline "
+        "(`sfv build-library`), with the settings in `reference_motions/library.yml` and no hand edits. Above: the video "
+        "with the detected pose, where it may be shown. Below: the reconstructed motion at the "
+        "same times. The rendered people move as in motion-captured clips; see NOTICE.md. `walk` "
+        "and `backflip`, which have policies, are from an earlier build: with another number of "
+        "threads the fit ends up to 4 mm elsewhere.",
+        "",
+    ]
+    for entry in list_envs():
+        if entry.character != "humanoid" or entry.terrain != "flat":
+            continue
+        motion = load_motion(entry.motion)
+        quality, source = motion.provenance["quality"], motion.provenance["source"]
+        cyclic = motion.loop == "wrap"
+        length = f"cycle of {motion.period:.2f} s" if cyclic else f"{motion.duration:.2f} s"
+        lines += [
+            f"## {entry.env_id}",
+            "",
+            f"![{entry.skill}](skills/{entry.skill}.webp)",
+            "",
+            f"{source['title']} ({source['licence']}); {length}, {motion.num_frames} frames. "
+            f"Reprojection error {quality['reprojection_percent_of_body']:.1f} % of the body's "
+            f"height; planted feet skate {quality['foot_skate_mm_per_frame']:.1f} mm a frame and "
+            f"sink {quality['penetration_max_mm']:.1f} mm at most; largest jump of momentum "
+            f"{quality['momentum_jump_max_m_per_s']:.2f} m/s; {len(quality['flights'])} flights.",
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def draw_terrain(character: str, terrain: str, difficulty: float, step: int = 40) -> np.ndarray:
@@ -130,6 +169,7 @@ def main(
     if pictures:
         draw_pictures()
     PAGE.write_text(page(), encoding="utf-8")
+    SKILLS_PAGE.write_text(skills_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

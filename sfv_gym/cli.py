@@ -84,6 +84,9 @@ def extract(
     start: Annotated[float | None, typer.Option(help="First second to use.")] = None,
     end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
     loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
+    camera: Annotated[
+        str, typer.Option(help="static, or moving: it pans after the person from one place.")
+    ] = "static",
     overlay: Annotated[
         Path | None, typer.Option(help="Also write the video with the skeleton drawn in.")
     ] = None,
@@ -96,7 +99,14 @@ def extract(
     name = skill or re.sub(r"\W+", "_", video.stem).strip("_").lower()
     target = out or Path(f"{name}.npz")
     motion = extract_motion(
-        video, skill=name, out=target, start=start, end=end, loop=loop, overlay=overlay
+        video,
+        skill=name,
+        out=target,
+        start=start,
+        end=end,
+        loop=loop,
+        camera=camera,
+        overlay=overlay,
     )
     table = Table(title=f"{target}: {motion.num_frames} frames, {motion.duration:.2f} s")
     table.add_column("quality")
@@ -169,13 +179,12 @@ def envs(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table(title=f"{len(rows)} environments")
-    for column in ("id", "skill", "character", "terrain", "seconds", "loop", "shipped policy"):
-        table.add_column(column)
+    table = Table(title=f"{len(rows)} environments", box=None)
+    for column in ("id", "character", "terrain", "seconds", "loop", "policy"):
+        table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(
             row["env_id"],
-            row["skill"],
             row["character"],
             row["terrain"],
             f"{row['seconds']:.2f}",

@@ -10,6 +10,8 @@ from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.registry import is_skill_name
 
+CAMERAS = ("static", "moving")
+
 
 def extract_motion(
     video: str | os.PathLike[str],
@@ -19,6 +21,7 @@ def extract_motion(
     start: float | None = None,
     end: float | None = None,
     loop: str = "auto",
+    camera: str = "static",
     overlay: str | os.PathLike[str] | None = None,
     poses_out: str | os.PathLike[str] | None = None,
     source: dict[str, Any] | None = None,
@@ -30,6 +33,8 @@ def extract_motion(
         skill: snake_case name.
         start, end: seconds of the clip to use.
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
+        camera: ``"static"``, or ``"moving"`` for one that pans after the person from where it
+            stands.
         overlay: also write the video with the skeleton drawn in, here.
         poses_out: also write the detected poses, here.
         source: title, licence and author of the clip, for the motion's provenance.
@@ -40,14 +45,17 @@ def extract_motion(
     # Wrong settings must not cost the minutes that the pose stage takes.
     if loop not in ("auto", *LOOPS):
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
+    if camera not in CAMERAS:
+        raise MotionError(f"camera must be one of {', '.join(CAMERAS)}, not {camera!r}")
     if not is_skill_name(skill):
         raise MotionError(f"{skill!r} is no skill name: use snake_case, such as back_flip")
     for target in (out, overlay, poses_out):
         if target is not None:
             _check_writable(Path(target))
 
-    from sfv_gym.pose import estimate_pose, overlay_frames
+    from sfv_gym.pose import estimate_pose, overlay_frames, stabilize
     from sfv_gym.reconstruction import reconstruct
+    from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
     from sfv_gym.video import open_video, write_video
 
     reader = open_video(video, start, end)
@@ -56,6 +64,9 @@ def extract_motion(
         poses.save(poses_out)
     if overlay is not None:
         write_video(overlay, overlay_frames(reader, poses), reader.fps)
+    if camera == "moving":
+        focal = DEFAULT_FOCAL * max(poses.width, poses.height)
+        poses = stabilize(poses, reader, focal)
     motion = reconstruct(poses, skill=skill, loop=loop, progress=progress)
     if source:
         motion.provenance["source"] = {**motion.provenance.get("source", {}), **source}

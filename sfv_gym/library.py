@@ -35,12 +35,14 @@ class LibraryClip:
     Attributes:
         skill: snake_case. file: the clip's file name. source: what its provenance says.
         settings: keywords of ``extract_motion`` that differ from the defaults.
+        frames: whether pictures of the video may be shown.
     """
 
     skill: str
     file: str
     source: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=dict)
+    frames: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def library_clips() -> list[LibraryClip]:
         entry = dict(entry)
         source = dict(table["sources"][entry.pop("source")])
         source["title"] = source["title"].format(what=entry.pop("what"))
-        clips.append(LibraryClip(skill, entry.pop("file"), source, entry))
+        frames = source.pop("frames", True)
+        clips.append(LibraryClip(skill, entry.pop("file"), source, entry, frames))
     return clips
 
 
@@ -81,7 +84,8 @@ def build_library(
         folders: where the clips are.
         out: folder for ``<skill>.npz``.
         skills: only these.
-        sheets: folder for a picture of each, ``<skill>.webp``: video above, character below.
+        sheets: folder for a picture of each, ``<skill>.webp``: video above, character below; the
+            character alone where the video may not be shown.
         force: make again what is there already.
 
     Raises:
@@ -166,7 +170,9 @@ def _write_sheet(
     character = reference_pictures(
         motion, frames / motion.fps, width=CLIP_WIDTH, height=HEIGHT, azimuth=view_azimuth(poses)
     )
-    rows = np.hstack([panels[i] for i in frames]), np.hstack(list(character))
+    rows = [np.hstack(list(character))]
+    if clip.frames:
+        rows.insert(0, np.hstack([panels[i] for i in frames]))
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     small = cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     _, encoded = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, 70])

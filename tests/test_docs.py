@@ -46,11 +46,17 @@ def test_the_simulation_takes_the_environment_s_arguments():
     assert env - display == set(inspect.signature(ImitationSimulation).parameters) - own
 
 
-def test_the_page_is_built_from_the_docstring(build):
-    assert build.PAGE.read_text(encoding="utf-8") == build.page(), (
-        "docs/environments.md is old: run python scripts/build_docs.py"
+@pytest.mark.parametrize("name", ["environments", "skills"])
+def test_the_pages_are_built_from_the_code_and_the_motions(build, name):
+    path, text = {
+        "environments": (build.PAGE, build.page()),
+        "skills": (build.SKILLS_PAGE, build.skills_page()),
+    }[name]
+    assert path.read_text(encoding="utf-8") == text, (
+        f"{path.name} is old: run python scripts/build_docs.py"
     )
-    for line in build.page().splitlines():
-        if line.startswith("!["):
-            picture = build.DOCS / line.split("(")[1].rstrip(")")
-            assert picture.is_file(), picture
+    pictures = [line for line in text.splitlines() if line.startswith("![")]
+    assert len(pictures) >= 5
+    for line in pictures:
+        picture = build.DOCS / line.split("(")[1].rstrip(")")
+        assert picture.is_file(), picture

@@ -384,7 +384,9 @@ class ImitationSimulation:
 
     def _bound_targets(self, target: np.ndarray) -> np.ndarray:
         if self._bounded.size:
-            vectors = target[:, self._bounded]  # (N, B, 3)
+            # (N, B, 3), rows contiguous: the order in which NumPy adds up depends on the layout,
+            # and the layout that indexing with arrays gives depends on N
+            vectors = target.take(self._bounded.ravel(), axis=1).reshape(len(target), -1, 3)
             square = np.einsum("ijk,ijk->ij", vectors, vectors)
             far = square > MAX_TARGET_ANGLE**2
             if far.any():

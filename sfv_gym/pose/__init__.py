@@ -4,5 +4,13 @@ from sfv_gym.pose.estimate import estimate_pose
 from sfv_gym.pose.model import ensure_pose_model
 from sfv_gym.pose.overlay import draw_pose, overlay_frames
 from sfv_gym.pose.sequence import PoseSequence
+from sfv_gym.pose.stabilize import stabilize
 
-__all__ = ["PoseSequence", "draw_pose", "ensure_pose_model", "estimate_pose", "overlay_frames"]
+__all__ = [
+    "PoseSequence",
+    "draw_pose",
+    "ensure_pose_model",
+    "estimate_pose",
+    "overlay_frames",
+    "stabilize",
+]
