@@ -98,12 +98,13 @@ def skills_page() -> str:
         "<!-- written by scripts/build_docs.py from the motion files -->",
         "# Skills",
         "",
-        "Every reference motion was made from its video by the same pipeline (`sfv build- "
-        "library`), with the settings in `reference_motions/library.yml` and no hand edits. "
-        "Above: the video with the detected pose, where it may be shown. Below: the "
-        "reconstructed motion at the same times. The rendered people move as in motion- "
-        "captured clips; see NOTICE.md. `walk` and `backflip`, which have policies, are from "
-        "an earlier build: with another number of threads the fit ends up to 4 mm elsewhere.",
+        "Every reference motion was made from its video by the same pipeline (`sfv "
+        "build-library`), with the settings in `reference_motions/library.yml` and no hand "
+        "edits. Above: the video with the detected pose, where it may be shown. Below: the "
+        "reconstructed motion at the same times. The rendered people move as in "
+        "motion-captured clips; see NOTICE.md. `walk` and `backflip`, which have policies, "
+        "are from an earlier build: with another number of threads the fit ends up to 4 mm "
+        "elsewhere.",
         "",
     ]
     for entry in list_envs():

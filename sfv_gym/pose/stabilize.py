@@ -98,8 +98,8 @@ def _turn(
     corners = cv2.goodFeaturesToTrack(before, 400, 0.01, 8, mask=mask)
     if corners is None or len(corners) < MIN_FEATURES:
         return None
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, moved, None)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, corners.copy())
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, moved, moved.copy())
     error = np.linalg.norm((back - corners)[:, 0], axis=1)
     good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (error < 1.0)
     if good.sum() < MIN_FEATURES:
