@@ -239,6 +239,11 @@ def test_truncation_at_the_horizon_and_at_the_end_of_a_clip():
         assert truncated.all() == (step == last)
 
 
+def test_an_episode_has_at_least_a_step():
+    with pytest.raises(sfv_gym.errors.SFVError, match="horizon"):
+        gym.make("SFV-Walk-v0", horizon=0)
+
+
 def test_unknown_names_are_named():
     for option in ("character", "terrain", "reward", "action_mode", "initialization"):
         with pytest.raises(sfv_gym.errors.UnknownIdError, match="nonsense"):

@@ -40,6 +40,14 @@ def test_a_run_can_be_stopped_and_resumed(env_id, tmp_path):
     assert list((run / "tensorboard").rglob("events*"))
 
 
+def test_another_character_on_terrain_can_be_trained(env_id, tmp_path):
+    rough = env_id.replace("-v0", "-Atlas-Slopes-v0")
+    evaluation = train(rough, tmp_path / "run", steps=512, progress=False, settings=SMALL)
+    assert evaluation.env_id == rough
+    policy = Policy.load(tmp_path / "run" / "policy.safetensors")
+    assert len(policy.mean) == 212  # with the height map
+
+
 def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
     from sfv_gym.train import ppo
 

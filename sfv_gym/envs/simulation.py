@@ -26,7 +26,7 @@ from sfv_gym.envs.perturbations import (
 from sfv_gym.envs.reference import HANDS_AND_FEET, ReferenceTable
 from sfv_gym.envs.rewards import TrackingErrors, get_reward
 from sfv_gym.envs.terminations import EarlyTermination
-from sfv_gym.errors import ActionError, UnknownIdError
+from sfv_gym.errors import ActionError, SFVError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting import JointMap, retarget
 from sfv_gym.rotations import quat_multiply, quat_rotate, quat_to_rotvec, rotvec_to_quat
@@ -104,6 +104,8 @@ class ImitationSimulation:
             raise UnknownIdError(
                 f"unknown action_mode {action_mode!r}; known: {', '.join(ACTION_MODES)}"
             )
+        if horizon is not None and horizon < 1:
+            raise SFVError(f"horizon must be at least 1 control step, it is {horizon}")
         self.motion = motion
         self.num_envs = num_envs
         self.character = get_character(character)
