@@ -21,7 +21,7 @@ from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.policy import Policy, load_policy
-from sfv_gym.registry import camel_case, list_envs, register_motion
+from sfv_gym.registry import list_envs, make_id, register_motion
 from sfv_gym.report import SkillResult, write_report
 from sfv_gym.rollout import policy_agent, rollout
 
@@ -90,7 +90,7 @@ def run_demo(
         importlib.import_module("sfv_gym.panels")
     except ImportError as error:
         raise SFVError(f"the demo needs sfv-gym[video]: {error}; `sfv doctor` tells more") from None
-    shipped = {} if train else {s: load_policy(f"SFV-{camel_case(s)}-v0") for s in skills}
+    shipped = {} if train else {s: load_policy(make_id(s)) for s in skills}
     began = time.monotonic()
     results = []
     for number, skill in enumerate(skills, start=1):

@@ -24,6 +24,7 @@ from mujoco import minimize
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError, OutputError, UnknownIdError
 from sfv_gym.files import atomic_path
+from sfv_gym.flight import GRAVITY, MIN_FLIGHT_SECONDS
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.rotations import (
     quat_conjugate,
@@ -37,11 +38,8 @@ from sfv_gym.rotations import (
 RETARGETING_VERSION = 2
 """Part of every cache key: raised whenever the same input gives another result."""
 
-GRAVITY = 9.81
 MAX_ANGLE = 3.0  # rad; a hinge's angle has to survive as a quaternion, which ends at pi
 MAX_SPEED = 12.0  # rad/s, of a hinge
-MIN_FLIGHT_SECONDS = 0.12
-"""As in reconstruction: a shorter gap between contacts is no flight."""
 
 # bones: (link at the start, link at the end) of the directions that are matched
 _BONES = tuple(

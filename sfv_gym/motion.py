@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 import zipfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -144,22 +144,6 @@ class Trajectory:
             pos = quat_rotate(_yaw_quat(turn), pos) + later[:, None] * shift
             root = quat_multiply(_yaw_quat(turn), root)
         return pos, root, joints
-
-    def moved(self, yaw: float, shift: tuple[float, float]) -> Self:
-        """The same motion elsewhere: turned by ``yaw`` rad about the world's z axis, then moved
-        by ``shift`` metres along x and y."""
-        turn, move = _yaw_quat(np.array(yaw)), np.array([*shift, 0.0])
-        offset = np.array(self.loop_offset, float)
-        if self.loop == "wrap":
-            # the map of one cycle, seen from there: p -> T(G(T^-1 p)), T being turn and shift
-            cycle = _yaw_quat(offset[3])
-            offset[:3] = quat_rotate(turn, offset[:3]) + move - quat_rotate(cycle, move)
-        return replace(
-            self,
-            root_pos=quat_rotate(turn, self.root_pos) + move,
-            root_quat=quat_multiply(turn, self.root_quat),
-            loop_offset=offset,
-        )
 
     def sample(self, t: np.ndarray) -> MotionState:
         """Pose and velocity at any array of times (N,) in seconds."""
@@ -350,13 +334,6 @@ class ReferenceMotion(Trajectory):
         return digest.hexdigest()[:16]
 
     # --- poses ----------------------------------------------------------------------------
-
-    def moved(self, yaw: float, shift: tuple[float, float]) -> Self:
-        """The same motion elsewhere, and the person's own path with it."""
-        there = super().moved(yaw, shift)
-        turned = quat_rotate(_yaw_quat(np.array(yaw)), self.person_root_pos)
-        there.person_root_pos = turned + np.array([*shift, 0.0])
-        return there
 
     def joint_positions(self, person: bool = False) -> np.ndarray:
         """World positions (T, 15, 3) in metres of the links, in the order of joint_names.

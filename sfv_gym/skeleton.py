@@ -32,7 +32,6 @@ OFFSETS: np.ndarray = np.array(
 
 HINGE_LINKS: tuple[str, ...] = ("right_knee", "right_elbow", "left_knee", "left_elbow")
 """Links that turn about their own y axis alone: knees bend to +y, elbows to -y."""
-FIXED_LINKS: tuple[str, ...] = ("right_wrist", "left_wrist")
 END_EFFECTORS: tuple[str, ...] = ("right_wrist", "left_wrist", "right_ankle", "left_ankle")
 """The columns of ``ReferenceMotion.contacts``: right and left hand, right and left foot."""
 

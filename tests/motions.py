@@ -1,10 +1,12 @@
 """Small exact motions that the tests are made with."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sfv_gym import skeleton
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.rotations import rotvec_to_quat
+from sfv_gym.rotations import quat_multiply, quat_rotate, rotvec_to_quat
 
 
 def swing(frames: int = 61, fps: float = 30.0, period: int | None = None) -> ReferenceMotion:
@@ -34,3 +36,23 @@ def swing(frames: int = 61, fps: float = 30.0, period: int | None = None) -> Ref
         provenance={"source": {"title": "made by the tests"}},
         **loop,
     )
+
+
+def moved(motion: ReferenceMotion, yaw: float, shift: tuple[float, float]) -> ReferenceMotion:
+    """The same motion elsewhere: turned about z through the origin, then moved by ``shift``."""
+    turn, move = _about_z(yaw), np.array([*shift, 0.0])
+    offset = np.array(motion.loop_offset, float)
+    if motion.loop == "wrap":
+        # the map of one cycle, seen from there: p -> T(G(T^-1 p)), T being turn and shift
+        cycle = _about_z(offset[3])
+        offset[:3] = quat_rotate(turn, offset[:3]) + move - quat_rotate(cycle, move)
+    return replace(
+        motion,
+        root_pos=quat_rotate(turn, motion.root_pos) + move,
+        root_quat=quat_multiply(turn, motion.root_quat),
+        loop_offset=offset,
+    )
+
+
+def _about_z(angle: float) -> np.ndarray:
+    return np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])

@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 import pytest
+from physics import assert_it_comes_to_rest, assert_momentum_is_kept_in_flight
 
 from sfv_gym import skeleton
 from sfv_gym.benchmarks.torques import joint_torques
@@ -96,26 +97,13 @@ def test_momentum_in_free_flight(model):
     data.qpos[:] = model.qpos0
     data.qpos[2] = 5.0
     data.qvel[:] = rng.normal(size=model.nv)
-    mujoco.mj_forward(model, data)
-    mujoco.mj_subtreeVel(model, data)
-    before, spin = data.subtree_linvel[0].copy(), data.subtree_angmom[0].copy()
-    steps = 60
-    for _ in range(steps):
-        mujoco.mj_step(model, data)
-    mujoco.mj_forward(model, data)
-    mujoco.mj_subtreeVel(model, data)
-    fallen = steps * model.opt.timestep * model.opt.gravity
-    np.testing.assert_allclose(data.subtree_linvel[0], before + fallen, atol=2e-3)
-    np.testing.assert_allclose(data.subtree_angmom[0], spin, atol=0.1 * np.linalg.norm(spin))
+    assert_momentum_is_kept_in_flight(model, data, atol=2e-3)
 
 
 def test_a_dropped_character_comes_to_rest_on_the_ground(model):
     data = mujoco.MjData(model)
     data.qpos[2] = 1.0
-    for _ in range(int(6 / model.opt.timestep)):
-        mujoco.mj_step(model, data)
-    assert abs(data.qvel).max() < 0.05
-    assert data.contact.dist[: data.ncon].min() > -0.005
+    assert_it_comes_to_rest(model, data, seconds=6)
 
 
 def test_actuators_hold_the_standing_pose_in_the_air(model):

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from motions import swing
+from motions import moved, swing
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -207,10 +207,10 @@ def test_observations_and_rewards_do_not_depend_on_heading_or_place(some_id):
         "initialization": FixedInitialization(**STILL),
     }
     here = ImitationEnv(motion, **options)
-    anywhere = ImitationEnv(motion.moved(2.0, (3.0, -5.0)), **options)
+    anywhere = ImitationEnv(moved(motion, 2.0, (3.0, -5.0)), **options)
     np.testing.assert_allclose(here.reset(seed=0)[0], anywhere.reset(seed=0)[0], atol=1e-4)
     # a quarter turn, because the pyramids that stand for friction cones lie along x and y
-    there = ImitationEnv(motion.moved(np.pi / 2, (3.0, -5.0)), **options)
+    there = ImitationEnv(moved(motion, np.pi / 2, (3.0, -5.0)), **options)
     a, b = here.reset(seed=0)[0], there.reset(seed=0)[0]
     np.testing.assert_allclose(a, b, atol=1e-4)
     for _ in range(5):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from motions import swing
+from motions import moved, swing
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
@@ -128,7 +128,7 @@ def test_joint_positions_of_character_and_person_differ_by_their_proportions():
 
 def test_a_moved_motion_is_the_same_one_elsewhere():
     motion = swing(period=60)
-    other = motion.moved(np.pi / 2, (1.0, 2.0))
+    other = moved(motion, np.pi / 2, (1.0, 2.0))
     t = np.linspace(0, 7, 40)  # over several cycles
     here, there = motion.sample(t), other.sample(t)
     expected = np.stack((1 - here.root_pos[:, 1], 2 + here.root_pos[:, 0]), axis=-1)
@@ -137,5 +137,5 @@ def test_a_moved_motion_is_the_same_one_elsewhere():
     np.testing.assert_allclose(there.joint_quat, here.joint_quat)
     ahead = quat_rotate(there.root_quat, np.array([1.0, 0, 0]))
     np.testing.assert_allclose(ahead, np.tile([0, 1.0, 0], (40, 1)), atol=1e-9)
-    back = other.moved(0.0, (-1.0, -2.0)).moved(-np.pi / 2, (0.0, 0.0))
+    back = moved(moved(other, 0.0, (-1.0, -2.0)), -np.pi / 2, (0.0, 0.0))
     np.testing.assert_allclose(back.loop_offset, motion.loop_offset, atol=1e-12)

@@ -140,7 +140,7 @@ def test_asi_starts_are_lifted_out_of_the_ground():
     env = ImitationVectorEnv(motion, 64, initialization=wide)
     env.reset(seed=0)
     simulation = env.simulation
-    assert simulation._all_extents.clearance(simulation, simulation.all_ids).min() > -1e-6
+    assert simulation._clearance(simulation._all_extents, simulation.all_ids).min() > -1e-6
 
 
 def test_wrong_settings_are_refused():

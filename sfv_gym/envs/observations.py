@@ -61,4 +61,4 @@ def observation_structure(character: str = "humanoid", terrain: str = "flat") ->
         UnknownIdError: there is no such character or terrain.
     """
     num_joints = get_character(character).model().nu
-    return slices(observation_parts(num_joints, height_map=get_terrain(terrain).has_height_map))
+    return slices(observation_parts(num_joints, height_map=not get_terrain(terrain).is_flat))

@@ -246,7 +246,7 @@ class ImitationSimulation:
             qvel[:, 2] += (soon - lift) * CONTROL_HZ
         self._set_state(ids, qpos, qvel)
         if self._starts.lifts:
-            sunk = np.minimum(self._all_extents.clearance(self, ids), 0.0)
+            sunk = np.minimum(self._clearance(self._all_extents, ids), 0.0)
             if (sunk < 0).any():
                 qpos[:, 2] -= sunk
                 self._set_state(ids, qpos, qvel)
@@ -293,7 +293,7 @@ class ImitationSimulation:
         observation, errors, distance = self._measure(ids)
         reward, parts = self.reward(errors)
         terminated = self.termination(
-            self._fall.clearance(self, ids), distance[:, 1], errors.rotation[:, 0], distance[:, 0]
+            self._clearance(self._fall, ids), distance[:, 1], errors.rotation[:, 0], distance[:, 0]
         )
         finite = np.isfinite(reward)
         if not finite.all():
@@ -384,6 +384,16 @@ class ImitationSimulation:
         )
         return out.observation, errors, out.distance
 
+    def _clearance(self, extents: _Extents, ids: np.ndarray) -> np.ndarray:
+        """Distance (n,) in metres from the ground up to the lowest of the geoms."""
+        whole = len(ids) == self.num_envs
+        xpos = self._geom_xpos if whole else self._geom_xpos[ids]
+        xmat = self._geom_xmat if whole else self._geom_xmat[ids]
+        bottom = extents.bottom(xpos, xmat)
+        if not self.ground.is_flat:
+            bottom -= self.ground.height(ids, xpos[:, extents.geoms, :2])
+        return bottom.min(-1)
+
     def _bound_targets(self, target: np.ndarray) -> np.ndarray:
         if self._bounded.size:
             # (N, B, 3), rows contiguous: the order in which NumPy adds up depends on the layout,
@@ -413,7 +423,7 @@ class _Extents:
     """How far the lowest points of geoms lie below their centres: spheres, capsules, boxes."""
 
     def __init__(self, model: mujoco.MjModel, geoms: np.ndarray) -> None:
-        self._geoms = geoms
+        self.geoms = geoms
         kind, size = model.geom_type[geoms], model.geom_size[geoms]
         box = kind == mujoco.mjtGeom.mjGEOM_BOX
         self._radius = np.where(box, 0.0, size[:, 0])
@@ -424,21 +434,11 @@ class _Extents:
 
     def bottom(self, geom_xpos: np.ndarray, geom_xmat: np.ndarray) -> np.ndarray:
         """Height (n, G) of each geom's lowest point, from all geoms' frames (n, ngeom, ...)."""
-        bottom = geom_xpos[:, self._geoms, 2] - self._radius
+        bottom = geom_xpos[:, self.geoms, 2] - self._radius
         if not self._round:
-            tilt = np.abs(geom_xmat[:, self._geoms, 6:9])
+            tilt = np.abs(geom_xmat[:, self.geoms, 6:9])
             bottom -= np.einsum("ijk,jk->ij", tilt, self._half)
         return bottom
-
-    def clearance(self, simulation: ImitationSimulation, ids: np.ndarray) -> np.ndarray:
-        """Distance (n,) in metres from the ground up to the lowest of all the geoms."""
-        whole = len(ids) == simulation.num_envs
-        xpos = simulation._geom_xpos if whole else simulation._geom_xpos[ids]
-        xmat = simulation._geom_xmat if whole else simulation._geom_xmat[ids]
-        bottom = self.bottom(xpos, xmat)
-        if not simulation.ground.is_flat:
-            bottom -= simulation.ground.height(ids, xpos[:, self._geoms, :2])
-        return bottom.min(-1)
 
 
 def character_geoms(model: mujoco.MjModel) -> np.ndarray:

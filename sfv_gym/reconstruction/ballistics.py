@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfv_gym.reconstruction.losses import GRAVITY
+from sfv_gym.flight import GRAVITY
 
 
 def parabola(com: np.ndarray, first: int, last: int, fps: float) -> np.ndarray:

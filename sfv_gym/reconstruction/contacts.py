@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d, median_filter
 
+from sfv_gym.flight import MIN_FLIGHT_SECONDS
 from sfv_gym.reconstruction.body import DTYPE, HANDS, Body, Pose
-
-MIN_FLIGHT_SECONDS = 0.12
 
 
 @dataclass(frozen=True)

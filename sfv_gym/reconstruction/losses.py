@@ -9,9 +9,8 @@ from __future__ import annotations
 import torch
 
 from sfv_gym import skeleton
+from sfv_gym.flight import GRAVITY
 from sfv_gym.reconstruction.body import HANDS, Body, Pose
-
-GRAVITY = 9.81
 
 
 def cauchy(square: torch.Tensor, scale: float) -> torch.Tensor:

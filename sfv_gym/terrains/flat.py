@@ -15,7 +15,7 @@ class Flat(Terrain):
     """An endless plane; difficulty changes nothing."""
 
     name: ClassVar[str] = "flat"
-    has_height_map: ClassVar[bool] = False
+    is_flat: ClassVar[bool] = True
 
     def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:
         raise NotImplementedError("flat ground has no pieces")

@@ -48,7 +48,7 @@ class Ground:
 
     def __init__(self, terrain: Terrain, num_envs: int, *, ahead: float, behind: float) -> None:
         self.terrain, self.num_envs = terrain, num_envs
-        self.is_flat = terrain.name == "flat"
+        self.is_flat = terrain.is_flat
         self._attached = False
         counts = [
             max(1, math.ceil((reach - START_HALF) / terrain.spacing)) for reach in (behind, ahead)

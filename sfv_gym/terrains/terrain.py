@@ -52,8 +52,8 @@ class Terrain(ABC):
     difficulty: float = 0.5
 
     name: ClassVar[str]
-    has_height_map: ClassVar[bool] = True
-    """Whether observations on it contain the ground's heights."""
+    is_flat: ClassVar[bool] = False
+    """Whether it is an endless plane: no pieces, and no heights in the observations."""
     spacing: ClassVar[float] = 1.0
     """Metres, mean length of a piece (with the gap before it); a multiple of CELL."""
     jitter: ClassVar[float] = 0.0
