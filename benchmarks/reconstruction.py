@@ -1,30 +1,51 @@
 """Reconstruction against the truth: joint errors beside raw MediaPipe's.
 
-    python -m sfv_gym.benchmarks.reconstruction --truth clips/ --poses poses/
-
-``--truth`` holds ``<clip>.npz`` with joints_world (T, J, 3) metres, z up, joint_names, fps and
-contact (T, 4); ``--poses`` the same clips' saved PoseSequences. Lengths in mm, times in seconds.
+``sfv bench reconstruction CLIPS`` measures every ``<clip>.mp4`` in a folder that has a truth,
+``<clip>.npz``, beside it: joints_world (T, J, 3) metres, z up, joint_names, fps, contact (T, 4).
+Errors are those of the person (``ReferenceMotion.joint_positions(person=True)``) in 12 limb
+joints. Raw is what MediaPipe's heavy model says of one upright frame at a time.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
 
-from sfv_gym.errors import SFVError
+from sfv_gym.errors import MotionError, SFVError, VideoError
+from sfv_gym.files import atomic_path
+from sfv_gym.motion import ReferenceMotion
 from sfv_gym.skeleton import LINKS
+
+if TYPE_CHECKING:
+    from sfv_gym.pose import PoseSequence
 
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 TRUTH_JOINTS = tuple(f"{side}_{part}" for part in _PARTS for side in ("l", "r"))
 LINK_COLUMNS = [LINKS.index(f"{side}_{p}") for p in _PARTS for side in ("left", "right")]
 LANDMARK_COLUMNS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
 _HIPS, _ANKLES = slice(6, 8), slice(10, 12)
-FIGURES = ("pa_mm", "root_mm", "clip_mm", "accel_ms2", "skate_mm")
+FIGURES = {
+    "pa_mm": "PA-MPJPE, mm",
+    "root_mm": "root-relative, mm",
+    "clip_mm": "whole clip, mm",
+    "accel_ms2": "acceleration, m/s²",
+    "skate_mm": "skate, mm/frame",
+}
+RAW, FULL = "raw MediaPipe", "full"
+COMPARED = ("pa_mm", "root_mm", "accel_ms2")
+"""The figures that raw landmarks, which have no path, have too."""
+
+Row = dict[str, float]
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -38,7 +59,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def joint_errors(
     joints: np.ndarray, truth: np.ndarray, fps: float, planted: np.ndarray | None = None
-) -> dict[str, float]:
+) -> Row:
     """Errors of 12 limb joints (T, 12, 3) against the truth (T, 12, 3).
 
     Returns:
@@ -72,81 +93,285 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a - b, axis=-1).mean())
 
 
-def score_clip(truth_path: Path, poses_path: Path) -> dict[str, object]:
-    """Raw landmarks' and the reconstruction's errors on one clip."""
-    from sfv_gym.pose import PoseSequence
+# --- what is measured -------------------------------------------------------------------------
+
+
+class Clip:
+    """A video with its truth; poses are found once per setting.
+
+    Raises:
+        VideoError, MotionError: the video or its truth is missing or does not fit.
+    """
+
+    def __init__(self, video: Path) -> None:
+        self.name, self.video = video.stem, video
+        path = video.with_suffix(".npz")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                names = [str(n) for n in data["joint_names"]]
+                columns = [names.index(n) for n in TRUTH_JOINTS]
+                self.truth = np.asarray(data["joints_world"], float)[:, columns]
+                self.planted = np.asarray(data["contact"])[:, 2:] > 0.5  # l_foot, r_foot
+        except (OSError, KeyError, ValueError) as error:
+            raise MotionError(f"{path}: not a truth for {video.name}: {error}") from None
+
+    def poses(self, **settings: Any) -> PoseSequence:
+        """The product's poses, see ``estimate_pose``."""
+        from sfv_gym.pose import estimate_pose
+        from sfv_gym.video import open_video
+
+        return self._fitting(estimate_pose(open_video(self.video), progress=False, **settings))
+
+    def raw(self) -> Row:
+        """What MediaPipe's heavy model says of one upright frame at a time, and nothing else."""
+        from sfv_gym.pose.detector import quiet_stderr, single_frames
+        from sfv_gym.pose.model import ensure_pose_model
+        from sfv_gym.video import open_video
+
+        video = open_video(self.video)
+        model = ensure_pose_model("heavy")
+        with quiet_stderr():
+            people = list(single_frames(video, model))
+        if len(people) != len(self.truth):
+            raise VideoError(f"{self.video}: {len(people)} frames, truth {len(self.truth)}")
+        seen = np.array([person is not None for person in people])
+        solid = np.stack([p.landmarks_3d[LANDMARK_COLUMNS] for p in people if p is not None])
+        row = joint_errors(solid, self.truth[seen], video.fps)
+        # hip-centred landmarks have no path, so that these two say nothing
+        return {**row, "clip_mm": float("nan"), "skate_mm": float("nan")}
+
+    def errors(self, joints: np.ndarray, fps: float) -> Row:
+        """Of all links (T, 15, 3)."""
+        return joint_errors(joints[:, LINK_COLUMNS], self.truth, fps, self.planted)
+
+    def _fitting(self, poses: PoseSequence) -> PoseSequence:
+        if poses.num_frames != len(self.truth):
+            raise VideoError(f"{self.video}: {poses.num_frames} frames, truth {len(self.truth)}")
+        return poses
+
+
+def _person(clip: Clip, poses: PoseSequence, **changes: Any) -> Row:
+    """Errors of the person's fit under other settings than the product's."""
+    from sfv_gym.reconstruction.evidence import gather_evidence
+    from sfv_gym.reconstruction.person import PersonProblem, Weights
+    from sfv_gym.reconstruction.pipeline import ITERATIONS, fit_person
+
+    ground = changes.pop("ground", True)
+    weights = replace(Weights(), **changes.pop("weights", {}))
+    problem = PersonProblem(gather_evidence(poses), weights, **changes)
+    fit, _ = fit_person(problem, ITERATIONS, ground=ground)
+    return clip.errors(fit.pose.pos.numpy(), poses.fps)
+
+
+def _slow_modes(clip: Clip, hz: float) -> Row:
+    poses = clip.poses()
+    return _person(clip, poses, modes=max(4, round(2 * hz * poses.num_frames / poses.fps)))
+
+
+def _learned(clip: Clip) -> Row:
+    """With the pose prior of the library's other skills."""
+    from importlib import resources
+
+    from sfv_gym.library import library_clips
+    from sfv_gym.reconstruction.prior import learn_prior
+
+    folder = resources.files("sfv_gym.reference_motions")
+    others = [
+        ReferenceMotion.load(str(folder.joinpath(f"{entry.skill}.npz")))
+        for entry in library_clips()
+        if Path(entry.file).stem.rsplit("_", 1)[0] != clip.name.rsplit("_", 1)[0]
+    ]
+    return _person(clip, clip.poses(), prior=learn_prior(others))
+
+
+NONE = 1e6  # a spread so wide that the term says nothing
+ABLATIONS: Mapping[str, Callable[[Clip], Row]] = {
+    "no rotated views": lambda c: _person(c, c.poses(ensemble=False)),
+    "no rotated, no mirrored views": lambda c: _person(c, c.poses(ensemble=False, mirror=False)),
+    "no 3D": lambda c: _person(c, c.poses(), weights={"direction": NONE}),
+    "no 2D": lambda c: _person(c, c.poses(), weights={"pixel": NONE}),
+    "no smoothness": lambda c: _person(
+        c, c.poses(), weights={"link_acceleration": NONE, "angle_acceleration": NONE}
+    ),
+    "no contacts, no gravity": lambda c: _person(c, c.poses(), ground=False),
+    "no balance": lambda c: _person(c, c.poses(), weights={"balance": NONE}),
+    "proportions of an average person": lambda c: _person(
+        c, c.poses(), weights={"proportion": 1e-3, "scale": 1e-3}
+    ),
+    "low-dimensional path, below 6 Hz": lambda c: _slow_modes(c, 6.0),
+    "learned pose prior of 10 dimensions": _learned,
+}
+"""What is left out or put in place of the product's choice: the person's fit alone."""
+
+
+def measure_clip(clip: Clip, ablations: bool = False, tick: Callable[[str], None] = print) -> Any:
+    """Rows of figures of one clip: raw, full, the character's, and the ablations'."""
     from sfv_gym.reconstruction import reconstruct
 
-    with np.load(truth_path, allow_pickle=False) as data:
-        names = [str(n) for n in data["joint_names"]]
-        truth = data["joints_world"][:, [names.index(n) for n in TRUTH_JOINTS]]
-        planted = data["contact"][:, 2:] > 0.5  # l_foot, r_foot
-    poses = PoseSequence.load(poses_path)
-    if len(truth) != poses.num_frames:
-        raise SFVError(f"{poses_path}: {poses.num_frames} frames, the truth has {len(truth)}")
-    seen = poses.detected
-    raw = joint_errors(poses.landmarks_3d[seen][:, LANDMARK_COLUMNS], truth[seen], poses.fps)
-    # hip-centred landmarks have no path, so that these two say nothing
-    raw["clip_mm"] = raw["skate_mm"] = float("nan")
+    tick(f"{clip.name}: raw")
+    rows = {RAW: clip.raw()}
+    tick(f"{clip.name}: {FULL}")
+    poses = clip.poses()
     started = time.perf_counter()
-    motion = reconstruct(poses, skill=truth_path.stem, loop="none", progress=False)
+    motion = reconstruct(poses, skill=clip.name, loop="none", progress=False)
     seconds = time.perf_counter() - started
-    person, figure = (motion.joint_positions(person=p)[:, LINK_COLUMNS] for p in (True, False))
+    rows[FULL] = clip.errors(motion.joint_positions(person=True), motion.fps)
+    rows["carried to the character"] = clip.errors(motion.joint_positions(), motion.fps)
+    for name, row in ABLATIONS.items() if ablations else ():
+        tick(f"{clip.name}: {name}")
+        rows[name] = row(clip)
+    return {"rows": rows, "seconds": seconds, "quality": motion.provenance["quality"]}
+
+
+def means(figures: dict[str, Any]) -> dict[str, Row]:
+    """Averages over the clips of every row."""
+    clips = list(figures["clips"].values())
     return {
-        "raw": raw,
-        "person": joint_errors(person, truth, motion.fps, planted),
-        "character": joint_errors(figure, truth, motion.fps, planted),
-        "seconds": seconds,
-        "quality": motion.provenance["quality"],
+        row: {f: float(np.mean([c["rows"][row][f] for c in clips])) for f in FIGURES}
+        for row in clips[0]["rows"]
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--truth", type=Path, required=True, help="folder of <clip>.npz truths")
-    parser.add_argument("--poses", type=Path, required=True, help="folder of <clip>.npz poses")
-    parser.add_argument("--clips", nargs="*", help="only these")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args(arguments)
-    names = sorted(
-        p.stem
-        for p in options.truth.glob("*.npz")
-        if (options.poses / p.name).is_file() and (not options.clips or p.stem in options.clips)
-    )
-    if not names:
-        print(f"no clip is in both {options.truth} and {options.poses}", file=sys.stderr)
-        return 2
-    results: dict[str, dict[str, object]] = {}
-    if not options.json:
-        print(f"{'clip':<18}{'':<11}" + "".join(f"{f:>11}" for f in FIGURES) + f"{'s':>7}")
-    for name in names:
+# --- what is written --------------------------------------------------------------------------
+
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def tables(figures: dict[str, Any]) -> str:
+    """Markdown: every clip, and the means with the ablations'."""
+    head = "| | " + " | ".join(FIGURES.values()) + " |\n|---|" + "---:|" * len(FIGURES)
+    average = means(figures)
+    shares = [average[FULL][f] / average[RAW][f] if f in COMPARED else np.nan for f in FIGURES]
+    lines = [head]
+    for name, clip in figures["clips"].items():
+        lines += [
+            _line(f"{name}, raw", clip["rows"][RAW]),
+            _line(f"**{name}**", clip["rows"][FULL]),
+        ]
+    lines += [_line("mean, raw", average[RAW]), _line("**mean**", average[FULL])]
+    cells = ["" if np.isnan(share) else f"{share:.2f}" for share in shares]
+    lines += ["| **of raw** | " + " | ".join(cells) + " |"]
+    others = [row for row in average if row != RAW]
+    if len(others) > 2:
+        lines += ["", "What each part does (means over the same clips):", "", head]
+        lines += [_line(row, average[row]) for row in others]
+    return "\n".join(lines)
+
+
+def _line(name: str, row: Row) -> str:
+    cells = ["" if np.isnan(row[f]) else f"{row[f]:.1f}" for f in FIGURES]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def plot(figures: dict[str, Any], path: Path) -> None:
+    """Bars of every clip, raw and full, with the means."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = [*figures["clips"], "mean"]
+    rows = [clip["rows"] for clip in figures["clips"].values()] + [means(figures)]
+    figure, axes = pyplot.subplots(1, len(COMPARED), figsize=(11, 3.2), layout="constrained")
+    at = np.arange(len(names))
+    for axis, figure_name in zip(axes, COMPARED, strict=True):
+        for offset, row, colour in ((-0.2, RAW, "#9aa5b1"), (0.2, FULL, "#1f6feb")):
+            values = [r[row][figure_name] for r in rows]
+            axis.barh(at + offset, values, 0.38, color=colour, label=row)
+        axis.set_yticks(at, names if axis is axes[0] else [""] * len(names))
+        axis.invert_yaxis()
+        axis.set_title(FIGURES[figure_name], fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(fontsize=8, frameon=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    pyplot.close(figure)
+
+
+def write_docs(figures: dict[str, Any], docs: Path) -> None:
+    """Put the tables between the marks in ``reconstruction.md``, and its plot beside it.
+
+    Raises:
+        SFVError: the page or its marks are missing.
+    """
+    page = docs / "reconstruction.md"
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SFVError(f"{page} has no place for figures: {BEGIN} … {END}")
+    with atomic_path(page) as temporary:
+        temporary.write_text(f"{before}{BEGIN}\n{tables(figures)}\n{END}{after}", encoding="utf-8")
+    plot(figures, docs / "images" / "reconstruction.png")
+
+
+def reconstruction(
+    clips: Annotated[Path, typer.Argument(help="Folder of <clip>.mp4 with <clip>.npz truths.")],
+    out: Annotated[Path, typer.Option(help="Folder for figures and picture.")] = Path(
+        "out/reconstruction"
+    ),
+    docs: Annotated[
+        Path | None, typer.Option(help="Also put the tables into reconstruction.md here.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this clip; repeatable.")] = None,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Also leave out one part after the other.")
+    ] = False,
+    from_json: Annotated[
+        Path | None, typer.Option(help="Write table, picture and page from these figures instead.")
+    ] = None,
+) -> None:
+    """Measure reconstruction against the truth, beside raw MediaPipe."""
+    if from_json is not None:
         try:
-            results[name] = score_clip(options.truth / f"{name}.npz", options.poses / f"{name}.npz")
-        except SFVError as error:
-            print(error, file=sys.stderr)
-            return 2
-        if not options.json:
-            _print_rows(name, results[name])
-    if options.json:
-        print(json.dumps(results, indent=1))
+            figures = json.loads(from_json.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SFVError(f"{from_json}: no figures of this benchmark: {error}") from None
     else:
-        mean: dict[str, object] = {
-            row: {f: float(np.mean([r[row][f] for r in results.values()])) for f in FIGURES}  # type: ignore[index]
-            for row in ("raw", "person", "character")
-        }
-        mean["seconds"] = float(np.mean([r["seconds"] for r in results.values()]))
-        _print_rows("mean", mean)
-    return 0
+        figures = _measure(clips, only, ablations)
+    with atomic_path(out / "reconstruction.json") as temporary:
+        temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    plot(figures, out / "reconstruction.png")
+    if docs is not None:
+        write_docs(figures, docs)
+    _show(figures)
 
 
-def _print_rows(name: str, result: dict[str, object]) -> None:
-    for row in ("raw", "person", "character"):
-        values = result[row]
-        assert isinstance(values, dict)
-        line = f"{name if row == 'raw' else '':<18}{row:<11}"
-        line += "".join(f"{values[f]:>11.1f}" for f in FIGURES)
-        print(line + (f"{result['seconds']:>7.1f}" if row == "person" else ""), flush=True)
+def _measure(folder: Path, only: list[str] | None, ablations: bool) -> dict[str, Any]:
+    videos = [
+        video
+        for video in sorted(folder.glob("*.mp4"))
+        if video.with_suffix(".npz").is_file() and (not only or video.stem in only)
+    ]
+    if not videos:
+        raise VideoError(f"{folder}: no <clip>.mp4 with its truth <clip>.npz is there")
+    figures: dict[str, Any] = {"clips": {}}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=len(videos) * (2 + (len(ABLATIONS) if ablations else 0)))
+
+        def tick(doing: str) -> None:
+            bar.update(task, advance=1, description=doing)
+
+        for video in videos:
+            figures["clips"][video.stem] = measure_clip(Clip(video), ablations, tick)
+    return figures
+
+
+def _show(figures: dict[str, Any]) -> None:
+    shown = Table(title="errors against the truth")
+    shown.add_column("")
+    for name in FIGURES.values():
+        shown.add_column(name, justify="right")
+    rows = {
+        f"{clip}, {row}": figures["clips"][clip]["rows"][row]
+        for clip in figures["clips"]
+        for row in (RAW, FULL)
+    }
+    rows |= {f"mean, {name}": row for name, row in means(figures).items()}
+    for name, row in rows.items():
+        shown.add_row(name, *("" if np.isnan(row[f]) else f"{row[f]:.1f}" for f in FIGURES))
+    Console().print(shown)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(reconstruction)

@@ -19,6 +19,7 @@ from sfv_gym.characters import CHARACTERS, get_character
 from sfv_gym.envs import ImitationEnv
 from sfv_gym.envs.observations import observation_parts
 from sfv_gym.envs.simulation import ImitationSimulation, absolute_range
+from sfv_gym.imitability import assess
 from sfv_gym.registry import TERRAIN_TITLES, get_entry, list_envs, load_motion
 from sfv_gym.rendering import Renderer
 from sfv_gym.retargeting import JointMap
@@ -100,11 +101,13 @@ def skills_page() -> str:
         "",
         "Every reference motion was made from its video by the same pipeline (`sfv "
         "build-library`), with the settings in `reference_motions/library.yml` and no hand "
-        "edits. Above: the video with the detected pose, where it may be shown. Below: the "
-        "reconstructed motion at the same times. The rendered people move as in "
-        "motion-captured clips; see NOTICE.md. `walk` and `backflip`, which have policies, "
-        "are from an earlier build: with another number of threads the fit ends up to 4 mm "
-        "elsewhere.",
+        "edits. Above: the video with the reconstructed person drawn in (the detected pose where "
+        "the camera pans), where it may be shown. Below: the motion of the character at the same "
+        "times. The rendered people move as in motion-captured clips; see NOTICE.md. How the "
+        "motions are made and how true they are: [reconstruction](reconstruction.md).",
+        "",
+        "Feasible: the share of the motion that the humanoid could do as it stands, by inverse "
+        "dynamics (`sfv assess`). A policy may leave the reference where it is not.",
         "",
     ]
     for entry in list_envs():
@@ -123,7 +126,8 @@ def skills_page() -> str:
             f"Reprojection error {quality['reprojection_percent_of_body']:.1f} % of the body's "
             f"height; planted feet skate {quality['foot_skate_mm_per_frame']:.1f} mm a frame and "
             f"sink {quality['penetration_max_mm']:.1f} mm at most; largest jump of momentum "
-            f"{quality['momentum_jump_max_m_per_s']:.2f} m/s; {len(quality['flights'])} flights.",
+            f"{quality['momentum_jump_max_m_per_s']:.2f} m/s; {len(quality['flights'])} flights. "
+            f"Feasible: {100 * assess(motion).feasible_fraction:.0f} %.",
             "",
         ]
     return "\n".join(lines)

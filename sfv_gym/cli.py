@@ -7,6 +7,7 @@ appears only under ``--json``, on stdout alone.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -81,22 +82,43 @@ def extract(
     out: Annotated[
         Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
     ] = None,
-    start: Annotated[float | None, typer.Option(help="First second to use.")] = None,
+    start: Annotated[
+        float | None, typer.Option(help="First second to use, as a player shows it.")
+    ] = None,
     end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    speed: Annotated[
+        float,
+        typer.Option(
+            help="How fast the video plays what it shows: 0.25 for slow motion at a quarter of "
+            "the real speed. Without it, a slow-motion jump falls slower than gravity."
+        ),
+    ] = 1.0,
     loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
     camera: Annotated[
         str, typer.Option(help="static, or moving: it pans after the person from one place.")
     ] = "static",
+    focal: Annotated[
+        float | None,
+        typer.Option(
+            help="The camera's focal length, where it is known, in units of the picture's longer "
+            "side: its 35 mm equivalent / 36. By default 1.1, about that of a phone's video."
+        ),
+    ] = None,
+    subject: Annotated[
+        str,
+        typer.Option(
+            help="Which of several people: largest (and longest in view), a number in that order "
+            "from 1 on, or x,y: the one nearest to that point, in shares of width and height."
+        ),
+    ] = "largest",
     overlay: Annotated[
         Path | None, typer.Option(help="Also write the video with the skeleton drawn in.")
     ] = None,
 ) -> None:
     """Take the motion of a person out of a video."""
-    import re
-
     from sfv_gym.extract import extract_motion
 
-    name = skill or re.sub(r"\W+", "_", video.stem).strip("_").lower()
+    name = skill or _skill_of(video)
     target = out or Path(f"{name}.npz")
     motion = extract_motion(
         video,
@@ -104,8 +126,11 @@ def extract(
         out=target,
         start=start,
         end=end,
+        speed=speed,
         loop=loop,
         camera=camera,
+        focal=focal,
+        subject=subject,
         overlay=overlay,
     )
     table = Table(title=f"{target}: {motion.num_frames} frames, {motion.duration:.2f} s")
@@ -148,6 +173,28 @@ def build_library_command(
             console.print(f"{built.skill}: {state}, {built.motion.duration:.1f} s")
     if failed:
         raise SFVError(f"{failed} motions could not be made")
+
+
+@app.command(epilog="Example: [bold]sfv assess walk --plot walk.svg[/bold]")
+def assess(
+    motion: Annotated[str, typer.Argument(help="A motion file (.npz), or a skill such as walk.")],
+    character: Annotated[str, typer.Option(help="humanoid or atlas.")] = "humanoid",
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw its course, as an .svg picture.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Could a simulated character do this motion? Forces, torques, contacts, frame by frame."""
+    from sfv_gym import imitability
+
+    found = imitability.assess(imitability.find_motion(motion), character)
+    if plot is not None:
+        imitability.plot(found, plot)
+    if as_json:
+        troubles = [asdict(trouble) for trouble in found.troubles()]
+        typer.echo(json.dumps({"motion": motion, **found.summary(), "troubles": troubles}))
+    else:
+        imitability.print_report(found, motion, Console())
 
 
 @app.command(epilog="Example: [bold]sfv envs --skill walk --character atlas[/bold]")
@@ -302,6 +349,12 @@ def bench(context: typer.Context) -> None:
     from sfv_gym.benchmarks.cli import app as group
 
     group(args=context.args, prog_name="sfv bench")
+
+
+def _skill_of(video: Path) -> str:
+    """A skill's name out of a file's: phones number their videos, and people write any script."""
+    words = re.sub(r"[^a-z0-9]+", "_", video.stem.lower()).strip("_")
+    return words if words[:1].isalpha() else f"clip_{words}".rstrip("_")
 
 
 def _print_evaluation(figures: dict[str, Any]) -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.registry import is_skill_name
+
+if TYPE_CHECKING:
+    from sfv_gym.pose import PoseSequence
+    from sfv_gym.video import VideoReader
+
+log = logging.getLogger(__name__)
 
 CAMERAS = ("static", "moving")
 
@@ -20,8 +30,11 @@ def extract_motion(
     out: str | os.PathLike[str],
     start: float | None = None,
     end: float | None = None,
+    speed: float = 1.0,
     loop: str = "auto",
     camera: str = "static",
+    focal: float | None = None,
+    subject: str | int = "largest",
     overlay: str | os.PathLike[str] | None = None,
     poses_out: str | os.PathLike[str] | None = None,
     source: dict[str, Any] | None = None,
@@ -31,11 +44,17 @@ def extract_motion(
 
     Args:
         skill: snake_case name.
-        start, end: seconds of the clip to use.
+        start, end: seconds of the clip to use, in the file's own time, as a player shows it.
+        speed: how fast the clip plays what it shows: 0.25 for slow motion at a quarter of the real
+            speed. The motion comes out at the real speed, which gravity decides on.
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
         camera: ``"static"``, or ``"moving"`` for one that pans after the person from where it
             stands.
-        overlay: also write the video with the skeleton drawn in, here.
+        focal: the camera's focal length, where it is known, in units of the picture's longer
+            side: the 35 mm equivalent divided by 36.
+        subject: which of several people, as for ``estimate_pose``: ``"largest"``, a number from 1
+            on, or ``"x,y"``.
+        overlay: also write the video with the reconstructed person drawn in, here.
         poses_out: also write the detected poses, here.
         source: title, licence and author of the clip, for the motion's provenance.
 
@@ -47,31 +66,65 @@ def extract_motion(
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
     if camera not in CAMERAS:
         raise MotionError(f"camera must be one of {', '.join(CAMERAS)}, not {camera!r}")
+    if focal is not None and not 0.2 <= focal <= 20.0:
+        raise MotionError(
+            "the focal length is counted in longer sides of the picture, from 0.2 to 20 (its 35 mm "
+            f"equivalent / 36), not {focal:g}"
+        )
     if not is_skill_name(skill):
         raise MotionError(f"{skill!r} is no skill name: use snake_case, such as back_flip")
     for target in (out, overlay, poses_out):
         if target is not None:
             _check_writable(Path(target))
 
-    from sfv_gym.pose import estimate_pose, overlay_frames, stabilize
-    from sfv_gym.reconstruction import reconstruct
+    from sfv_gym.pose import estimate_pose, overlay_frames, parse_subject, stabilize
+    from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
-    from sfv_gym.video import open_video, write_video
+    from sfv_gym.video import check_one_shot, open_video, write_video
 
-    reader = open_video(video, start, end)
-    poses = estimate_pose(reader, progress=progress)
+    parse_subject(subject)
+    reader = open_video(video, start, end, speed=speed)
+    notes = [*reader.notes, *check_one_shot(reader)]
+    for note in notes:
+        log.warning("%s: %s", reader.path.name, note)
+    poses = estimate_pose(reader, subject=subject, progress=progress)
+    poses = _from_video(poses, reader, notes)
     if poses_out is not None:
         poses.save(poses_out)
-    if overlay is not None:
-        write_video(overlay, overlay_frames(reader, poses), reader.fps)
+    shown = poses
+    focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
     if camera == "moving":
-        focal = DEFAULT_FOCAL * max(poses.width, poses.height)
-        poses = stabilize(poses, reader, focal)
-    motion = reconstruct(poses, skill=skill, loop=loop, progress=progress)
+        poses = stabilize(poses, reader, focal_px)
+    motion = reconstruct(poses, skill=skill, loop=loop, focal_px=focal_px, progress=progress)
+    if overlay is not None:
+        # a camera that pans is at rest in the fit, so there the detected pose is shown
+        shown = reprojected(motion, poses) if camera == "static" else shown
+        write_video(overlay, overlay_frames(reader, shown), reader.file_fps)
     if source:
         motion.provenance["source"] = {**motion.provenance.get("source", {}), **source}
     motion.save(out)
     return motion
+
+
+def _from_video(poses: PoseSequence, video: VideoReader, notes: list[str]) -> PoseSequence:
+    """The poses with what the video stage knows of them.
+
+    A frame that is shown again says nothing about its own time: it becomes a hole, which
+    reconstruction bridges, instead of a person who freezes and jumps.
+    """
+    again = np.array(video.repeated)
+    notes = [*notes, *poses.source.get("notes", [])]
+    if lost := video.range_advice(poses.detected):
+        log.warning("%s: %s", video.path.name, lost)
+        notes.append(lost)
+    return replace(
+        poses,
+        landmarks_2d=np.where(again[:, None, None], np.nan, poses.landmarks_2d),
+        landmarks_3d=np.where(again[:, None, None], np.nan, poses.landmarks_3d),
+        visibility=np.where(again[:, None], 0.0, poses.visibility),
+        detected=poses.detected & ~again,
+        source={**poses.source, "speed": video.speed, "notes": notes},
+    )
 
 
 def _check_writable(target: Path) -> None:

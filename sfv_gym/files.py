@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
+
 from sfv_gym.errors import OutputError
+
+CACHE_VARIABLE = "SFV_GYM_CACHE"
+
+
+def cache_folder() -> Path:
+    """Where fetched files and results are kept: SFV_GYM_CACHE, or the user's cache folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("sfv_gym"))
 
 
 @contextmanager

@@ -10,7 +10,6 @@ mass follows the scaled path of the original, and in flight the parabola that gr
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +17,11 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-import platformdirs
 from mujoco import minimize
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError, OutputError, UnknownIdError
-from sfv_gym.files import atomic_path
+from sfv_gym.files import atomic_path, cache_folder
 from sfv_gym.flight import GRAVITY, MIN_FLIGHT_SECONDS
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.rotations import (
@@ -824,9 +822,7 @@ def _cache_key(motion: ReferenceMotion, model: mujoco.MjModel, links: Mapping[st
 
 
 def _cache_path(key: str) -> Path:
-    # the same folder as the pose model's, whose module needs more than the base install
-    folder = os.environ.get("SFV_GYM_CACHE") or platformdirs.user_cache_dir("sfv_gym")
-    return Path(folder) / "retargeted" / f"{key}.npz"
+    return cache_folder() / "retargeted" / f"{key}.npz"
 
 
 def _read_cache(key: str, shape: tuple[int, int]) -> Retargeted | None:

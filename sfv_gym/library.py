@@ -22,7 +22,7 @@ from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 
-LIBRARY_VERSION = 1
+LIBRARY_VERSION = 2
 """Raised when the pipeline changes so that every motion is to be made again."""
 MAX_BYTES = 200_000
 COLUMNS = 6
@@ -155,17 +155,22 @@ def _find(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:
 def _write_sheet(
     video: Path, clip: LibraryClip, poses_file: Path, motion: ReferenceMotion, out: Path
 ) -> None:
-    """Video frames with the detected pose, and the reconstructed character at the same times."""
+    """Video frames with the person drawn in, and the reconstructed character at the same times."""
     import cv2
 
     from sfv_gym.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
     from sfv_gym.pose import PoseSequence, overlay_frames
+    from sfv_gym.reconstruction import reprojected
     from sfv_gym.rendering import reference_pictures
     from sfv_gym.video import open_video
 
     poses = PoseSequence.load(poses_file)
-    reader = open_video(video, clip.settings.get("start"), clip.settings.get("end"))
-    panels = clip_panels(overlay_frames(reader, poses), poses)
+    reader = open_video(
+        video, **{k: v for k, v in clip.settings.items() if k in ("start", "end", "speed")}
+    )
+    moving = clip.settings.get("camera") == "moving"  # which stands still in the fit
+    shown = poses if moving else reprojected(motion, poses)
+    panels = clip_panels(overlay_frames(reader, shown), poses)
     frames = np.linspace(0, len(panels) - 1, COLUMNS).round().astype(int)
     character = reference_pictures(
         motion, frames / motion.fps, width=CLIP_WIDTH, height=HEIGHT, azimuth=view_azimuth(poses)

@@ -200,6 +200,8 @@ class ReferenceMotion(Trajectory):
         confidence: (T,) in 0..1, how well the video shows the frame.
         person_offsets: (15, 3) metres, the person's own link offsets.
         person_root_pos: (T, 3) metres, the person's own path.
+        person_root_quat, person_joint_quat: (T, 4) and (T, 15, 4) wxyz, the person's own rotations,
+            as seen in the video, before the motion was made fit for the character.
         provenance: source, licence, frame range, clip hash, tool versions, settings, quality.
     """
 
@@ -207,6 +209,8 @@ class ReferenceMotion(Trajectory):
     confidence: np.ndarray = field(default_factory=lambda: np.zeros(0))
     person_offsets: np.ndarray = field(default_factory=lambda: skeleton.OFFSETS.copy())
     person_root_pos: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    person_root_quat: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    person_joint_quat: np.ndarray = field(default_factory=lambda: np.zeros((0, 15, 4)))
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -215,8 +219,9 @@ class ReferenceMotion(Trajectory):
             self.contacts = np.zeros((frames, 4))
         if len(self.confidence) == 0:
             self.confidence = np.ones(frames)
-        if len(self.person_root_pos) == 0:
-            self.person_root_pos = np.array(self.root_pos)
+        for name in ("root_pos", "root_quat", "joint_quat"):  # a motion that no person made
+            if len(getattr(self, f"person_{name}")) == 0:
+                setattr(self, f"person_{name}", np.array(getattr(self, name)))
         super().__post_init__()
         self.validate()
 
@@ -244,6 +249,8 @@ class ReferenceMotion(Trajectory):
             "confidence": (frames,),
             "person_offsets": (links, 3),
             "person_root_pos": (frames, 3),
+            "person_root_quat": (frames, 4),
+            "person_joint_quat": (frames, links, 4),
         }
         for name, shape in shapes.items():
             value = getattr(self, name)
@@ -253,7 +260,7 @@ class ReferenceMotion(Trajectory):
             if bad.any():
                 where = tuple(int(i) for i in np.argwhere(bad)[0])
                 raise MotionError(f"{name} has {int(bad.sum())} NaN or infinite values ({where} …)")
-        for name in ("root_quat", "joint_quat"):
+        for name in _QUATERNIONS:
             error = abs(np.linalg.norm(getattr(self, name), axis=-1) - 1).max()
             if error > 1e-3:
                 raise MotionError(
@@ -297,6 +304,7 @@ class ReferenceMotion(Trajectory):
             raise MotionError(f"{path}: not a reference motion (.npz): {error}") from None
         missing = sorted(
             {"schema", "fps", "joint_names", "loop", "loop_range", "provenance", *_FLOAT_FIELDS}
+            - {name for name in _FLOAT_FIELDS if name.startswith("person_")}
             - set(fields)
         )
         if missing:
@@ -307,8 +315,12 @@ class ReferenceMotion(Trajectory):
                 "extract it again"
             )
         try:
-            floats = {name: np.asarray(fields[name], np.float64) for name in _FLOAT_FIELDS}
-            for name in ("root_quat", "joint_quat"):  # float32 on disk: back to unit norm
+            floats = {
+                name: np.asarray(fields[name], np.float64)
+                for name in _FLOAT_FIELDS
+                if name in fields
+            }
+            for name in floats.keys() & set(_QUATERNIONS):  # float32 on disk: back to unit norm
                 norm = np.linalg.norm(floats[name], axis=-1, keepdims=True)
                 if np.isfinite(norm).all() and abs(norm - 1).max() < 1e-3:
                     floats[name] /= norm
@@ -342,11 +354,13 @@ class ReferenceMotion(Trajectory):
             person: in the person's own proportions and path, which is what accuracy is
                 measured on, instead of the character's.
         """
-        root = self.person_root_pos if person else self.root_pos
-        offsets = self.person_offsets if person else None
-        return skeleton.forward_kinematics(root, self.root_quat, self.joint_quat, offsets)[0]
+        if person:
+            pose = self.person_root_pos, self.person_root_quat, self.person_joint_quat
+            return skeleton.forward_kinematics(*pose, self.person_offsets)[0]
+        return skeleton.forward_kinematics(self.root_pos, self.root_quat, self.joint_quat)[0]
 
 
+_QUATERNIONS = ("root_quat", "joint_quat", "person_root_quat", "person_joint_quat")
 _FLOAT_FIELDS = (
     "root_pos",
     "root_quat",
@@ -356,6 +370,8 @@ _FLOAT_FIELDS = (
     "confidence",
     "person_offsets",
     "person_root_pos",
+    "person_root_quat",
+    "person_joint_quat",
 )
 
 

@@ -28,7 +28,7 @@ def sfv(monkeypatch, capsys, tmp_path):
     return run
 
 
-COMMANDS = ("demo", "doctor", "extract", "envs", "train", "eval", "render", "play")
+COMMANDS = ("demo", "doctor", "extract", "assess", "envs", "train", "eval", "render", "play")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

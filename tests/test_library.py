@@ -37,7 +37,7 @@ def test_every_entry_is_complete():
         assert is_skill_name(clip.skill)
         assert {"title", "origin", "author", "licence"} <= set(clip.source)
         assert "{" not in clip.source["title"]
-        assert set(clip.settings) <= {"start", "end", "loop", "camera"}
+        assert set(clip.settings) <= {"start", "end", "loop", "camera", "speed", "subject"}
 
 
 def test_what_is_there_already_is_left_alone(clips, tmp_path):

@@ -18,10 +18,13 @@ pytest.importorskip("imageio_ffmpeg")
 import cv2
 
 from sfv_gym.errors import OutputError, PoseError, PoseModelError
+from sfv_gym.files import CACHE_VARIABLE
 from sfv_gym.pose import (
     PoseSequence,
     draw_pose,
+    ensemble,
     ensure_pose_model,
+    estimate,
     estimate_pose,
     model,
     overlay_frames,
@@ -31,7 +34,8 @@ from sfv_gym.pose.landmarks import BONES, LANDMARKS, MIRROR
 from sfv_gym.pose.model import variant_of
 from sfv_gym.pose.overlay import LEFT, RIGHT
 from sfv_gym.pose.person import Person, merge, without_doubles
-from sfv_gym.pose.tracking import largest_track
+from sfv_gym.pose.tracking import choose_track, parse_subject, tracks
+from sfv_gym.pose.view import View
 from sfv_gym.video import VideoReader, open_video, write_video
 
 CLIP = Path(__file__).parents[1] / "assets" / "clips" / "backflip_a.mp4"
@@ -117,12 +121,28 @@ def test_sightings_of_different_poses_are_not_averaged() -> None:
     assert merged.alternative is b
 
 
+def test_legs_that_one_sighting_has_crossed_have_no_mean() -> None:
+    a = standing(swing=0.5)
+    crossed = a.landmarks_2d.copy()
+    legs = [LANDMARKS.index(f"{s}_{p}") for s in ("left", "right") for p in ("knee", "ankle")]
+    crossed[legs] = a.landmarks_2d[MIRROR[legs]]
+    b = replace(a, landmarks_2d=crossed)
+    (merged,) = merge([a], [b], strict=True)
+    assert merged.alternative is b
+
+
 def test_someone_seen_only_in_the_mirror_is_kept_and_nobody_twice() -> None:
     a, far = person(), person(x=500)
     assert len(merge([a], [far])) == 2
     assert merge([], [far]) == [far]
     double = replace(a, visibility=a.visibility - 0.3)
     assert without_doubles([double, a, far]) in ([a, far], [far, a])
+
+
+def chosen(
+    frames: list[list[Person]], subject: str | int = "largest"
+) -> tuple[list[Person | None], list[str]]:
+    return choose_track(tracks(frames, 30.0), subject, len(frames), width=640, height=480)
 
 
 def test_the_largest_track_wins_and_a_note_says_so() -> None:
@@ -132,7 +152,7 @@ def test_the_largest_track_wins_and_a_note_says_so() -> None:
         if t % 2:
             people.reverse()  # MediaPipe's order means nothing
     frames[10] = frames[10][:1]  # the larger one is missed once
-    track, notes = largest_track(frames, fps=30.0)
+    track, notes = chosen(frames)
     assert track[10] is None
     assert all(p is not None and p.size > 140 for t, p in enumerate(track) if t != 10)
     assert len(notes) == 1
@@ -144,7 +164,7 @@ def test_a_bystander_does_not_take_over_the_track() -> None:
     frames += [
         [person(900, size=100, seed=2)] for _ in range(8)
     ]  # far away, when the first is lost
-    track, notes = largest_track(frames, fps=30.0)
+    track, notes = chosen(frames)
     assert [p is not None for p in track] == [True] * 10 + [False] * 8
     assert "lost" in notes[0]
 
@@ -152,7 +172,7 @@ def test_a_bystander_does_not_take_over_the_track() -> None:
 def test_a_runner_is_followed_through_a_gap() -> None:
     frames = [[person(100 + 10.0 * t, size=100)] for t in range(30)]  # 3 body sizes per second
     frames[10:20] = [[] for _ in range(10)]
-    track, notes = largest_track(frames, fps=30.0)
+    track, notes = chosen(frames)
     assert sum(p is not None for p in track) == 20
     assert notes == []
 
@@ -160,8 +180,203 @@ def test_a_runner_is_followed_through_a_gap() -> None:
 def test_of_two_sightings_the_one_that_goes_on_is_taken() -> None:
     right, wrong = person(seed=1), person(seed=2)
     frames = [[right], [replace(wrong, alternative=right)], [right]]
-    track, _ = largest_track(frames, fps=30.0)
-    assert track[1] is right
+    track, _ = chosen(frames)
+    assert track[1] is not None
+    assert track[1].landmarks_2d is right.landmarks_2d
+
+
+def test_the_subject_can_be_chosen() -> None:
+    left, right = person(100, size=150, seed=1), person(500, size=90, seed=2)
+    frames = [[left, right]] * 20
+    assert chosen(frames)[0][0] is chosen(frames, 1)[0][0] is left
+    assert chosen(frames, 2)[0][5] is chosen(frames, "2")[0][5] is right
+    assert chosen(frames, "0.8,0.2")[0][5] is right  # of 640 x 480 pixels
+    assert chosen(frames, "0, 1")[0][5] is left
+    assert "--subject 2" in chosen(frames)[1][0], "how to get the other one"
+    with pytest.raises(PoseError, match="only 2 people"):
+        chosen(frames, 3)
+    assert chosen([[]] * 4, 2) == ([None] * 4, [])
+
+
+def test_who_gets_about_counts_more_than_who_sits() -> None:
+    sitting = person(500, size=120, seed=1)
+    frames = [[sitting, person(100 + 10.0 * t, size=90, seed=2)] for t in range(30)]
+    assert all(p is not None and p.size < 100 for p in chosen(frames)[0])
+
+
+@pytest.mark.parametrize("bad", ["", "tall", "0", -1, "1.5", "0.5,", "0.5,2", "1,2,3", "nan,0"])
+def test_what_is_no_subject(bad: str | int) -> None:
+    with pytest.raises(PoseError, match="subject must be largest") as caught:
+        parse_subject(bad)
+    assert "\n" not in str(caught.value)
+
+
+# --- the ensemble ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("angle", [0.0, 0.7, -2.5, np.pi])
+def test_what_a_view_shows_comes_back_to_the_frame(angle: float, mirrored: bool) -> None:
+    """The frame holds a dot for each of three landmarks; the view's picture shows them moved."""
+    frame = np.zeros((200, 300, 3), np.uint8)
+    dots = np.array([[130, 80], [170, 95], [150, 125]])
+    for channel, (x, y) in enumerate(dots):
+        frame[y, x, channel] = 255
+    view = View(150.0, 100.0, side=128.0, angle=angle, pixels=512, mirrored=mirrored)
+    picture = view.picture(frame)
+    assert picture.shape == (512, 512, 3)
+    weight = picture.astype(float)
+    at = [np.array(np.nonzero(weight[..., c]))[::-1] + 0.5 for c in range(3)]
+    seen = [np.average(at[c], axis=1, weights=weight[..., c][weight[..., c] > 0]) for c in range(3)]
+    marks, metres = np.zeros((33, 2)), np.zeros((33, 3))
+    nose, left, right = (LANDMARKS.index(n) for n in ("nose", "left_hip", "right_hip"))
+    # in a mirror the left hip's dot is taken for the right one
+    order = [nose, right, left] if mirrored else [nose, left, right]
+    marks[order] = seen
+    metres[order, :2] = (np.array(seen) - 256.0) / 512.0
+    metres[order, 2] = [1.0, 2.0, 3.0]
+    back = view.in_frame(Person(marks, np.ones(33), metres))
+    np.testing.assert_allclose(back.landmarks_2d[[nose, left, right]], dots + 0.5, atol=0.1)
+    # the same turn in space, about the camera's axis
+    order_in_frame = [nose, left, right]
+    away = (back.landmarks_2d - np.array([150.0, 100.0])) / 128.0
+    np.testing.assert_allclose(back.landmarks_3d[order_in_frame, :2], away[[nose, left, right]])
+    np.testing.assert_array_equal(back.landmarks_3d[[nose, left, right], 2], [1.0, 2.0, 3.0])
+
+
+def test_an_upright_view_shows_the_trunk_upright() -> None:
+    lying = standing(turn=1.2)
+    np.testing.assert_allclose(ensemble.tilt(lying), 1.2)
+    view = View(*lying.centre, side=300.0, angle=ensemble.tilt(lying), pixels=300)
+    # undo the view's turn: what its picture shows
+    seen = replace(view, x=150.0, y=150.0, angle=-view.angle).in_frame(
+        replace(lying, landmarks_2d=lying.landmarks_2d - lying.centre + 150.0)
+    )
+    np.testing.assert_allclose(ensemble.tilt(seen), 0.0, atol=1e-9)
+
+
+def standing(x: float = 300.0, turn: float = 0.0, swing: float = 0.0) -> Person:
+    """Somebody 1.7 m tall, 100 pixels a metre, seen from the side; the limbs swing apart."""
+    metres = np.zeros((33, 3))
+    heights = {"shoulder": -0.5, "elbow": -0.25, "wrist": 0.0, "hip": 0.0, "knee": 0.4,
+               "ankle": 0.8, "foot_index": 0.85}  # fmt: skip
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        for part, height in heights.items():
+            forward = sign * swing * max(height + 0.5, 0.0) * (part not in ("shoulder", "hip"))
+            metres[LANDMARKS.index(f"{side}_{part}")] = (forward, height, -0.15 * sign)
+    cos, sin = np.cos(turn), np.sin(turn)
+    metres[:, :2] = metres[:, :2] @ np.array([[cos, sin], [-sin, cos]])
+    return Person(100.0 * metres[:, :2] + np.array([x, 200.0]), np.full(33, 0.9), metres)
+
+
+def test_the_swapped_body_looks_alike() -> None:
+    someone = standing(swing=0.4)
+    other = ensemble.swapped(someone)
+    np.testing.assert_array_equal(other.landmarks_2d, someone.landmarks_2d[MIRROR])
+    np.testing.assert_array_equal(ensemble.swapped(other).landmarks_3d, someone.landmarks_3d)
+    bones = [LANDMARKS.index(n) for n in ("left_hip", "left_knee", "right_hip", "right_knee")]
+    a, b, c, d = someone.landmarks_3d[bones]
+    e, f, g, h = other.landmarks_3d[bones]
+    np.testing.assert_allclose(np.linalg.norm(f - e), np.linalg.norm(d - c))
+    np.testing.assert_allclose(np.linalg.norm(h - g), np.linalg.norm(b - a))
+
+
+def sequence_of(frames: list[list[Person]]) -> list[Person | None]:
+    scale = np.full(len(frames), 100.0)
+    found = [ensemble.hypotheses(seen, 100.0) for seen in frames]
+    best = ensemble.best_sequence(found, scale, fps=30.0)
+    return [None if h is None else h.person for h in best]
+
+
+def walk(frames: int = 20) -> list[Person]:
+    return [standing(300.0 + 4.0 * t, swing=0.5 * np.cos(0.2 * t)) for t in range(frames)]
+
+
+def test_a_swap_of_left_and_right_is_repaired() -> None:
+    truth = walk()
+    wrong = [[ensemble.swapped(p) if t in (13, 14, 15) else p] for t, p in enumerate(truth)]
+    for found, true in zip(sequence_of(wrong), truth, strict=True):
+        assert found is not None
+        np.testing.assert_allclose(found.landmarks_3d, true.landmarks_3d, atol=1e-12)
+
+
+def test_a_jump_to_somebody_else_is_not_taken() -> None:
+    truth = walk()
+    frames = [[p] for p in truth]
+    far = standing(600.0, swing=0.3)
+    frames[5] = [
+        replace(far, visibility=np.ones(33)),
+        replace(truth[5], visibility=np.full(33, 0.5)),
+    ]
+    frames[12] = [far]
+    found = sequence_of(frames)
+    assert found[12] is None, "no evidence: a hole"
+    for t in set(range(20)) - {12}:
+        assert found[t] is not None
+        np.testing.assert_allclose(found[t].centre, truth[t].centre)
+
+
+def test_sightings_are_averaged_only_where_they_agree() -> None:
+    a = standing()
+    near = replace(a, landmarks_2d=a.landmarks_2d + 2.0)
+    upside_down = standing(turn=np.pi)
+    (first, second) = ensemble.hypotheses([a, upside_down, near], 100.0)
+    np.testing.assert_allclose(first.person.landmarks_2d, a.landmarks_2d + 1.0)
+    np.testing.assert_allclose(first.share, 2 / 3)
+    np.testing.assert_allclose(second.person.landmarks_2d, upside_down.landmarks_2d)
+    assert ensemble.best_sequence([[], []], np.full(2, 100.0), 30.0) == [None, None]
+
+
+def test_what_is_doubted() -> None:
+    track: list[Person | None] = list(walk(12))
+    large = [replace(p, landmarks_2d=p.landmarks_2d * 2.0) for p in walk(12)]
+    scale = np.full(12, 200.0)
+    assert not ensemble.doubtful(large, scale, 30.0).any()
+    track = [*large]
+    track[2] = None
+    track[4] = replace(large[4], alternative=large[5])
+    track[6] = replace(large[6], visibility=np.full(33, 0.3))
+    track[9] = ensemble.swapped(standing(2000.0))
+    assert np.flatnonzero(ensemble.doubtful(track, scale, 30.0)).tolist() == [2, 4, 6, 8, 9, 10]
+    lying = [replace(standing(turn=1.3), landmarks_2d=2 * standing(turn=1.3).landmarks_2d)] * 12
+    assert ensemble.doubtful(lying, scale, 30.0).all()
+
+
+def test_views_are_taken_where_the_person_must_be() -> None:
+    track: list[Person | None] = list(walk(20))
+    track[8:13] = [None] * 5
+    view = ensemble.view_of(track, 10)
+    low, high = walk()[10].landmarks_2d.min(0), walk()[10].landmarks_2d.max(0)
+    assert np.linalg.norm([view.x, view.y] - 0.5 * (low + high)) < 10.0
+    assert view.side > 1.3 * np.ptp(walk()[10].landmarks_2d, axis=0).max()
+    turning: list[Person | None] = [standing(turn=0.2 * t) for t in range(20)]
+    turning[8:13] = [None] * 5
+    np.testing.assert_allclose(ensemble.guessed_tilt(turning, 10), 2.0)
+
+
+def test_a_search_has_an_end() -> None:
+    view = View(0.0, 0.0, 64.0, 0.0, 256)
+    plan = {t: [replace(view, angle=float(i)) for i in range(8)] for t in range(10)}
+    assert ensemble.within(plan, 80) == plan
+    assert [v.angle for v in ensemble.within(plan, 50)[3]] == [0.0, 2.0, 4.0, 6.0]
+    assert list(ensemble.within(plan, 5)) == [0, 2, 4, 6, 8]
+    assert ensemble.within(plan, 0) == {}
+
+
+def test_the_search_looks_all_around_where_nobody_was_found() -> None:
+    people = [[p] for p in walk(20)]
+    people[8:13] = [[]] * 5
+    track = [p[0] if p else None for p in people]
+    search = ensemble.Search(people, track, 30.0)
+    plan = search.plan(0)
+    assert all(len(plan[t]) == 8 for t in range(8, 13))
+    for t in range(8, 13):
+        search.add(t, [(view, walk()[t]) for view in plan[t]])
+        search.add(t, [(plan[t][0], standing(600.0))])
+    search.settle()
+    for found, true in zip(search.person, walk(), strict=True):
+        assert found is not None
+        np.testing.assert_allclose(found.landmarks_2d, true.landmarks_2d)
 
 
 # --- files and pictures ----------------------------------------------------------------------
@@ -224,7 +439,7 @@ def test_frames_without_a_pose_pass_through_the_overlay() -> None:
 
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(model.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.delenv(model.MODEL_VARIABLE, raising=False)
     return tmp_path / "cache"
 
@@ -333,9 +548,13 @@ def write_clip(path: Path, frames: list[np.ndarray]) -> VideoReader:
     return open_video(path)
 
 
+def plainly(video: VideoReader) -> PoseSequence:
+    return estimate_pose(video, mirror=False, ensemble=False, cache=False, progress=False)
+
+
 @pytest.fixture(scope="module")
 def backflip() -> PoseSequence:
-    return estimate_pose(open_video(CLIP, end=6 / 30), progress=False)
+    return estimate_pose(open_video(CLIP, end=6 / 30), cache=False, progress=False)
 
 
 @pytest.mark.network
@@ -369,9 +588,42 @@ def test_where_a_pose_comes_from_is_recorded(backflip: PoseSequence) -> None:
 
 
 @pytest.mark.network
+def test_a_kept_result_is_the_same_as_a_fresh_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ensure_pose_model()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(model.MODEL_VARIABLE, str(own))
+    video = open_video(CLIP, start=24 / 30, end=30 / 30)  # upside down
+    fresh = estimate_pose(video, progress=False)
+    (file,) = (tmp_path / "poses").iterdir()
+    monkeypatch.setattr(estimate, "_find", None)  # must not be needed
+    assert same(estimate_pose(video, progress=False), fresh)
+    monkeypatch.undo()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(model.MODEL_VARIABLE, str(own))
+    file.write_bytes(file.read_bytes()[:-50])  # damaged: found anew, bit by bit the same
+    assert same(estimate_pose(video, progress=False), fresh)
+    assert same(estimate_pose(video, progress=False, cache=False), fresh)
+    plain = estimate_pose(video, ensemble=False, progress=False)
+    assert not same(plain, fresh)
+    assert len(list((tmp_path / "poses").iterdir())) == 2
+
+
+def same(a: PoseSequence, b: PoseSequence) -> bool:
+    arrays = ("landmarks_2d", "visibility", "landmarks_3d", "detected")
+    return a.source == b.source and all(
+        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=name != "detected")
+        for name in arrays
+    )
+
+
+@pytest.mark.network
 def test_the_mirrored_clip_gives_the_mirrored_pose(tmp_path: Path, backflip: PoseSequence) -> None:
     frames = [frame[:, ::-1] for frame in open_video(CLIP, end=6 / 30)]
-    mirrored = estimate_pose(write_clip(tmp_path / "mirrored.mp4", frames), progress=False)
+    mirrored = estimate_pose(
+        write_clip(tmp_path / "mirrored.mp4", frames), cache=False, progress=False
+    )
     for t in range(6):
         back = Person(
             mirrored.landmarks_2d[t], mirrored.visibility[t], mirrored.landmarks_3d[t]
@@ -388,7 +640,7 @@ def test_two_people(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         wall = np.repeat(frame[:1, :314], len(frame) - len(small), axis=0)
         frames.append(np.hstack([np.vstack([wall, small]), frame[:, :420]]))
     with caplog.at_level(logging.WARNING):
-        poses = estimate_pose(write_clip(tmp_path / "two.mp4", frames), progress=False)
+        poses = estimate_pose(write_clip(tmp_path / "two.mp4", frames), cache=False, progress=False)
     assert poses.detected.all()
     assert (poses.landmarks_2d[:, :, 0].mean(1) > 314).all(), "the larger one, on the right"
     assert "2 people seen" in poses.source["notes"][0]
@@ -400,13 +652,19 @@ def test_videos_without_a_person(tmp_path: Path, capfd: pytest.CaptureFixture[st
     person_frames = list(open_video(CLIP, end=5 / 30))
     black = [np.zeros_like(person_frames[0])] * 6
     with pytest.raises(PoseError, match="no person was found in 6 frames"):
-        estimate_pose(write_clip(tmp_path / "black.mp4", black), mirror=False, progress=False)
+        estimate_pose(
+            write_clip(tmp_path / "black.mp4", black), mirror=False, cache=False, progress=False
+        )
     few = black[:5] + person_frames[:3]
     with pytest.raises(PoseError, match="only 3 of 8 frames"):
-        estimate_pose(write_clip(tmp_path / "few.mp4", few), mirror=False, progress=False)
+        estimate_pose(
+            write_clip(tmp_path / "few.mp4", few), mirror=False, cache=False, progress=False
+        )
     rare = black * 3 + person_frames
     with pytest.raises(PoseError, match="only 5 of 23 frames"):
-        estimate_pose(write_clip(tmp_path / "rare.mp4", rare), mirror=False, progress=False)
+        estimate_pose(
+            write_clip(tmp_path / "rare.mp4", rare), mirror=False, cache=False, progress=False
+        )
     assert capfd.readouterr().err == "", "MediaPipe stays silent"
 
 
@@ -414,7 +672,9 @@ def test_videos_without_a_person(tmp_path: Path, capfd: pytest.CaptureFixture[st
 def test_frames_without_a_person_stay_as_holes(tmp_path: Path) -> None:
     frames = list(open_video(CLIP, end=5 / 30))
     frames.insert(2, np.zeros_like(frames[0]))
-    poses = estimate_pose(write_clip(tmp_path / "hole.mp4", frames), mirror=False, progress=False)
+    poses = estimate_pose(
+        write_clip(tmp_path / "hole.mp4", frames), mirror=False, cache=False, progress=False
+    )
     assert list(poses.detected) == [True, True, False, True, True, True]
     assert np.isnan(poses.landmarks_2d[2]).all()
     assert np.isnan(poses.landmarks_3d[2]).all()

@@ -9,18 +9,22 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from scipy.interpolate import PchipInterpolator  # noqa: E402
+from scipy.spatial.transform import Rotation  # noqa: E402
 
 from sfv_gym import skeleton  # noqa: E402
 from sfv_gym.errors import MotionError, PoseError  # noqa: E402
 from sfv_gym.motion import ReferenceMotion  # noqa: E402
 from sfv_gym.pose.sequence import PoseSequence  # noqa: E402
-from sfv_gym.reconstruction import reconstruct  # noqa: E402
+from sfv_gym.reconstruction import reconstruct, reprojected  # noqa: E402
 from sfv_gym.reconstruction.ballistics import parabola  # noqa: E402
 from sfv_gym.reconstruction.body import DOFS, Body  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
 from sfv_gym.reconstruction.contacts import find_contacts, find_flights  # noqa: E402
 from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
+from sfv_gym.reconstruction.initial import believable  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
+from sfv_gym.reconstruction.prior import _angles, _mirrored, learn_prior  # noqa: E402
+from sfv_gym.reconstruction.solver import smooth_coordinates, solve  # noqa: E402
 
 FPS = 30.0
 SIZE = 1.08
@@ -265,10 +269,111 @@ def test_a_mirrored_video_gives_the_mirrored_motion():
     assert np.array_equal(one.contacts, two.contacts[:, [1, 0, 3, 2]])
 
 
-def test_the_same_landmarks_give_the_same_motion():
-    poses = jumping().poses
-    one, two = (reconstruct(poses, skill="x", progress=False, iterations=5) for _ in range(2))
-    assert np.array_equal(one.joint_quat, two.joint_quat)
+def test_the_same_landmarks_give_the_same_motion_on_any_number_of_threads():
+    poses, before = jumping().poses, torch.get_num_threads()
+    motions = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        motions.append(reconstruct(poses, skill="x", progress=False, iterations=5))
+    torch.set_num_threads(before)
+    assert np.array_equal(motions[0].joint_quat, motions[1].joint_quat)
+
+
+def test_smooth_coordinates_favour_the_slow_and_reach_everything():
+    shape = smooth_coordinates(40).numpy()
+    assert np.allclose(shape, shape.T) and np.linalg.cond(shape) < 10
+    slow, fast = np.ones(40), np.resize([1.0, -1.0], 40)
+    assert np.allclose(shape @ slow, slow)  # a constant has no acceleration
+    assert np.linalg.norm(shape @ fast) < 0.2 * np.linalg.norm(fast)
+    assert np.linalg.matrix_rank(smooth_coordinates(40, 6).numpy()) == 6
+
+
+def test_solver_stays_within_bounds():
+    goal = torch.linspace(-1, 1, 21, dtype=torch.float64)
+    found, value = solve(
+        lambda v: (v["x"] - goal).square().sum(),
+        {"x": torch.zeros(21, dtype=torch.float64)},
+        bounds={"x": (np.array(-0.5), np.array(0.5))},
+        scales={"x": 0.1},
+        over_time=("x",),
+        iterations=200,
+    )
+    assert torch.allclose(found["x"], goal.clamp(-0.5, 0.5), atol=1e-2)
+    assert value == pytest.approx(float((goal - goal.clamp(-0.5, 0.5)).square().sum()), rel=0.05)
+
+
+def test_a_body_that_turns_about_for_some_frames_is_not_believed():
+    yaw = np.radians(12.0) * np.arange(40)  # a fast spin
+    turned, seen = np.isin(np.arange(40), [12, 13, 14, 30]), np.ones(40, bool)
+    assert np.array_equal(believable(_about_z(yaw + np.pi * turned), seen, FPS), ~turned)
+    assert believable(_about_z(yaw), seen, FPS).all()
+    # what was filled in between two frames is no bridge between them
+    seen[35], yaw[35:] = False, yaw[35:] + np.pi
+    yaw[35] -= 0.5 * np.pi
+    assert np.array_equal(believable(_about_z(yaw[:38]), seen[:38], FPS), np.arange(38) < 35)
+
+
+def _about_z(yaw: np.ndarray) -> Rotation:
+    return Rotation.from_rotvec(yaw[:, None] * [0.0, 0.0, 1.0])
+
+
+def test_a_runner_whose_path_is_off_still_has_planted_feet():
+    scene = walking()
+    c, s = np.cos(np.radians(80)), np.sin(np.radians(80))
+    turn = np.tile(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]), (len(scene.angles), 1, 1))
+    faster = scene.root_pos.copy()
+    speed = np.linalg.norm(np.diff(faster[:, :2], axis=0), axis=1).mean()
+    # planted feet slip along at a third of the root's speed
+    faster[:, :2] += np.arange(len(faster))[:, None] * 0.5 * speed * np.array([c, s])
+    body, pose = _pose(faster, scene.angles, turn)
+    assert find_contacts(body, pose, FPS).effectors()[:, 2:].max(1).mean() > 0.75
+
+
+def test_who_lies_on_the_back_rests_on_the_trunk():
+    frames = 30
+    angles = np.zeros((frames, len(DOFS)))
+    for side in ("right", "left"):  # legs up: no foot is anywhere near the ground
+        angles[:, _angle(f"{side}_hip")] = -1.4
+    supine = np.tile(Rotation.from_euler("y", -90, degrees=True).as_matrix(), (frames, 1, 1))
+    root = np.zeros((frames, 3))
+    body, pose = _pose(root, angles, supine)
+    root[:, 2] = -body.round_bottoms(pose).numpy().min()
+    contacts = find_contacts(*_pose(root, angles, supine), FPS)
+    assert contacts.rounds.amax(1).min() == 1 and contacts.flights == ()
+    assert contacts.soles.sum() == 0
+
+
+def test_pose_prior_knows_its_motions_and_their_mirror_images(walk):
+    _, motion = walk
+    prior = learn_prior([motion], latent=4)
+    angles = torch.as_tensor(_angles(motion))
+    strange = angles.clone()
+    strange[:, _angle("right_knee")] += 1.5  # bent when it should carry
+    assert float(prior.deviation(strange)) > 3 * float(prior.deviation(angles))
+    twin = torch.as_tensor(_mirrored(angles.numpy()))
+    assert float(prior.deviation(twin)) == pytest.approx(float(prior.deviation(angles)))
+    assert np.allclose(_mirrored(_mirrored(angles.numpy())), angles)
+
+
+def test_the_person_projects_onto_the_landmarks(jump):
+    scene, motion = jump
+    shown = reprojected(motion, scene.poses)
+    assert shown.detected.all()
+    seen = np.setdiff1d(np.arange(len(scene.joints)), range(18, 21))
+    off = (shown.landmarks_2d - scene.poses.landmarks_2d)[seen][:, LANDMARKS]
+    assert np.linalg.norm(off, axis=-1).mean() < 6  # of 720 pixels, 2 of them noise
+    assert (shown.visibility[:, LANDMARKS] == 1).all() and shown.visibility.min() == 0
+
+
+def test_the_file_keeps_the_person_and_the_character(jump, tmp_path):
+    _, motion = jump
+    motion.save(tmp_path / "jump.npz")
+    again = ReferenceMotion.load(tmp_path / "jump.npz")
+    for person in (True, False):
+        assert np.allclose(again.joint_positions(person), motion.joint_positions(person), atol=1e-4)
+    # the person is about as large as in the scene, the character is not
+    thigh = np.linalg.norm(np.diff(motion.joint_positions(True)[:, [3, 4]], axis=1), axis=-1)
+    assert thigh.mean() == pytest.approx(SIZE * 0.4215, rel=0.1)
 
 
 def test_parabola_recovers_a_noisy_fall():

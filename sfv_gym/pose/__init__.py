@@ -5,6 +5,7 @@ from sfv_gym.pose.model import ensure_pose_model
 from sfv_gym.pose.overlay import draw_pose, overlay_frames
 from sfv_gym.pose.sequence import PoseSequence
 from sfv_gym.pose.stabilize import stabilize
+from sfv_gym.pose.tracking import parse_subject
 
 __all__ = [
     "PoseSequence",
@@ -12,5 +13,6 @@ __all__ = [
     "ensure_pose_model",
     "estimate_pose",
     "overlay_frames",
+    "parse_subject",
     "stabilize",
 ]

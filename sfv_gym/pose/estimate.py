@@ -1,153 +1,147 @@
-"""MediaPipe's PoseLandmarker over a whole clip, one person out."""
+"""One person's landmarks over a whole clip: a plain look at every frame, closer ones in doubt."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
-import os
 import sys
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import mediapipe
 import numpy as np
-from mediapipe.tasks.python import BaseOptions, vision
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
-from sfv_gym.errors import PoseError
+from sfv_gym.errors import OutputError, PoseError
+from sfv_gym.files import cache_folder
+from sfv_gym.pose import ensemble as fusion
+from sfv_gym.pose.detector import look, people_in, quiet_stderr
 from sfv_gym.pose.landmarks import LANDMARKS
 from sfv_gym.pose.model import ensure_pose_model, variant_of
-from sfv_gym.pose.person import Person, merge, without_doubles
+from sfv_gym.pose.person import Person
 from sfv_gym.pose.sequence import PoseSequence
-from sfv_gym.pose.tracking import largest_track
+from sfv_gym.pose.tracking import LARGEST, choose_track, parse_subject, tracks
 from sfv_gym.video import VideoReader
 
 log = logging.getLogger(__name__)
 
-MAX_PEOPLE = 2
-FRAMES_AHEAD = 2  # keep both views' threads busy
 MIN_DETECTED_FRAMES = 5
 MIN_DETECTED_SHARE = 0.3
 
 
 def estimate_pose(
-    video: VideoReader, *, variant: str = "heavy", mirror: bool = True, progress: bool = True
+    video: VideoReader,
+    *,
+    variant: str = "heavy",
+    mirror: bool = True,
+    ensemble: bool = True,
+    subject: str | int = LARGEST,
+    cache: bool = True,
+    progress: bool = True,
 ) -> PoseSequence:
     """Find the person in every frame.
-
-    With two people, the track that is largest and lasts longest is taken, and a note says so.
 
     Args:
         variant: MediaPipe's model: heavy, full or lite.
         mirror: average with the mirrored frame's pose: twice the time, better 3D.
+        ensemble: look at doubtful frames again, closer and turned (`sfv_gym.pose.ensemble`).
+        subject: which of several people: ``"largest"`` (the largest, longest track, where
+            getting about counts double), their number in that order from 1 on, or ``"x,y"`` for
+            the one who comes nearest to a point, in shares of the picture's width and height. A
+            note says so when there is a choice.
+        cache: keep the result in the user's cache folder, and take it from there.
         progress: show a progress bar on stderr.
 
     Raises:
-        PoseError: nobody is found, or in too few frames.
+        PoseError: nobody is found, or in too few frames, or ``subject`` is none.
         PoseModelError: the model cannot be fetched.
     """
+    parse_subject(subject)  # wrong settings must not cost the minutes that this takes
     model = ensure_pose_model(variant)
-    with _quiet_stderr(), contextlib.ExitStack() as stack:
-        views = 2 if mirror else 1
-        landmarkers = [stack.enter_context(_landmarker(model)) for _ in range(views)]
-        people = track(
-            _people(video, landmarkers),
-            description="pose",
-            total=len(video),
-            console=Console(file=sys.stderr),
-            disable=not progress,
-        )
-        person, notes = largest_track(list(people), video.fps)
-    _check_detected(video, person)
-    for note in notes:
-        log.warning("%s: %s", video.path.name, note)
-    settings = {
+    source = {
+        "file": video.path.name,
+        "sha256": video.sha256,
+        "first_frame": video.first_frame,
+        "num_frames": video.num_frames,
+        "fps": video.fps,
         "pose_model": variant_of(model),
         "pose_model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "mirror": mirror,
+        "ensemble": fusion.ENSEMBLE_VERSION if ensemble else 0,
+        "subject": str(subject).strip(),
         "mediapipe_version": mediapipe.__version__,
-        "notes": notes,
     }
-    return _as_sequence(video, person, settings)
+    path = _cache_path({**source, "frames": video.frames, "size": [video.width, video.height]})
+    poses = _read_cache(path, video, source) if cache else None
+    if poses is None:
+        person, notes = _find(video, model, mirror, ensemble, subject, progress)
+        _check_detected(video, person)
+        poses = _as_sequence(video, person, {**source, "notes": notes})
+        if cache:
+            _write_cache(path, poses)
+    for note in poses.source["notes"]:
+        log.warning("%s: %s", video.path.name, note)
+    return poses
 
 
-def _landmarker(model: Path) -> Any:
-    # VIDEO mode: someone whom the detector misses is looked for where they were in the frame
-    # before. With MAX_PEOPLE > 1 the detector also runs on every frame while one person is in
-    # view, and landmarks are not smoothed over time; with 1 it trusts the frame before, smooths,
-    # and falls behind fast motion (measured: PA error 100 mm instead of 85).
-    options = vision.PoseLandmarkerOptions(
-        base_options=BaseOptions(model_asset_path=str(model)),
-        running_mode=vision.RunningMode.VIDEO,
-        num_poses=MAX_PEOPLE,
-    )
-    return vision.PoseLandmarker.create_from_options(options)
-
-
-def _people(video: VideoReader, landmarkers: list[Any]) -> Iterator[list[Person]]:
-    """Everyone in each frame, in order.
-
-    The first landmarker sees the frames as they are, the second one mirrored, each in a thread.
-    """
-    pools = [ThreadPoolExecutor(1) for _ in landmarkers]  # one thread each keeps time's order
-    try:
-        ahead: deque[list[Future[list[Person]]]] = deque()
-        for t, frame in enumerate(video):
-            stamp = int(1000 * t / video.fps) + t  # ms, growing at any frame rate
-            views = [frame, np.ascontiguousarray(frame[:, ::-1])]
-            jobs = zip(pools, landmarkers, views, strict=False)
-            ahead.append([pool.submit(_detect, lm, view, stamp) for pool, lm, view in jobs])
-            if len(ahead) > FRAMES_AHEAD:
-                yield _joined(ahead.popleft(), video.width)
-        while ahead:
-            yield _joined(ahead.popleft(), video.width)
-    finally:
-        for pool in pools:
-            pool.shutdown(cancel_futures=True)
-
-
-def _joined(views: list[Future[list[Person]]], width: int) -> list[Person]:
-    people, *mirrored = (without_doubles(view.result()) for view in views)
-    if not mirrored:
-        return people
-    return merge(people, [person.mirrored(width) for person in mirrored[0]])
-
-
-def _detect(landmarker: Any, frame: np.ndarray, stamp: int) -> list[Person]:
-    image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
-    result = landmarker.detect_for_video(image, stamp)
-    height, width = frame.shape[:2]
-    return [
-        Person(
-            landmarks_2d=np.array([(m.x * width, m.y * height) for m in marks]),
-            visibility=np.clip([m.visibility for m in marks], 0.0, 1.0),
-            landmarks_3d=np.array([(m.x, m.y, m.z) for m in world]),
+def _find(
+    video: VideoReader,
+    model: Path,
+    mirror: bool,
+    ensemble: bool,
+    subject: str | int,
+    progress: bool,
+) -> tuple[list[Person | None], list[str]]:
+    """The person in each frame, and notes on what was decided."""
+    with (
+        quiet_stderr(),
+        Progress(console=Console(file=sys.stderr), disable=not progress) as bar,
+    ):
+        people = list(
+            bar.track(
+                people_in(video, model, mirror=mirror, strict=ensemble),
+                total=len(video),
+                description="pose",
+            )
         )
-        for marks, world in zip(result.pose_landmarks, result.pose_world_landmarks, strict=True)
-    ]
+        found = tracks(people, video.fps)
+        person, notes = choose_track(found, subject, len(people), video.width, video.height)
+        if not ensemble or all(p is None for p in person):
+            return person, notes
+        search = fusion.Search(people, person, video.fps)
+        for attempt in range(fusion.ROUNDS):
+            plan = search.plan(attempt)
+            if not plan:
+                break
+            looks = look(video, model, plan)
+            for t, seen in bar.track(looks, total=len(plan), description="hard frames"):
+                search.add(t, seen)
+            search.settle()
+        return search.person, notes
 
 
 def _check_detected(video: VideoReader, person: list[Person | None]) -> None:
-    found, frames = sum(p is not None for p in person), len(person)
+    seen = np.array([p is not None for p in person])
+    found, frames = int(seen.sum()), len(seen)
     if found == 0:
         raise PoseError(
             f"{video.path}: no person was found in {frames} frames; the whole body should be in "
             "the picture and at least 100 pixels tall"
         )
     if found < MIN_DETECTED_FRAMES or found < MIN_DETECTED_SHARE * frames:
+        advice = video.range_advice(seen) if found >= MIN_DETECTED_FRAMES else None
         raise PoseError(
-            f"{video.path}: a person was found in only {found} of {frames} frames; choose the "
-            "part that shows one with --start and --end"
+            f"{video.path}: a person was found in only {found} of {frames} frames; "
+            + (advice or "choose the part that shows one with --start and --end")
         )
 
 
 def _as_sequence(
-    video: VideoReader, person: list[Person | None], settings: dict[str, Any]
+    video: VideoReader, person: list[Person | None], source: dict[str, Any]
 ) -> PoseSequence:
     frames, marks = len(person), len(LANDMARKS)
     poses = PoseSequence(
@@ -158,14 +152,7 @@ def _as_sequence(
         fps=video.fps,
         width=video.width,
         height=video.height,
-        source={
-            "file": video.path.name,
-            "sha256": video.sha256,
-            "first_frame": video.first_frame,
-            "num_frames": video.num_frames,
-            "fps": video.fps,
-            **settings,
-        },
+        source=source,
     )
     for t, seen in enumerate(person):
         if seen is not None:
@@ -175,32 +162,25 @@ def _as_sequence(
     return poses
 
 
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Silence what MediaPipe's C++ code writes to file descriptor 2, past any setting of ours.
+# --- cache ------------------------------------------------------------------------------------
 
-    Python's own stderr stays visible.
-    """
-    stream = sys.stderr
+
+def _cache_path(source: dict[str, Any]) -> Path:
+    """A file for everything that decides the result; the clip's name does not."""
+    decides = {name: value for name, value in source.items() if name != "file"}
+    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_folder() / "poses" / f"{key}.npz"
+
+
+def _read_cache(path: Path, video: VideoReader, source: dict[str, Any]) -> PoseSequence | None:
     try:
-        stream.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError):  # a process without stderr
-        yield
-        return
-    with open(os.devnull, "w") as sink, os.fdopen(saved, "w", buffering=1) as visible:
-        os.dup2(sink.fileno(), 2)
-        try:
-            if _descriptor(stream) == 2:
-                sys.stderr = visible
-            yield
-        finally:
-            sys.stderr = stream
-            os.dup2(saved, 2)
-
-
-def _descriptor(stream: TextIO) -> int | None:
-    try:
-        return stream.fileno()
-    except (OSError, ValueError, AttributeError):  # replaced by something that is no file
+        poses = PoseSequence.load(path)
+    except PoseError:  # not there, or damaged: found anew
         return None
+    whole = poses.num_frames == len(video) and isinstance(poses.source.get("notes"), list)
+    return replace(poses, source={**poses.source, **source}) if whole else None
+
+
+def _write_cache(path: Path, poses: PoseSequence) -> None:
+    with contextlib.suppress(OSError, OutputError):  # costs time, never an error
+        poses.save(path)

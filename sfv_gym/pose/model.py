@@ -22,10 +22,8 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-import platformdirs
-
 from sfv_gym.errors import PoseModelError
-from sfv_gym.files import atomic_path
+from sfv_gym.files import atomic_path, cache_folder
 from sfv_gym.pose.bundle import is_pose_bundle, pose_bundle
 
 log = logging.getLogger(__name__)
@@ -33,7 +31,6 @@ log = logging.getLogger(__name__)
 VARIANTS = ("heavy", "full", "lite")
 """From the most accurate to the fastest."""
 
-CACHE_VARIABLE = "SFV_GYM_CACHE"
 MODEL_VARIABLE = "SFV_GYM_POSE_MODEL"
 
 PUBLIC_STORE = (
@@ -64,11 +61,6 @@ _FETCH_ERRORS = (
     OSError, http.client.HTTPException, subprocess.SubprocessError, zipfile.BadZipFile,
     tarfile.TarError, KeyError, StopIteration, PoseModelError,
 )  # fmt: skip
-
-
-def cache_folder() -> Path:
-    """Where fetched files are kept: SFV_GYM_CACHE, or the user's cache folder."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("sfv_gym"))
 
 
 def cached_pose_model(variant: str = "heavy") -> Path | None:

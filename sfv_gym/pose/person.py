@@ -11,6 +11,9 @@ from sfv_gym.pose.landmarks import MIRROR
 SAME_POSE = 0.08
 """Mean distance between the landmarks of two sightings that are averaged, in body sizes. The
 upright and the mirrored sighting of a pose that MediaPipe understands are 0.01 apart."""
+SAME_LIMB = 0.1
+"""The same for the landmark that is furthest off: two legs that are crossed in one sighting have no
+mean."""
 SAME_PERSON = 0.6
 """Overlap of two boxes that belong to one person."""
 
@@ -71,12 +74,12 @@ def without_doubles(people: list[Person]) -> list[Person]:
     return kept
 
 
-def merge(people: list[Person], twins: list[Person]) -> list[Person]:
+def merge(people: list[Person], twins: list[Person], *, strict: bool = False) -> list[Person]:
     """Join each person with the sighting in the mirrored frame, already mirrored back.
 
     Where both show the same pose they are averaged: MediaPipe's errors in depth differ between
     left and right, so part of them cancels. Where they do not, the person keeps the mirrored
-    sighting as the alternative.
+    sighting as the alternative; ``strict`` goes by single limbs, too.
     """
     merged, left = [], list(twins)
     for person in people:
@@ -85,7 +88,8 @@ def merge(people: list[Person], twins: list[Person]) -> list[Person]:
             merged.append(person)
             continue
         left.remove(twin)
-        if pose_distance(person, twin) > SAME_POSE * person.size:
+        apart = np.linalg.norm(person.landmarks_2d - twin.landmarks_2d, axis=-1) / person.size
+        if apart.mean() > SAME_POSE or (strict and apart.max() > SAME_LIMB):
             merged.append(replace(person, alternative=twin))
             continue
         merged.append(

@@ -1,5 +1,6 @@
 """Stage 2: one person's landmarks in, one physically plausible ReferenceMotion out."""
 
 from sfv_gym.reconstruction.pipeline import reconstruct
+from sfv_gym.reconstruction.reprojection import reprojected
 
-__all__ = ["reconstruct"]
+__all__ = ["reconstruct", "reprojected"]

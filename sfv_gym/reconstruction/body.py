@@ -99,6 +99,8 @@ _ROUND: tuple[tuple[str, tuple[float, float, float], float], ...] = (
     ("right_shoulder", (0, 0, -0.05), 0.045), ("left_shoulder", (0, 0, -0.05), 0.045),
 )  # fmt: skip
 _ROUND_LINKS = [skeleton.link_index(name) for name, _, _ in _ROUND]
+ROUND_HANDS: list[int] = [i for i, link in enumerate(_ROUND_LINKS) if link in HANDS]
+"""The columns of ``Body.round_bottoms`` that are hands."""
 _ROUND_CENTRES = torch.as_tensor(np.array([c for _, c, _ in _ROUND]), dtype=DTYPE)
 ROUND_RADII: torch.Tensor = torch.as_tensor([r for _, _, r in _ROUND], dtype=DTYPE)
 
@@ -221,4 +223,8 @@ class Body:
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
         """Height (T, R) in metres of the lowest point of every round shape."""
-        return pose.points(_ROUND_LINKS, self._round)[..., 2] - ROUND_RADII
+        return self.round_centres(pose)[..., 2] - ROUND_RADII
+
+    def round_centres(self, pose: Pose) -> torch.Tensor:
+        """(T, R, 3) metres."""
+        return pose.points(_ROUND_LINKS, self._round)

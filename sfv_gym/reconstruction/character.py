@@ -102,7 +102,7 @@ def carry(
             pose, v["angles"], fps, w.link_acceleration, w.angle_acceleration
         )
         total = total + losses.ground(
-            body, pose, contacts.soles, contacts.hands,
+            body, pose, contacts,
             sigma_height=w.contact_height, sigma_slide=w.contact_slide,
         )  # fmt: skip
         com = body.centre_of_mass(pose)
@@ -110,7 +110,7 @@ def carry(
         total = total + losses.support(com, fps, w.support)
         total = total + losses.steady_spin(body, pose, contacts.flights, fps, w.spin)
         total = total + losses.effort(com, contacts.in_air, fps, w.effort)
-        total = total + losses.balance(body, pose, contacts.soles, contacts.hands, fps, w.balance)
+        total = total + losses.balance(body, pose, contacts, fps, w.balance)
         if cycle is not None:
             total = total + _closing(v["angles"], pose, cycle) / w.closing**2
         return total
@@ -124,6 +124,7 @@ def carry(
         },
         bounds={"angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1])},
         scales={"root": 0.03, "turn": 0.1, "angles": 0.1},
+        over_time=("root", "turn", "angles"),
         iterations=iterations,
         callback=callback,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from sfv_gym.flight import MIN_FLIGHT_SECONDS
-from sfv_gym.reconstruction.body import DTYPE, HANDS, Body, Pose
+from sfv_gym.reconstruction.body import DTYPE, HANDS, ROUND_HANDS, ROUND_RADII, Body, Pose
 
 
 @dataclass(frozen=True)
@@ -19,23 +19,35 @@ class Contacts:
     Attributes:
         soles: (T, 2, 4) in 0..1, corners as in body.SOLE, right foot first.
         hands: (T, 2) in 0..1.
+        rounds: (T, R) in 0..1, knees, pelvis, back and so on: columns as in body.round_bottoms,
+            those of the hands left at 0.
         in_air: (T,) in 0..1, 1 where nothing at all touches.
         flights: (first, last) frame in the air of each flight.
     """
 
     soles: torch.Tensor
     hands: torch.Tensor
+    rounds: torch.Tensor
     in_air: torch.Tensor
     flights: tuple[tuple[int, int], ...]
 
     def grounded(self) -> Contacts:
         """The same contacts without the flights, for a fit that does not believe them yet."""
-        return Contacts(self.soles, self.hands, 0 * self.in_air, ())
+        return replace(self, in_air=0 * self.in_air, flights=())
 
     def effectors(self) -> np.ndarray:
         """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""
         feet = self.soles.amax(-1)
         return torch.cat((self.hands, feet), 1).numpy()
+
+
+WRIST_HEIGHT = 0.07
+"""Metres, of a person's wrist over the palm that they stand on."""
+REST_SPEED = 0.4
+"""m/s, up or down, of a part of the trunk or a knee that rests on the ground."""
+RUNNING = 0.5
+"""A planted foot may seem to move at this share of the root's speed: the path of somebody who runs
+by, or whom the camera follows, is that wrong at first. A swinging foot is faster than the root."""
 
 
 def find_contacts(
@@ -45,26 +57,32 @@ def find_contacts(
 
     Args:
         height: metres above the ground below which a point may touch.
-        speed: m/s below which it may.
+        speed: m/s below which it may; of somebody who runs, RUNNING of the root's speed.
     """
     with torch.no_grad():
         soles, hands = body.soles(pose).numpy(), pose.pos[:, HANDS].numpy()
-        round_low = body.round_bottoms(pose).numpy().min(1)
+        rounds = body.round_centres(pose).numpy() - [[0.0, 0.0, r] for r in ROUND_RADII.tolist()]
         com = body.centre_of_mass(pose).numpy()
     # a heel's two corners act as one, and so do a ball's
     edges = np.stack((soles[:, :, :2].mean(2), soles[:, :, 2:].mean(2)), 2)  # (T, 2, 2, 3)
-    hand_points = hands - [0.0, 0.0, 0.04]
-    plane = _ground_plane(edges, fps, speed)
-    for points in (edges, hand_points):
+    hand_points = hands - [0.0, 0.0, WRIST_HEIGHT]
+    limit = np.maximum(speed, RUNNING * _pace(pose.pos[:, 0].numpy() * [1.0, 1.0, 0.0], fps))
+    body_points = (edges.reshape(len(edges), -1, 3), hand_points, rounds)
+    plane = _ground_plane(np.concatenate(body_points, axis=1), fps, limit)
+    for points in (edges, hand_points, rounds):
         points[..., 2] -= plane[0] + points[..., :2] @ plane[1:]
-    round_low -= plane[0] + pose.pos[:, 0, :2].numpy() @ plane[1:]
-    touch = _touch(edges, fps, height, speed)
-    hand_touch = _touch(hand_points, fps, 0.7 * height, 0.7 * speed)
+    round_low = rounds[..., 2]
+    touch = _touch(edges, fps, height, limit)
+    hand_touch = _touch(hand_points, fps, height, 0.7 * limit)
 
-    lowest = np.minimum(
-        edges[..., 2].min((1, 2)), np.minimum(hand_points[..., 2].min(1), round_low)
+    round_touch = _rest(round_low, fps, height)
+    round_touch[:, ROUND_HANDS] = 0.0
+
+    lowest = np.min(
+        (edges[..., 2].min((1, 2)), hand_points[..., 2].min(1), round_low.min(1)), axis=0
     )
-    any_touch = (touch.max((1, 2)) > 0.5) | (hand_touch.max(1) > 0.5)
+    every = np.concatenate((touch.reshape(len(touch), -1), hand_touch, round_touch), axis=1)
+    any_touch = every.max(1) > 0.5
     flights = tuple(
         (first, last)
         for first, last in find_flights(any_touch, lowest, fps)
@@ -76,26 +94,30 @@ def find_contacts(
     _meet_ground(touch, edges[..., 2], flights, fps)
     touch[in_air > 0] = 0.0
     hand_touch[in_air > 0] = 0.0
+    round_touch[in_air > 0] = 0.0
     return Contacts(
         torch.as_tensor(np.repeat(touch, 2, axis=-1), dtype=DTYPE),
         torch.as_tensor(hand_touch, dtype=DTYPE),
+        torch.as_tensor(round_touch, dtype=DTYPE),
         torch.as_tensor(in_air, dtype=DTYPE),
         flights,
     )
 
 
-def _ground_plane(edges: np.ndarray, fps: float, speed: float) -> np.ndarray:
-    """The plane z = p0 + p1 x + p2 y (3,) through the sole edges (T, 2, 2, 3) that bear weight.
+def _pace(points: np.ndarray, fps: float) -> np.ndarray:
+    """Speeds (T, ...) in m/s of points (T, ..., 3), a little smoothed."""
+    smooth = gaussian_filter1d(points, 0.03 * fps, axis=0)
+    return np.asarray(np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps)
+
+
+def _ground_plane(points: np.ndarray, fps: float, limit: np.ndarray) -> np.ndarray:
+    """The plane z = p0 + p1 x + p2 y (3,) through what bears weight of a body's points (T, P, 3).
 
     A camera that is not quite level tilts the world, and feet that walk away seem to rise. What
     bears weight is slow, and the lowest of its frame. The plane is robust and close to level.
     """
-    points = edges.reshape(len(edges), 4, 3)
-    pace = np.linalg.norm(
-        np.gradient(gaussian_filter1d(points, 0.03 * fps, axis=0), axis=0), axis=-1
-    )
     lowest = points[..., 2] - points[..., 2].min(1, keepdims=True)
-    bears = (pace * fps < speed) & (lowest < 0.04)
+    bears = (_pace(points, fps) < limit[:, None]) & (lowest < 0.04)
     if bears.sum() < 4:
         return np.zeros(3)
     x, y, z = points[bears].T
@@ -136,17 +158,29 @@ def _meet_ground(
                 touch[t] = np.maximum(touch[t], heights[t] <= max(0.03, lowest + 0.01))
 
 
-def _touch(points: np.ndarray, fps: float, height: float, speed: float) -> np.ndarray:
-    """(T, ...) in 0..1 for points (T, ..., 3): near the ground and slow."""
-    smooth = gaussian_filter1d(points, 0.03 * fps, axis=0)
-    pace = np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps
-    low = 1 / (1 + np.exp((smooth[..., 2] - height) / (0.15 * height)))
+def _touch(points: np.ndarray, fps: float, height: float, limit: np.ndarray) -> np.ndarray:
+    """(T, ...) in 0..1 for points (T, ..., 3): near the ground and slower than limit (T,) m/s."""
+    pace = _pace(points, fps)
+    speed = limit.reshape(-1, *(1,) * (pace.ndim - 1))
+    smooth = gaussian_filter1d(points[..., 2], 0.03 * fps, axis=0)
+    low = 1 / (1 + np.exp((smooth - height) / (0.15 * height)))
     slow = 1 / (1 + np.exp((pace - speed) / (0.15 * speed)))
     both = low * slow
     # one frame in or out is noise
     size = (3,) + (1,) * (both.ndim - 1)
     both = median_filter(both, size=size, mode="nearest")
     return np.asarray(np.where(both > 0.5, 1.0, 0.0))
+
+
+def _rest(bottoms: np.ndarray, fps: float, height: float) -> np.ndarray:
+    """(T, R) in 0..1: whose lowest point (T, R) is near the ground and neither sinks nor rises.
+
+    It may move along: a back rolls over the ground, and knees slide a little.
+    """
+    smooth = gaussian_filter1d(bottoms, 0.03 * fps, axis=0)
+    still = np.abs(np.gradient(smooth, axis=0)) * fps < REST_SPEED
+    near = median_filter((smooth < height) & still, size=(3, 1), mode="nearest")
+    return np.asarray(near, float)
 
 
 def find_flights(

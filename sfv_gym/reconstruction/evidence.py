@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
 
 MIN_FRAMES = 5
+DOUBT = 0.2
+"""Weight of a frame that contradicts its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,15 @@ class Evidence:
     @property
     def frames(self) -> int:
         return len(self.detected)
+
+    def doubting(self, frames: np.ndarray) -> Evidence:
+        """The same with little weight on these frames (T,) bool."""
+        share = torch.as_tensor(np.where(frames, DOUBT, 1.0), dtype=DTYPE)[:, None]
+        return replace(
+            self,
+            pixel_weights=share * self.pixel_weights,
+            direction_weights=share * self.direction_weights,
+        )
 
 
 def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evidence:

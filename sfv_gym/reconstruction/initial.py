@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 from sfv_gym import skeleton
 from sfv_gym.reconstruction.body import DOF_LIMITS, DOFS
@@ -17,8 +17,15 @@ _LIMB_BEND = 0.25
 """A knee or elbow straighter than this (sine) does not say which way its hinge points."""
 
 
-def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """Root rotations (T, 4) wxyz in a level camera's world and angles (T, 28) in radians."""
+MAX_TURN = np.radians(1200.0)
+"""Radians per second: nobody turns faster, not in a spinning kick or a twisted somersault."""
+_LONGEST_GAP = 0.5
+"""Seconds that frames in a row may be disbelieved."""
+
+
+def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Root rotations (T, 4) wxyz in a level camera's world, angles (T, 28) in radians, and the
+    frames (T,) bool that are believed; the others are bridged, see ``believable``."""
     world = evidence.points @ WORLD_TO_CAMERA  # camera to world is the transpose
 
     def at(landmark: int) -> np.ndarray:
@@ -48,10 +55,44 @@ def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
         angles[:, k] = vectors[name][:, axis] if name in vectors else bends[name]
     margin = 0.02 * (DOF_LIMITS[:, 1] - DOF_LIMITS[:, 0])
     angles = np.clip(angles, DOF_LIMITS[:, 0] + margin, DOF_LIMITS[:, 1] - margin)
+    rotations = Rotation.from_matrix(root)
+    believed = believable(rotations, evidence.detected, evidence.fps)
+    frames, known = np.arange(evidence.frames), np.flatnonzero(believed)
+    inside = np.clip(frames, known[0], known[-1])
+    rotations = Slerp(known, rotations[known])(inside) if len(known) > 1 else rotations
+    angles = np.stack([np.interp(frames, known, column[known]) for column in angles.T], axis=1)
     angles = gaussian_filter1d(angles, 0.03 * evidence.fps, axis=0)
-    quat = quat_continuous(np.roll(Rotation.from_matrix(root).as_quat(), 1, axis=-1))
+    quat = quat_continuous(np.roll(rotations.as_quat(), 1, axis=-1))
     quat = gaussian_filter1d(quat, 0.02 * evidence.fps, axis=0)
-    return quat / np.linalg.norm(quat, axis=1, keepdims=True), angles
+    return quat / np.linalg.norm(quat, axis=1, keepdims=True), angles, believed
+
+
+def believable(rotations: Rotation, detected: np.ndarray, fps: float) -> np.ndarray:
+    """The largest set of frames (T,) bool between which nobody would have to turn too fast.
+
+    Seen from behind or in a fast spin, a landmark network now and then takes left for right for
+    a few frames, and the whole body seems to turn about. Frames that were not ``detected`` (T,)
+    have no say.
+    """
+    frames = len(rotations)
+    reach = max(1, round(_LONGEST_GAP * fps))
+    count, before = np.where(detected, 1.0, 0.0), np.full(frames, -1)
+    for t in np.flatnonzero(detected).tolist():
+        earlier = np.arange(max(0, t - reach), t)
+        earlier = earlier[detected[earlier]]
+        turn = (rotations[earlier].inv() * rotations[t]).magnitude()
+        # whoever is upside down after a gap was taken for it, as far as anyone can tell
+        good = earlier[turn <= np.minimum(MAX_TURN * (t - earlier) / fps, 0.75 * np.pi)]
+        if len(good):
+            # of equally long chains, the one with the nearest frame
+            best = good[len(good) - 1 - np.argmax(count[good][::-1])]
+            count[t], before[t] = count[best] + 1, best
+    believed = np.zeros(frames, bool)
+    t = int(np.argmax(count))
+    while t >= 0:
+        believed[t] = True
+        t = int(before[t])
+    return believed
 
 
 def initial_path(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 from sfv_gym import skeleton
 from sfv_gym.flight import GRAVITY
 from sfv_gym.reconstruction.body import HANDS, Body, Pose
+from sfv_gym.reconstruction.contacts import Contacts
 
 
 def cauchy(square: torch.Tensor, scale: float) -> torch.Tensor:
@@ -32,14 +33,20 @@ def direction_agreement(
     directions: torch.Tensor,
     weights: torch.Tensor,
     sigma: float,
+    across: float = 0.3,
 ) -> torch.Tensor:
     """l_3D: markers (T, M, 3) in the camera's frame against unit directions (T, D, 3).
 
     Directions and not positions: a landmark network's lengths change with the view.
+
+    Args:
+        across: how much of the residual across the view counts. The 2D landmarks know that part
+            better, and a direction seen too flat would shorten the bone instead of turning it.
     """
     line = markers[:, pairs[:, 1]] - markers[:, pairs[:, 0]]
     line = line / torch.sqrt(line.square().sum(-1, keepdim=True) + 1e-8)
-    square = (line - directions).square().sum(-1) / sigma**2
+    square = (line - directions).square()
+    square = (across**2 * square[..., :2].sum(-1) + square[..., 2]) / sigma**2
     return (weights * cauchy(square, 3.0)).sum()
 
 
@@ -53,40 +60,41 @@ def smoothness(
 ) -> torch.Tensor:
     """l_sm: accelerations of the links (m/s2), of the root's rotation and the angles (rad/s2).
 
-    Robust, so that a foot may still strike the ground.
+    Robust from one spread on: most of a motion is calmer than that, and the rest, a take-off or a
+    foot that strikes the ground, may be as sudden as it looks.
     """
     links = acceleration(pose.pos, fps).square().sum(-1) / sigma_pos**2
     turn = acceleration(pose.rot[:, 0], fps).square().sum((-1, -2)) / (2 * sigma_rot**2)
     bend = acceleration(angles, fps).square() / sigma_rot**2
+    total = cauchy(links, 1.0).sum() + cauchy(turn, 1.5).sum() + cauchy(bend, 1.5).sum()
     # frame rates differ: the sum stands for an integral over time
-    return (cauchy(links, 3.0).sum() + turn.sum() + bend.sum()) * min(1.0, 30.0 / fps)
+    return total * min(1.0, 30.0 / fps)
 
 
 def ground(
     body: Body,
     pose: Pose,
-    sole_contact: torch.Tensor,
-    hand_contact: torch.Tensor,
+    contacts: Contacts,
     *,
     sigma_height: float | torch.Tensor,
     sigma_slide: float | torch.Tensor,
     hand_radius: float = 0.04,
 ) -> torch.Tensor:
-    """Planted soles and hands stay at z = 0 and do not slide; nothing goes below it.
+    """What touches lies at z = 0; planted soles and hands do not slide; nothing goes below it.
 
     Args:
-        sole_contact: (T, 2, 4) in 0..1 for the corners of body.soles.
-        hand_contact: (T, 2) in 0..1.
         sigma_height, sigma_slide: metres, and metres per frame.
     """
     soles, hands = body.soles(pose), pose.pos[:, HANDS]
-    lift = (sole_contact * soles[..., 2].square()).sum()
-    lift = lift + (hand_contact * (hands[..., 2] - hand_radius).square()).sum()
-    sink = torch.relu(-soles[..., 2]).square().sum()
-    sink = sink + torch.relu(-body.round_bottoms(pose)).square().sum()
-    both = torch.minimum(sole_contact[1:], sole_contact[:-1])
+    bottoms = body.round_bottoms(pose)
+    lift = (contacts.soles * soles[..., 2].square()).sum()
+    lift = lift + (contacts.hands * (hands[..., 2] - hand_radius).square()).sum()
+    # a knee or a back is soft, and its shape is not the person's
+    lift = lift + 0.25 * (contacts.rounds * bottoms.square()).sum()
+    sink = torch.relu(-soles[..., 2]).square().sum() + torch.relu(-bottoms).square().sum()
+    both = torch.minimum(contacts.soles[1:], contacts.soles[:-1])
     slide = (both * (soles[1:, ..., :2] - soles[:-1, ..., :2]).square().sum(-1)).sum()
-    both = torch.minimum(hand_contact[1:], hand_contact[:-1])
+    both = torch.minimum(contacts.hands[1:], contacts.hands[:-1])
     slide = slide + (both * (hands[1:, :, :2] - hands[:-1, :, :2]).square().sum(-1)).sum()
     # what is below the ground is surely wrong, what is above it may be a lifted heel
     return ((lift + 4 * sink) / sigma_height**2 + slide / sigma_slide**2).sum()
@@ -154,10 +162,9 @@ def steady_spin(
 def balance(
     body: Body,
     pose: Pose,
-    sole_contact: torch.Tensor,
-    hand_contact: torch.Tensor,
+    contacts: Contacts,
     fps: float,
-    sigma: float,
+    sigma: float | torch.Tensor,
 ) -> torch.Tensor:
     """The ground's push acts between the points that touch: the zero-moment point is among them.
 
@@ -166,7 +173,7 @@ def balance(
     of what touches, measured along 16 directions.
 
     Args:
-        sole_contact, hand_contact: as for ``ground``. Frames without any do not count.
+        contacts: frames without any do not count.
         sigma: metres.
     """
     com = _smooth(body.centre_of_mass(pose))
@@ -184,8 +191,9 @@ def balance(
         ),
         -1,
     )
-    touching = torch.cat((sole_contact.flatten(1), hand_contact), 1)[1:-1]  # (T - 2, P)
-    spots = torch.cat((body.soles(pose).flatten(1, 2), pose.pos[:, HANDS]), 1)[1:-1, :, :2]
+    touching = torch.cat((contacts.soles.flatten(1), contacts.hands, contacts.rounds), 1)
+    points = (body.soles(pose).flatten(1, 2), pose.pos[:, HANDS], body.round_centres(pose))
+    touching, spots = touching[1:-1], torch.cat(points, 1)[1:-1, :, :2]  # (T - 2, P, ...)
     angles = torch.arange(16, dtype=com.dtype) * (2 * torch.pi / 16)
     directions = torch.stack((torch.cos(angles), torch.sin(angles)), -1)
     # frames in the air are left out, not masked: their reach is infinite and so its gradient NaN

@@ -18,10 +18,11 @@ from sfv_gym.reconstruction.body import (
     rotation_matrix,
 )
 from sfv_gym.reconstruction.camera import Camera
-from sfv_gym.reconstruction.contacts import Contacts
+from sfv_gym.reconstruction.contacts import WRIST_HEIGHT, Contacts
 from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS, column
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
+from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.solver import Variables, solve
 from sfv_gym.rotations import quat_to_matrix
 from sfv_gym.skeleton import LINKS
@@ -55,8 +56,8 @@ class Weights:
 
     pixel: float = 0.012
     direction: float = 0.25
-    link_acceleration: float = 20.0
-    angle_acceleration: float = 120.0
+    link_acceleration: float = 15.0
+    angle_acceleration: float = 60.0
     rest: float = 1.0
     scale: float = 0.06
     proportion: float = 0.06
@@ -112,12 +113,26 @@ class PersonFit:
 
 
 class PersonProblem:
-    """The objective over one clip's evidence."""
+    """The objective over one clip's evidence.
 
-    def __init__(self, evidence: Evidence, weights: Weights | None = None) -> None:
-        self.evidence = evidence
+    Args:
+        weights: spreads of the terms.
+        prior: a learned pose prior in place of the rest pose's spreads.
+        modes: let every frame's variables move in so many of the slowest modes over time alone.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        weights: Weights | None = None,
+        *,
+        prior: PosePrior | None = None,
+        modes: int | None = None,
+    ) -> None:
         self.weights = weights or Weights()
-        quat, angles = initial_angles(evidence)
+        self.prior, self.modes = prior, modes
+        quat, angles, believed = initial_angles(evidence)
+        self.evidence = evidence = evidence.doubting(~believed)
         rays, depth = initial_path(evidence)
         self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
         self._pairs = torch.as_tensor(DIRECTION_PAIRS)
@@ -176,7 +191,10 @@ class PersonProblem:
             Pose(pose.pos / size, pose.rot), angles, e.fps, w.link_acceleration,
             w.angle_acceleration,
         )  # fmt: skip
-        total = total + 0.1 * (angles / (w.rest * self._rest)).square().sum()
+        if self.prior is None:
+            total = total + 0.1 * (angles / (w.rest * self._rest)).square().sum()
+        else:
+            total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
         total = total + e.frames * 0.05 * (
             ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
             + ((v["log_lengths"] - _MEAN_LENGTHS) / w.proportion).square().sum()
@@ -190,13 +208,14 @@ class PersonProblem:
         total = total + losses.cauchy(sway / w.com_acceleration**2, 3.0).sum()
         if contacts is not None:
             total = total + losses.ground(
-                body, pose, contacts.soles, contacts.hands,
+                body, pose, contacts,
                 sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
+                hand_radius=WRIST_HEIGHT,
             )  # fmt: skip
             # again in units of size: what is left to fix it is gravity alone
             total = total + losses.free_fall(com, contacts.in_air, e.fps, w.flight * size)
             total = total + losses.balance(
-                body, pose, contacts.soles, contacts.hands, e.fps, w.balance
+                body, pose, contacts, e.fps, w.balance * size
             )  # fmt: skip
             if contacts.flights:
                 total = total + losses.support(com, e.fps, w.support * size)
@@ -229,7 +248,9 @@ class PersonProblem:
             scales={"log_size": 0.05, "log_lengths": 0.05, "log_focal": 0.05, "tilt": 0.02,
                     "lean": 0.05, "height": 0.05, "rays": 0.01, "log_depth": 0.05, "turn": 0.2,
                     "angles": 0.3},
+            over_time=("rays", "log_depth", "turn", "angles"),
             iterations=iterations,
+            modes=self.modes,
             callback=callback,
         )  # fmt: skip
         variables = {**found, **held}

@@ -22,11 +22,15 @@ from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
 from sfv_gym.reconstruction.person import PersonFit, PersonProblem, Weights
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
+from sfv_gym.reconstruction.reprojection import camera_facts
+from sfv_gym.reconstruction.solver import one_thread
 from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
 
+ITERATIONS = 120
+"""Of the solver, in each of its passes."""
 STRAIGHT_YAW = np.radians(20.0)
 """A cycle that turns less than this is taken for a straight one: the depth of a single camera
 errs by as much."""
@@ -42,11 +46,11 @@ def reconstruct(
     fit_focal: bool = False,
     weights: Weights | None = None,
     carry_weights: CarryWeights | None = None,
-    iterations: int = 120,
+    iterations: int = ITERATIONS,
 ) -> ReferenceMotion:
     """Reconstruct a person's motion from their landmarks.
 
-    Deterministic: the same landmarks give the same motion.
+    Deterministic: the same landmarks give the same motion, on any number of threads.
 
     Args:
         poses: landmarks of every frame, see ``sfv_gym.pose.PoseSequence``.
@@ -65,10 +69,12 @@ def reconstruct(
     if loop not in ("auto", *LOOPS):
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
     evidence = gather_evidence(poses, focal_px)
-    with _Progress(progress, 4 * iterations + iterations) as tick:
+    with one_thread(), _Progress(progress, 4 * iterations + iterations) as tick:
         problem = PersonProblem(evidence, weights)
-        fit, contacts = _fit_person(problem, iterations, fit_focal, tick)
-        root_pos, root_rot = _face_forward(fit.root_pos.numpy(), fit.root_rot.numpy())
+        fit, contacts = fit_person(problem, iterations, fit_focal=fit_focal, callback=tick)
+        root_pos, root_rot = fit.root_pos.numpy(), fit.root_rot.numpy()
+        yaw, start = -_heading_angle(root_rot[0]), root_pos[0] * [1.0, 1.0, 0.0]
+        root_pos, root_rot = person = _turned(root_pos, root_rot, yaw)
         cycle = _choose_cycle(loop, fit, evidence.fps)
         if cycle is not None:
             root_pos, root_rot = _straighten(root_pos, root_rot, cycle)
@@ -85,7 +91,7 @@ def reconstruct(
             iterations=2 * iterations,
             callback=tick,
         )
-    motion = _assemble(carried, fit, root_pos, contacts, cycle, evidence.fps)
+    motion = _assemble(carried, fit, person, contacts, cycle, evidence.fps)
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     quality = {**person_quality(fit, evidence), **motion_quality(motion, carried.angles, contacts)}
     if cycle is not None:
@@ -94,6 +100,7 @@ def reconstruct(
         "skill": skill,
         "source": dict(poses.source),
         "quality": quality,
+        "camera": camera_facts(fit.camera, Rotation.from_euler("z", yaw).as_matrix(), start),
         "settings": {
             "loop": loop,
             "focal_px": evidence.focal,
@@ -113,30 +120,38 @@ def reconstruct(
     return motion
 
 
-def _fit_person(
-    problem: PersonProblem, iterations: int, fit_focal: bool, tick: Callable[[], None]
+def fit_person(
+    problem: PersonProblem,
+    iterations: int,
+    *,
+    fit_focal: bool = False,
+    ground: bool = True,
+    callback: Callable[[], None] | None = None,
 ) -> tuple[PersonFit, Contacts]:
-    """Coarse to fine: no ground, then the ground found, then gravity with contacts found anew."""
+    """Coarse to fine: no ground, then the ground found, then gravity with contacts found anew.
+
+    Args:
+        iterations: of the solver, in each of the four passes.
+        fit_focal: let all passes but the first change the focal length.
+        ground: without it neither contacts nor gravity play a part in any pass.
+    """
     fps = problem.evidence.fps
-    fit = problem.fit(problem.start, iterations=iterations, callback=tick)
+    fit = problem.fit(problem.start, iterations=iterations, callback=callback)
     fixed = () if fit_focal else ("log_focal",)
     for gravity in (False, True, True):
-        contacts = find_contacts(fit.body, fit.pose, fps)
+        contacts = find_contacts(fit.body, fit.pose, fps) if ground else None
+        if contacts is not None and not gravity:
+            contacts = contacts.grounded()
         fit = problem.fit(
-            fit.variables, contacts=contacts if gravity else contacts.grounded(),
-            iterations=iterations, fixed=fixed, callback=tick,
-        )  # fmt: skip
+            fit.variables, contacts=contacts, iterations=iterations, fixed=fixed, callback=callback
+        )
     return fit, find_contacts(fit.body, fit.pose, fps)
-
-
-def _face_forward(root_pos: np.ndarray, root_rot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn and move the scene so that frame 0 heads along x with its root over the origin."""
-    return _turned(root_pos, root_rot, -_heading_angle(root_rot[0]))
 
 
 def _turned(
     root_pos: np.ndarray, root_rot: np.ndarray, yaw: float
 ) -> tuple[np.ndarray, np.ndarray]:
+    """The scene turned about z by ``yaw`` radians, frame 0 over the origin."""
     turn = Rotation.from_euler("z", yaw).as_matrix()
     return (root_pos - root_pos[0] * [1.0, 1.0, 0.0]) @ turn.T, turn @ root_rot
 
@@ -188,21 +203,14 @@ def _straighten(
 def _assemble(
     carried: Carried,
     fit: PersonFit,
-    person_path: np.ndarray,
+    person: tuple[np.ndarray, np.ndarray],
     contacts: Contacts,
     cycle: Cycle | None,
     fps: float,
 ) -> ReferenceMotion:
     """The motion's arrays from the fit's."""
-    vectors = np.zeros((len(carried.angles), len(skeleton.LINKS), 3))
-    for k, (link, axis) in enumerate(DOFS):
-        vectors[:, link, axis] = carried.angles[:, k]
-    joints = np.roll(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_quat(), 1, axis=-1)
-    joints = quat_continuous(joints.reshape(*vectors.shape[:2], 4))
-    joints[:, 0] = [1.0, 0.0, 0.0, 0.0]
-    root_quat = quat_continuous(
-        np.roll(Rotation.from_matrix(carried.root_rot).as_quat(), 1, axis=-1)
-    )
+    joints, root_quat = _joint_quats(carried.angles), _root_quats(carried.root_rot)
+    person_path, person_rot = person
     root_pos = carried.root_pos - carried.root_pos[0] * [1.0, 1.0, 0.0]
     options: dict[str, Any] = {}
     if cycle is not None:
@@ -221,8 +229,26 @@ def _assemble(
         contacts=contacts.effectors(),
         person_offsets=fit.body.offsets.numpy(),
         person_root_pos=person_path - person_path[0] * [1.0, 1.0, 0.0],
+        person_root_quat=_root_quats(person_rot),
+        person_joint_quat=_joint_quats(fit.angles.numpy()),
         **options,
     )
+
+
+def _joint_quats(angles: np.ndarray) -> np.ndarray:
+    """Joint rotations (T, 15, 4) wxyz from angles (T, 28), see body.DOFS."""
+    vectors = np.zeros((len(angles), len(skeleton.LINKS), 3))
+    for k, (link, axis) in enumerate(DOFS):
+        vectors[:, link, axis] = angles[:, k]
+    joints = np.roll(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_quat(), 1, axis=-1)
+    joints = quat_continuous(joints.reshape(*vectors.shape[:2], 4))
+    joints[:, 0] = [1.0, 0.0, 0.0, 0.0]
+    return joints
+
+
+def _root_quats(rotations: np.ndarray) -> np.ndarray:
+    """(T, 4) wxyz from (T, 3, 3), without jumps of sign."""
+    return quat_continuous(np.roll(Rotation.from_matrix(rotations).as_quat(), 1, axis=-1))
 
 
 class _Progress:
