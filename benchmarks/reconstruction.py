@@ -41,7 +41,14 @@ FIGURES = {
     "accel_ms2": "acceleration, m/s²",
     "skate_mm": "skate, mm/frame",
 }
-RAW, FULL = "raw MediaPipe", "full"
+RAW, FULL, TRUTH = "raw MediaPipe", "full", "truth"
+VIEWED = 6
+"""Instants of a clip that are drawn."""
+_BONES = np.array(
+    ((0, 2), (2, 4), (1, 3), (3, 5), (6, 8), (8, 10), (7, 9), (9, 11), (0, 1), (6, 7), (0, 6),
+     (1, 7))
+)  # fmt: skip
+"""Pairs of TRUTH_JOINTS."""
 COMPARED = ("pa_mm", "root_mm", "accel_ms2")
 """The figures that raw landmarks, which have no path, have too."""
 
@@ -68,10 +75,8 @@ def joint_errors(
         rotation and scale. skate_mm: the ankles' drift per frame where ``planted`` (T, 2).
     """
     pa = [_distance(similarity(p, q), q) for p, q in zip(joints, truth, strict=True)]
-    centred, goal = (x - x[:, _HIPS].mean(1, keepdims=True) for x in (joints, truth))
-    u, s, vt = np.linalg.svd(centred.reshape(-1, 3).T @ goal.reshape(-1, 3))
-    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    turn = (s * flip).sum() / (centred**2).sum() * (u * flip) @ vt
+    centred, goal = _centred(joints), _centred(truth)
+    turn = _turn(centred, goal)
     whole = similarity(joints.reshape(-1, 3), truth.reshape(-1, 3))
     jolt = np.diff(joints @ turn - truth, n=2, axis=0) * fps**2
     skate = float("nan")
@@ -87,6 +92,42 @@ def joint_errors(
         "accel_ms2": float(np.linalg.norm(jolt, axis=-1).mean()),
         "skate_mm": skate,
     }
+
+
+def _centred(joints: np.ndarray) -> np.ndarray:
+    """Joints (T, 12, 3) with the middle of the hips at the origin."""
+    return np.asarray(joints - joints[:, _HIPS].mean(1, keepdims=True))
+
+
+def _turn(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation with scale (3, 3) by which ``source @ turn`` is nearest to ``target``."""
+    u, s, vt = np.linalg.svd(source.reshape(-1, 3).T @ target.reshape(-1, 3))
+    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    return np.asarray((s * flip).sum() / (source**2).sum() * (u * flip) @ vt)
+
+
+def views(raw: np.ndarray, full: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Some instants of a clip, hip-centred, in metres along the camera's right, down and away.
+
+    Args:
+        raw: (T, 12, 3) in the camera's frame, NaN where nobody was seen. full, truth: in a world.
+
+    Returns:
+        (VIEWED, 12, 3) lists for raw, full and the truth, the first two turned and scaled onto the
+        truth as for the root-relative error.
+    """
+    seen = np.flatnonzero(np.isfinite(raw).all((1, 2)))
+    at = seen[np.linspace(0, len(seen) - 1, VIEWED).round().astype(int)]
+    goal = _centred(truth)
+    turn = _turn(_centred(raw[seen]), goal[seen])
+    scale = np.linalg.det(turn) ** (1 / 3)
+    to_camera = (turn / scale).T
+    found = {
+        RAW: _centred(raw[at]) * scale,
+        FULL: _centred(full)[at] @ _turn(_centred(full), goal) @ to_camera,
+        TRUTH: goal[at] @ to_camera,
+    }
+    return {name: joints.round(3).tolist() for name, joints in found.items()}
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -122,8 +163,13 @@ class Clip:
 
         return self._fitting(estimate_pose(open_video(self.video), progress=False, **settings))
 
-    def raw(self) -> Row:
-        """What MediaPipe's heavy model says of one upright frame at a time, and nothing else."""
+    def raw(self) -> tuple[Row, np.ndarray]:
+        """What MediaPipe's heavy model says of one upright frame at a time, and nothing else.
+
+        Returns:
+            The errors, and the 12 limb joints (T, 12, 3) in the camera's frame, NaN where nobody
+            was seen.
+        """
         from sfv_gym.pose.detector import quiet_stderr, single_frames
         from sfv_gym.pose.model import ensure_pose_model
         from sfv_gym.video import open_video
@@ -135,10 +181,11 @@ class Clip:
         if len(people) != len(self.truth):
             raise VideoError(f"{self.video}: {len(people)} frames, truth {len(self.truth)}")
         seen = np.array([person is not None for person in people])
-        solid = np.stack([p.landmarks_3d[LANDMARK_COLUMNS] for p in people if p is not None])
-        row = joint_errors(solid, self.truth[seen], video.fps)
+        solid = np.full(self.truth.shape, np.nan)
+        solid[seen] = [p.landmarks_3d[LANDMARK_COLUMNS] for p in people if p is not None]
+        row = joint_errors(solid[seen], self.truth[seen], video.fps)
         # hip-centred landmarks have no path, so that these two say nothing
-        return {**row, "clip_mm": float("nan"), "skate_mm": float("nan")}
+        return {**row, "clip_mm": float("nan"), "skate_mm": float("nan")}, solid
 
     def errors(self, joints: np.ndarray, fps: float) -> Row:
         """Of all links (T, 15, 3)."""
@@ -209,18 +256,25 @@ def measure_clip(clip: Clip, ablations: bool = False, tick: Callable[[str], None
     from sfv_gym.reconstruction import reconstruct
 
     tick(f"{clip.name}: raw")
-    rows = {RAW: clip.raw()}
+    raw_errors, raw = clip.raw()
+    rows = {RAW: raw_errors}
     tick(f"{clip.name}: {FULL}")
     poses = clip.poses()
     started = time.perf_counter()
     motion = reconstruct(poses, skill=clip.name, loop="none", progress=False)
     seconds = time.perf_counter() - started
-    rows[FULL] = clip.errors(motion.joint_positions(person=True), motion.fps)
+    person = motion.joint_positions(person=True)
+    rows[FULL] = clip.errors(person, motion.fps)
     rows["carried to the character"] = clip.errors(motion.joint_positions(), motion.fps)
     for name, row in ABLATIONS.items() if ablations else ():
         tick(f"{clip.name}: {name}")
         rows[name] = row(clip)
-    return {"rows": rows, "seconds": seconds, "quality": motion.provenance["quality"]}
+    return {
+        "rows": rows,
+        "seconds": seconds,
+        "quality": motion.provenance["quality"],
+        "views": views(raw, person[:, LINK_COLUMNS], clip.truth),
+    }
 
 
 def means(figures: dict[str, Any]) -> dict[str, Row]:
@@ -234,6 +288,7 @@ def means(figures: dict[str, Any]) -> dict[str, Row]:
 
 # --- what is written --------------------------------------------------------------------------
 
+VIEWS_PICTURE = "reconstruction_views.png"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -282,9 +337,35 @@ def plot(figures: dict[str, Any], path: Path) -> None:
         axis.invert_yaxis()
         axis.set_title(FIGURES[figure_name], fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[-1].legend(fontsize=8, frameon=False, loc="lower right")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+    pyplot.close(figure)
+
+
+def plot_views(found: dict[str, Any], path: Path) -> None:
+    """Some instants (see ``views``) from the camera, above, and from the side, below."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, VIEWED, figsize=(11, 4.6), layout="constrained")
+    for row, (across, title) in enumerate(((0, "from the camera"), (2, "from the side"))):
+        for instant, axis in enumerate(axes[row]):
+            for name, colour, width in ((TRUTH, "#9aa5b1", 5), (RAW, "#e8702a", 1.5),
+                                        (FULL, "#1f6feb", 1.5)):  # fmt: skip
+                joints = np.array(found[name][instant])
+                for bone in _BONES:
+                    axis.plot(
+                        joints[bone, across], -joints[bone, 1], color=colour, lw=width,
+                        solid_capstyle="round",
+                    )  # fmt: skip
+            axis.set(xlim=(-1.0, 1.0), ylim=(-1.05, 1.05), aspect="equal")
+            axis.axis("off")
+        axes[row][0].set_title(title, fontsize=10, loc="left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
     pyplot.close(figure)
 
 
@@ -303,6 +384,7 @@ def write_docs(figures: dict[str, Any], docs: Path) -> None:
     with atomic_path(page) as temporary:
         temporary.write_text(f"{before}{BEGIN}\n{tables(figures)}\n{END}{after}", encoding="utf-8")
     plot(figures, docs / "images" / "reconstruction.png")
+    plot_views(next(iter(figures["clips"].values()))["views"], docs / "images" / VIEWS_PICTURE)
 
 
 def reconstruction(
@@ -332,6 +414,8 @@ def reconstruction(
     with atomic_path(out / "reconstruction.json") as temporary:
         temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     plot(figures, out / "reconstruction.png")
+    for name, clip in figures["clips"].items():
+        plot_views(clip["views"], out / f"{name}_views.png")
     if docs is not None:
         write_docs(figures, docs)
     _show(figures)

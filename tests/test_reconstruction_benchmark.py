@@ -53,7 +53,20 @@ def figures() -> dict:
         "carried to the character": dict.fromkeys(bench.FIGURES, 60.0),
         "no 3D": dict.fromkeys(bench.FIGURES, 80.0),
     }
-    return {"clips": {"one": {"rows": rows}, "two": {"rows": rows}}}
+    pose = np.random.default_rng(0).normal(size=(bench.VIEWED, 12, 3)).tolist()
+    views = dict.fromkeys((bench.RAW, bench.FULL, bench.TRUTH), pose)
+    return {"clips": {"one": {"rows": rows, "views": views}, "two": {"rows": rows, "views": views}}}
+
+
+def test_views_are_in_the_cameras_frame(truth):
+    turn = Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix()
+    seen = 0.8 * (truth - truth[:, 6:8].mean(1, keepdims=True)) @ turn.T
+    seen[3] = np.nan
+    found = bench.views(seen, truth + np.array([1.0, 2.0, 3.0]), truth)
+    for name in (bench.RAW, bench.FULL):
+        assert np.allclose(found[name], found[bench.TRUTH], atol=2e-3)
+    assert np.allclose(found[bench.RAW], 1.25 * seen[np.linspace(0, 51, 6).round().astype(int)
+                       + (np.linspace(0, 51, 6).round() >= 3)], atol=2e-3)  # fmt: skip
 
 
 def test_page_gets_its_tables_and_keeps_its_text(figures, tmp_path):
