@@ -144,7 +144,7 @@ def test_joints_stay_within_their_limits_and_do_not_jump(name, solved, model):
     assert (hinges <= model.jnt_range[1:, 1] + 1e-9).all()
     assert abs(hinges).max() <= 3.0
     # the fastest joint of the backflip, a shoulder, turns by 0.47 itself; Atlas has it in three
-    assert abs(np.diff(hinges, axis=0)).max() < 0.7  # rad in 1/30 s; a flip to another branch is > 1
+    assert abs(np.diff(hinges, axis=0)).max() < 0.7  # rad in 1/30 s, another branch is > 1
     assert abs(np.diff(found.qpos[:, :3], axis=0)).max() < 0.25  # m
     assert 0.9 < found.scale < 1.0
 
