@@ -23,11 +23,11 @@ from rich.table import Table
 
 from sfv_gym.errors import MotionError, SFVError, VideoError
 from sfv_gym.files import atomic_path
-from sfv_gym.motion import ReferenceMotion
 from sfv_gym.skeleton import LINKS
 
 if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
+    from sfv_gym.reconstruction.prior import PosePrior
 
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 TRUTH_JOINTS = tuple(f"{side}_{part}" for part in _PARTS for side in ("l", "r"))
@@ -163,6 +163,15 @@ class Clip:
 
         return self._fitting(estimate_pose(open_video(self.video), progress=False, **settings))
 
+    def prior(self) -> PosePrior:
+        """The product's pose prior, but for what it knows from clips of the same name."""
+        from sfv_gym.library import library_clips
+        from sfv_gym.reconstruction.prior import shipped_prior
+
+        return shipped_prior(
+            tuple(c.skill for c in library_clips() if _kind(c.file) == _kind(self.video.name))
+        )
+
     def raw(self) -> tuple[Row, np.ndarray]:
         """What MediaPipe's heavy model says of one upright frame at a time, and nothing else.
 
@@ -205,9 +214,15 @@ def _person(clip: Clip, poses: PoseSequence, **changes: Any) -> Row:
 
     ground = changes.pop("ground", True)
     weights = replace(Weights(), **changes.pop("weights", {}))
-    problem = PersonProblem(gather_evidence(poses), weights, **changes)
+    settings = {"prior": clip.prior(), **changes}
+    problem = PersonProblem(gather_evidence(poses), weights, **settings)
     fit, _ = fit_person(problem, ITERATIONS, ground=ground)
     return clip.errors(fit.pose.pos.numpy(), poses.fps)
+
+
+def _kind(file: str) -> str:
+    """What clips of one skill have in common: ``run`` of run_a.mp4 and run_c.mp4."""
+    return Path(file).stem.rsplit("_", 1)[0]
 
 
 def _slow_modes(clip: Clip, hz: float) -> Row:
@@ -215,20 +230,10 @@ def _slow_modes(clip: Clip, hz: float) -> Row:
     return _person(clip, poses, modes=max(4, round(2 * hz * poses.num_frames / poses.fps)))
 
 
-def _learned(clip: Clip) -> Row:
-    """With the pose prior of the library's other skills."""
-    from importlib import resources
+def _rest_pose(clip: Clip) -> Row:
+    from sfv_gym.reconstruction.prior import rest_prior
 
-    from sfv_gym.library import library_clips
-    from sfv_gym.reconstruction.prior import learn_prior
-
-    folder = resources.files("sfv_gym.reference_motions")
-    others = [
-        ReferenceMotion.load(str(folder.joinpath(f"{entry.skill}.npz")))
-        for entry in library_clips()
-        if Path(entry.file).stem.rsplit("_", 1)[0] != clip.name.rsplit("_", 1)[0]
-    ]
-    return _person(clip, clip.poses(), prior=learn_prior(others))
+    return _person(clip, clip.poses(), prior=rest_prior())
 
 
 NONE = 1e6  # a spread so wide that the term says nothing
@@ -246,7 +251,7 @@ ABLATIONS: Mapping[str, Callable[[Clip], Row]] = {
         c, c.poses(), weights={"proportion": 1e-3, "scale": 1e-3}
     ),
     "low-dimensional path, below 6 Hz": lambda c: _slow_modes(c, 6.0),
-    "learned pose prior of 10 dimensions": _learned,
+    "a rest pose in place of the learned prior": _rest_pose,
 }
 """What is left out or put in place of the product's choice: the person's fit alone."""
 
@@ -261,7 +266,7 @@ def measure_clip(clip: Clip, ablations: bool = False, tick: Callable[[str], None
     tick(f"{clip.name}: {FULL}")
     poses = clip.poses()
     started = time.perf_counter()
-    motion = reconstruct(poses, skill=clip.name, loop="none", progress=False)
+    motion = reconstruct(poses, skill=clip.name, loop="none", prior=clip.prior(), progress=False)
     seconds = time.perf_counter() - started
     person = motion.joint_positions(person=True)
     rows[FULL] = clip.errors(person, motion.fps)

@@ -11,13 +11,16 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from sfv_gym.errors import SFVError
+
+if TYPE_CHECKING:
+    from sfv_gym.train.queue import RunResult
 
 app = typer.Typer(
     name="sfv",
@@ -36,6 +39,7 @@ PolicyFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Agent = Annotated[str, typer.Option(help="policy, or without learning: zero, random, reference.")]
+Reward = Annotated[str | None, typer.Option(help="sfv or pose; the recipe's by default.")]
 Difficulty = Annotated[
     float | None, typer.Option(help="Of the terrain, 0 to 1; 0.5 by default.", min=0.0, max=1.0)
 ]
@@ -254,9 +258,16 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the physics and of torch.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    reward: Annotated[str | None, typer.Option(help="pose (default) or sfv.")] = None,
+    reward: Reward = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="A policy file to start from, of this id or of another: a terrain's or Atlas's "
+            "run can start from the flat ground's or the humanoid's policy."
+        ),
+    ] = None,
 ) -> None:
-    """Train a policy with Stable-Baselines3's PPO."""
+    """Train a policy with Stable-Baselines3's PPO; ends when it is good for long enough."""
     from sfv_gym.train.ppo import train as run
 
     folder = resume or out or Path("runs") / env_id
@@ -268,6 +279,7 @@ def train(
             seed=seed,
             resume=resume is not None,
             num_threads=threads,
+            init=init,
             device=device,
             settings={"reward": reward},
         )
@@ -278,33 +290,128 @@ def train(
     console.print(f"The best policy is [bold]{folder / 'policy.safetensors'}[/bold].")
 
 
+@app.command("train-all", epilog="Example: [bold]sfv train-all --out runs --workers 2[/bold]")
+def train_all_command(
+    env_ids: Annotated[
+        list[str] | None, typer.Argument(help="Environment ids; by default those that fit below.")
+    ] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="Only this skill; can be given several times.")
+    ] = None,
+    character: Annotated[
+        list[str] | None, typer.Option(help="Only these; humanoid by default.")
+    ] = None,
+    terrain: Annotated[list[str] | None, typer.Option(help="Only these; flat by default.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the runs, one each.")] = Path("runs"),
+    workers: Annotated[
+        int | None, typer.Option(help="Runs side by side; one for each core by default.", min=1)
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(help="Control steps of each run at most; the recipe's by default.", min=1),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            help="Success rate from which on a run may end; the recipe's by default.",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = None,
+    reward: Reward = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of policies to start new runs from: a terrain's from the flat ground's, "
+            "Atlas's from the humanoid's."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    install: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of policies into which finished ones are copied, where they are better "
+            "than what lies there or that is of another motion."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train many environments; killed at any moment, the same call goes on."""
+    from sfv_gym import list_envs
+    from sfv_gym.train.queue import train_all
+    from sfv_gym.train.warm_start import parent_policy
+
+    wanted = {"character": character or ["humanoid"], "terrain": terrain or ["flat"]}
+    if skill:
+        wanted["skill"] = skill
+    ids = env_ids or [
+        entry.env_id
+        for entry in list_envs()
+        if all(getattr(entry, name) in values for name, values in wanted.items())
+    ]
+    parents = {i: parent_policy(i, init) for i in ids} if init else {}
+    try:
+        results = train_all(
+            ids,
+            out,
+            workers=workers,
+            budget=budget,
+            seed=seed,
+            threads=threads,
+            device=device,
+            settings={"reward": reward, "target_success": target},
+            init={i: str(path) for i, path in parents.items() if path},
+            install=install,
+            console=console,
+        )
+    except KeyboardInterrupt:
+        console.print("Interrupted; every run has a checkpoint. The same command goes on.")
+        raise typer.Exit(1) from None
+    if as_json:
+        rows = [{**asdict(result), "folder": str(result.folder)} for result in results]
+        typer.echo(json.dumps(rows))
+    else:
+        _print_runs(results)
+    failed = [result.env_id for result in results if result.outcome == "failed"]
+    if failed:
+        console.print(f"[red]{len(failed)} of {len(results)} runs failed[/red]")
+        raise typer.Exit(1)
+
+
 @app.command("eval", epilog="Example: [bold]sfv eval SFV-Backflip-v0 --json[/bold]")
 def evaluate_command(
     env_id: EnvId,
     policy: PolicyFile = None,
     episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 32,
-    start: Annotated[str, typer.Option(help="fixed (the clip's first frame) or rsi.")] = "fixed",
+    start: Annotated[
+        str | None,
+        typer.Option(help="fixed (the clip's first frame) or rsi (drawn ones); both by default."),
+    ] = None,
     difficulty: Difficulty = None,
     seed: Annotated[int, typer.Option(help="Seed of the start noise and the terrain.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a policy: normalized return, success, joint error."""
-    from sfv_gym.evaluation import evaluate
+    """Measure a policy: normalized return, success, joint error.
+
+    The figures are those from the clip's first frame, and under "rsi" those from drawn starts.
+    """
+    from sfv_gym.evaluation import evaluate, evaluate_both
     from sfv_gym.policy import load_policy
 
     loaded = load_policy(env_id, policy)
-    evaluation = evaluate(
-        loaded.predict,
-        env_id,
-        episodes=episodes,
-        start=start,
-        seed=seed,
-        difficulty=difficulty,
-    )
-    if as_json:
-        typer.echo(json.dumps(evaluation.as_dict()))
+    settings: dict[str, Any] = {"episodes": episodes, "seed": seed, "difficulty": difficulty}
+    if start is None:
+        fixed, drawn = evaluate_both(loaded.predict, env_id, **settings)
+        evaluations, figures = [fixed, drawn], {**fixed.as_dict(), "rsi": drawn.as_dict()}
     else:
-        _print_evaluation(evaluation.as_dict())
+        evaluations = [evaluate(loaded.predict, env_id, start=start, **settings)]
+        figures = evaluations[0].as_dict()
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        _print_evaluation(*(one.as_dict() for one in evaluations))
 
 
 @app.command(epilog="Example: [bold]sfv render SFV-Backflip-v0 --out backflip.mp4[/bold]")
@@ -357,13 +464,40 @@ def _skill_of(video: Path) -> str:
     return words if words[:1].isalpha() else f"clip_{words}".rstrip("_")
 
 
-def _print_evaluation(figures: dict[str, Any]) -> None:
-    table = Table(title=str(figures["env_id"]))
+def _print_evaluation(*evaluations: dict[str, Any]) -> None:
+    """A column for each evaluation of the same id."""
+    table = Table(title=str(evaluations[0]["env_id"]))
     table.add_column("figure")
-    table.add_column("value", justify="right")
-    for key, value in figures.items():
-        if key != "env_id":
-            table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
+    for figures in evaluations:
+        table.add_column(f"from {figures['start']} starts", justify="right")
+    for key in evaluations[0]:
+        if key not in ("env_id", "start"):
+            values = [figures[key] for figures in evaluations]
+            table.add_row(key, *(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values))
+    Console().print(table)
+
+
+def _print_runs(results: list[RunResult]) -> None:
+    table = Table(title=f"{len(results)} runs", box=None)
+    table.add_column("id", no_wrap=True)
+    for column in ("ended by", "M samples", "min", "NR pose", "NR sfv", "success", "root mm"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for result in results:
+        card, figures = result.card, result.card.get("evaluation", {})
+        row = [""] * 6
+        if figures:
+            row = [
+                f"{card.get('samples_total', card['samples']) / 1e6:.2f}",
+                f"{card.get('seconds_total', card['seconds']) / 60:.0f}",
+                *(
+                    f"{figures[name]:.3f}"
+                    for name in ("normalized_return", "normalized_return_sfv")
+                ),
+                f"{figures['success_rate']:.2f}",
+                f"{figures['mpjpe_root_mm']:.0f}",
+            ]
+        table.add_row(result.env_id, result.outcome, *row, result.message)
     Console().print(table)
 
 

@@ -210,7 +210,8 @@ def _train(
 ) -> Policy:
     """Train on the motion, or go on with the run on the very same motion."""
     try:
-        from sfv_gym.train.ppo import CHECKPOINT, train
+        from sfv_gym.train.ppo import train
+        from sfv_gym.train.runs import CHECKPOINT
     except ImportError as error:
         raise SFVError(
             f"training needs more packages ({error}): pip install sfv-gym[train]"

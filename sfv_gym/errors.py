@@ -45,3 +45,15 @@ class OutputError(SFVError):
 
 class RenderError(SFVError):
     """No OpenGL backend that MuJoCo could draw with works on this machine."""
+
+
+class AlgorithmError(SFVError):
+    """A learning algorithm is unknown, raised, or gave actions of no use; its name comes first."""
+
+
+class MissingExtraError(SFVError, ImportError):
+    """A package is missing that one of sfv_gym's extras installs."""
+
+
+class BenchmarkError(SFVError):
+    """Results of a benchmark do not belong together, are damaged, or are in use."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,9 @@ class Evaluation:
         completion_rate: share of episodes without early termination.
         mpjpe_mm, mpjpe_root_mm: mean distance of the 15 links from the reference's, global and
             relative to the root, over the steps that were played.
+        velocity_error_mm_s, acceleration_error_m_s2: mean length of the difference of the 15
+            links' velocities and accelerations from the reference's, by differences of
+            positions between control steps.
         mean_seconds: mean length of an episode.
     """
 
@@ -45,10 +48,17 @@ class Evaluation:
     completion_rate: float
     mpjpe_mm: float
     mpjpe_root_mm: float
+    velocity_error_mm_s: float
+    acceleration_error_m_s2: float
     mean_seconds: float
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, figures: Mapping[str, Any]) -> Evaluation:
+        """The inverse of ``as_dict``; further keys are ignored, missing figures are NaN."""
+        return cls(**{field.name: figures.get(field.name, np.nan) for field in fields(cls)})
 
 
 def evaluate(
@@ -87,10 +97,12 @@ def evaluate(
     if simulation.reference.last is not None:
         limit = np.minimum(limit, simulation.reference.last - simulation.start)
 
+    hz = simulation.control_hz
     playing = np.ones(episodes, bool)
     returns = {name: np.zeros(episodes) for name in REWARDS}
     steps = np.zeros(episodes, int)
-    error, error_root = np.zeros(episodes), np.zeros(episodes)
+    error, error_root, error_velocity, error_acceleration = np.zeros((4, episodes))
+    offsets = [simulation.link_offset()]  # of the last three states
     fell, strayed, upright = (np.zeros(episodes, bool) for _ in range(3))
     while playing.any():
         result = simulation.step(predict(observation))
@@ -101,6 +113,11 @@ def evaluate(
         steps += playing
         error += np.where(playing, result.parts["joint_error"], 0.0)
         error_root += np.where(playing, result.parts["joint_error_root"], 0.0)
+        offsets = [*offsets[-2:], simulation.link_offset()]
+        for total, order in ((error_velocity, 1), (error_acceleration, 2)):
+            if len(offsets) > order:
+                change = np.diff(offsets[-1 - order :], n=order, axis=0)[0] * hz**order
+                total += np.where(playing, np.linalg.norm(change, axis=-1).mean(-1), 0.0)
         strayed |= playing & (result.parts["link_distance"] > KEY_LINK_DISTANCE)
         fell |= playing & result.terminated
         ended = playing & (result.terminated | result.truncated)
@@ -117,5 +134,21 @@ def evaluate(
         completion_rate=float((~fell).mean()),
         mpjpe_mm=float(1000 * error.sum() / steps.sum()),
         mpjpe_root_mm=float(1000 * error_root.sum() / steps.sum()),
-        mean_seconds=float(steps.mean() / simulation.control_hz),
+        velocity_error_mm_s=float(1000 * error_velocity.sum() / steps.sum()),
+        acceleration_error_m_s2=float(
+            error_acceleration.sum() / max(np.maximum(steps - 1, 0).sum(), 1)
+        ),
+        mean_seconds=float(steps.mean() / hz),
     )
+
+
+def evaluate_both(
+    predict: PredictFunction, env_id: str, **settings: Any
+) -> tuple[Evaluation, Evaluation]:
+    """The protocol's two figures: from the clip's first frame, and from drawn ones.
+
+    Args:
+        settings: of ``evaluate``.
+    """
+    fixed, rsi = (evaluate(predict, env_id, start=kind, **settings) for kind in ("fixed", "rsi"))
+    return fixed, rsi

@@ -16,6 +16,7 @@ from sfv_gym.registry import is_skill_name
 
 if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
+    from sfv_gym.reconstruction.prior import PosePrior
     from sfv_gym.video import VideoReader
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def extract_motion(
     overlay: str | os.PathLike[str] | None = None,
     poses_out: str | os.PathLike[str] | None = None,
     source: dict[str, Any] | None = None,
+    prior: PosePrior | None = None,
     progress: bool = True,
 ) -> ReferenceMotion:
     """Reconstruct the motion of the person in ``video`` and write it to ``out``.
@@ -57,6 +59,7 @@ def extract_motion(
         overlay: also write the video with the reconstructed person drawn in, here.
         poses_out: also write the detected poses, here.
         source: title, licence and author of the clip, for the motion's provenance.
+        prior: of the person's pose; by default the shipped one.
 
     Raises:
         VideoError, PoseError, PoseModelError, MotionError, OutputError: see ``errors``.
@@ -95,7 +98,9 @@ def extract_motion(
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
     if camera == "moving":
         poses = stabilize(poses, reader, focal_px)
-    motion = reconstruct(poses, skill=skill, loop=loop, focal_px=focal_px, progress=progress)
+    motion = reconstruct(
+        poses, skill=skill, loop=loop, focal_px=focal_px, prior=prior, progress=progress
+    )
     if overlay is not None:
         # a camera that pans is at rest in the fit, so there the detected pose is shown
         shown = reprojected(motion, poses) if camera == "static" else shown

@@ -22,7 +22,7 @@ from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 
-LIBRARY_VERSION = 2
+LIBRARY_VERSION = 3
 """Raised when the pipeline changes so that every motion is to be made again."""
 MAX_BYTES = 200_000
 COLUMNS = 6
@@ -111,7 +111,7 @@ def _build(
     force: bool,
     progress: bool,
 ) -> Built:
-    video = _find(clip.file, folders)
+    video = find_clip(clip.file, folders)
     target = out / f"{clip.skill}.npz"
     made_of = {
         "version": LIBRARY_VERSION,
@@ -145,7 +145,8 @@ def _build(
     return Built(clip.skill, True, motion)
 
 
-def _find(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:
+def find_clip(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:
+    """The clip called ``name`` in one of the folders; VideoError if there is none."""
     for folder in folders:
         if (Path(folder) / name).is_file():
             return Path(folder) / name

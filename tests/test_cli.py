@@ -28,7 +28,18 @@ def sfv(monkeypatch, capsys, tmp_path):
     return run
 
 
-COMMANDS = ("demo", "doctor", "extract", "assess", "envs", "train", "eval", "render", "play")
+COMMANDS = (
+    "demo",
+    "doctor",
+    "extract",
+    "assess",
+    "envs",
+    "train",
+    "train-all",
+    "eval",
+    "render",
+    "play",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -53,7 +64,10 @@ def test_eval_prints_one_json_object(sfv):
     assert code == 0
     wanted = {"normalized_return", "normalized_return_sfv", "success_rate", "mpjpe_mm"}
     assert wanted | {"mpjpe_root_mm", "episodes"} <= set(figures)
-    assert figures["episodes"] == 4
+    assert figures["episodes"] == 4 and figures["start"] == "fixed"
+    assert wanted <= set(figures["rsi"]) and figures["rsi"]["start"] == "rsi"
+    code, out, _ = sfv("eval", "SFV-Backflip-v0", "--episodes", "4", "--start", "rsi", "--json")
+    assert code == 0 and json.loads(out) == figures["rsi"]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +77,9 @@ def test_eval_prints_one_json_object(sfv):
         (("eval", "SFV-Walk-v0", "--policy", "none.safetensors"), "no such policy file"),
         (("train", "SFV-Nonsense-v0"), "unknown environment id"),
         (("train", "SFV-Walk-v0", "--resume", "nowhere"), "no checkpoint to resume"),
+        (("train", "SFV-Walk-v0", "--init", "none.safetensors"), "no such policy file"),
+        (("train-all", "SFV-Nonsense-v0"), "unknown environment id"),
+        (("train-all", "--skill", "nonsense"), "nothing to train"),
         (("render", "SFV-Walk-v0", "--agent", "clever"), "clever"),
         (("extract", "none.mp4"), "no such file"),
         (("extract", "none.mp4", "--skill", "Bad-Name"), "snake_case"),

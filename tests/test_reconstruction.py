@@ -23,8 +23,14 @@ from sfv_gym.reconstruction.contacts import find_contacts, find_flights  # noqa:
 from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
 from sfv_gym.reconstruction.initial import believable  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
-from sfv_gym.reconstruction.prior import _angles, _mirrored, learn_prior  # noqa: E402
+from sfv_gym.reconstruction.prior import (  # noqa: E402
+    ClipMoments,
+    learn_prior,
+    mirrored_angles,
+    shipped_prior,
+)
 from sfv_gym.reconstruction.solver import smooth_coordinates, solve  # noqa: E402
+from sfv_gym.rotations import quat_to_rotvec  # noqa: E402
 
 FPS = 30.0
 SIZE = 1.08
@@ -345,14 +351,26 @@ def test_who_lies_on_the_back_rests_on_the_trunk():
 
 def test_pose_prior_knows_its_motions_and_their_mirror_images(walk):
     _, motion = walk
-    prior = learn_prior([motion], latent=4)
-    angles = torch.as_tensor(_angles(motion))
+    prior = learn_prior([ClipMoments.of(motion)], latent=4)
+    vectors = quat_to_rotvec(motion.person_joint_quat)
+    angles = torch.as_tensor(np.stack([vectors[:, link, axis] for link, axis in DOFS], axis=1))
     strange = angles.clone()
     strange[:, _angle("right_knee")] += 1.5  # bent when it should carry
     assert float(prior.deviation(strange)) > 3 * float(prior.deviation(angles))
-    twin = torch.as_tensor(_mirrored(angles.numpy()))
+    twin = torch.as_tensor(mirrored_angles(angles.numpy()))
     assert float(prior.deviation(twin)) == pytest.approx(float(prior.deviation(angles)))
-    assert np.allclose(_mirrored(_mirrored(angles.numpy())), angles)
+    assert np.allclose(mirrored_angles(mirrored_angles(angles.numpy())), angles)
+
+
+def test_shipped_prior_can_leave_skills_out():
+    upright = torch.zeros(1, len(DOFS), dtype=torch.float64)
+    curled = upright.clone()
+    for side in ("left", "right"):
+        curled[:, [_angle(f"{side}_hip")]] = -2.0
+    seen, unseen = shipped_prior(), shipped_prior(without=("backflip", "frontflip", "roll"))
+    # who has not seen anybody tuck finds it stranger
+    assert float(unseen.deviation(curled)) > 1.2 * float(seen.deviation(curled))
+    assert float(unseen.deviation(upright)) < 1.2 * float(seen.deviation(upright))
 
 
 def test_the_person_projects_onto_the_landmarks(jump):

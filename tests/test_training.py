@@ -2,14 +2,22 @@
 
 import json
 
+import numpy as np
 import pytest
 from motions import swing
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecNormalize
 
 import sfv_gym
-from sfv_gym.errors import OutputError, SFVError
+from sfv_gym.envs.sb3 import SB3VecEnv
+from sfv_gym.envs.vector_env import ImitationVectorEnv
+from sfv_gym.errors import OutputError, PolicyError, SFVError
 from sfv_gym.policy import Policy
+from sfv_gym.registry import get_entry
 from sfv_gym.train.config import PPOConfig
-from sfv_gym.train.ppo import train
+from sfv_gym.train.ppo import export_policy, train
+from sfv_gym.train.runs import CHECKPOINT
+from sfv_gym.train.warm_start import parent_policy
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 2, "hidden": (32, 32)}
 
@@ -73,7 +81,7 @@ def test_a_run_does_not_go_on_with_another_motion_or_setting(tmp_path):
     run = tmp_path / "run"
     train(changing, run, steps=512, evaluate_every=512, progress=False, settings=SMALL)
     with pytest.raises(SFVError, match="reward cannot be changed"):
-        train(changing, run, resume=True, progress=False, settings={"reward": "sfv"})
+        train(changing, run, resume=True, progress=False, settings={"reward": "pose"})
     swing(frames=41).save(path)
     with pytest.raises(SFVError, match=r"motion of .* has changed"):
         train(changing, run, resume=True, progress=False)
@@ -93,24 +101,51 @@ def test_settings_come_from_the_file_and_may_be_overridden():
 
 
 def test_an_exported_policy_acts_like_the_model_it_came_from(env_id, tmp_path):
-    import numpy as np
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.vec_env import VecNormalize
-
-    from sfv_gym.envs.sb3 import SB3VecEnv
-    from sfv_gym.envs.vector_env import ImitationVectorEnv
-    from sfv_gym.registry import get_entry
-    from sfv_gym.train.ppo import CHECKPOINT, NORMALIZATION, export_policy
-
     run = tmp_path / "run"
     train(env_id, run, steps=512, evaluate_every=512, progress=False, settings=SMALL)
     adapter = SB3VecEnv(ImitationVectorEnv(get_entry(env_id).motion, 4))
-    normalized = VecNormalize.load(str(run / NORMALIZATION), adapter)
-    normalized.training = False
-    model = PPO.load(run / CHECKPOINT, env=normalized)
+    normalized = VecNormalize(adapter, norm_reward=False, training=False)
+    model = PPO.load(run / CHECKPOINT, env=normalized)  # Stable-Baselines3's own can read it
+    normalized.obs_rms = model.extra["normalization"]
     policy = export_policy(model, {})
     normalized.seed(0)
     seen = normalized.reset()
     expected, _ = model.predict(seen, deterministic=True)
     got = policy.predict(normalized.get_original_obs())
     np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
+    """Its actions are the policy's, whatever the height map, until the critic is learned."""
+    train(env_id, tmp_path / "flat", steps=512, progress=False, settings=SMALL)
+    given = tmp_path / "flat" / "policy.safetensors"
+    rough, run = env_id.replace("-v0", "-Atlas-Gaps-v0"), tmp_path / "run"
+    settings = {**SMALL, "critic_warmup": 512}
+    train(rough, run, steps=512, init=given, progress=False, settings=settings)
+    flat, policy = Policy.load(given), Policy.load(run / "policy.safetensors")
+    assert policy.card["init"] == str(given)
+    for (weight, bias), (old_weight, old_bias) in zip(policy.layers, flat.layers, strict=True):
+        np.testing.assert_array_equal(weight[:, : old_weight.shape[1]], old_weight)
+        np.testing.assert_array_equal(bias, old_bias)
+    assert not policy.layers[0][0][:, len(flat.mean) :].any()
+    # the normalisation has hardly moved: 512 samples against what the policy's counts for
+    np.testing.assert_allclose(policy.mean[: len(flat.mean)], flat.mean, atol=0.1 * flat.std.max())
+    with pytest.raises(PolicyError, match="layers"):
+        wide = {**SMALL, "hidden": (64, 32)}
+        train(rough, tmp_path / "wide", init=given, progress=False, settings=wide)
+    assert not (tmp_path / "wide" / CHECKPOINT).exists()
+
+
+def test_which_policy_a_run_starts_from(tmp_path):
+    for name in ("SFV-Walk-v0", "SFV-Walk-Atlas-v0"):
+        (tmp_path / f"{name}.safetensors").touch()
+
+    def parent(env_id: str) -> str | None:
+        path = parent_policy(env_id, tmp_path)
+        return path and path.stem
+
+    assert parent("SFV-Walk-Slopes-v0") == "SFV-Walk-v0"
+    assert parent("SFV-Walk-Atlas-Gaps-v0") == "SFV-Walk-Atlas-v0"
+    assert parent("SFV-Walk-Atlas-v0") == "SFV-Walk-v0"
+    assert parent("SFV-Walk-v0") is None  # from scratch
+    assert parent("SFV-Jump-Slopes-v0") is None  # there is no policy

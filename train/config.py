@@ -31,7 +31,13 @@ class PPOConfig:
     hidden: tuple[int, ...]
     log_std_init: float
     first_frame: float
+    critic_warmup: int
     steps: int
+    anneal_steps: int
+    target_success: float
+    target_evaluations: int
+    plateau_margin: float
+    plateau_steps: int
     reward: str
 
     @classmethod

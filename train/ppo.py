@@ -1,8 +1,6 @@
 """Train a policy with Stable-Baselines3's PPO on the batched environment.
 
-A run lives in one folder: ``config.json``, ``checkpoint.zip`` and ``normalization.pkl`` (to go
-on from), ``policy.safetensors`` (the best so far), ``card.json``, ``curve.jsonl``, TensorBoard
-events. Killed at any moment, it goes on from its last checkpoint.
+A run lives in one folder: see ``runs``. Killed at any moment, it goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
@@ -37,14 +35,39 @@ from sfv_gym.envs.initialization import ReferenceStateInitialization
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SFVError
-from sfv_gym.evaluation import Evaluation, evaluate
+from sfv_gym.evaluation import Evaluation, evaluate, evaluate_both
 from sfv_gym.files import atomic_path
 from sfv_gym.policy import OBSERVATION_CLIP, Policy
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.curve import draw_curve
+from sfv_gym.train.install import rank
+from sfv_gym.train.lean_ppo import LeanPPO
+from sfv_gym.train.runs import (
+    CARD,
+    CHECKPOINT,
+    CONFIG,
+    CURVE,
+    PICTURE,
+    POLICY,
+    PROGRESS,
+    locked,
+    read_curve,
+    read_json,
+    write_json,
+)
+from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
+from sfv_gym.train.warm_start import warm_start
 
-CHECKPOINT, NORMALIZATION = "checkpoint.zip", "normalization.pkl"
 EVALUATION_EPISODES = 20
+EVALUATE_EVERY = 250_000
+ENDING_SETTINGS = frozenset(
+    ("anneal_steps", "target_success", "target_evaluations", "plateau_margin", "plateau_steps")
+)
+"""What may be changed while a run goes on: it says when to end, not how to learn."""
+FINAL_SEED = 1
+"""Of the evaluation in the card: not that of those by which the best policy was chosen, whose
+luck is in their figures."""
 
 
 def train(
@@ -54,66 +77,88 @@ def train(
     steps: int | None = None,
     seed: int = 0,
     resume: bool = False,
+    init: str | os.PathLike[str] | None = None,
     num_threads: int = 1,
     device: str = "cpu",
-    evaluate_every: int = 250_000,
+    evaluate_every: int = EVALUATE_EVERY,
     progress: bool = True,
     settings: dict[str, Any] | None = None,
+    keep_going: Callable[[], bool] | None = None,
+    wait: float = 0.0,
 ) -> Evaluation:
     """Train ``env_id`` in ``run_dir`` and return the best policy's evaluation.
 
     Args:
-        steps: control steps over all environments; by default the recipe's.
+        steps: budget in control steps over all environments; by default the recipe's. A run that
+            is good for long enough ends before (see ``schedule``).
         resume: go on in a folder that holds a checkpoint, with its settings.
+        init: a policy file to start from; see ``warm_start``.
         num_threads: of the physics and of torch. One each for two runs side by side.
         evaluate_every: control steps between two evaluations, each of which also writes a
             checkpoint.
         settings: overrides of single ``PPOConfig`` fields.
+        keep_going: asked once a rollout; False interrupts the run as Ctrl-C does.
+        wait: seconds to wait for another process that is about to leave the folder.
 
     Raises:
-        UnknownIdError, OutputError: the id is not registered; the folder holds another run or
-            cannot be written.
+        UnknownIdError, OutputError: the id is not registered; the folder holds another run, is
+            in use, or cannot be written.
         SFVError: there is nothing to resume, the motion or a setting is not that of the run to
             resume, or a setting is unknown.
+        PolicyError: ``init`` is no policy, or its shapes do not fit.
+        KeyboardInterrupt: after a checkpoint.
     """
     entry = get_entry(env_id)
     folder = Path(run_dir)
     motion = load_motion(entry.motion)
-    config, seed = _open_run(folder, env_id, steps, seed, resume, settings, motion.content_hash())
+    if resume and not (folder / CHECKPOINT).is_file():
+        raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
+    start_from = None if init is None or resume else Policy.load(init)
     torch.set_num_threads(num_threads)
-    envs = ImitationVectorEnv(
-        motion,
-        config.num_envs,
-        num_threads=num_threads,
-        character=entry.character,
-        terrain=entry.terrain,
-        reward=config.reward,
-        initialization=ReferenceStateInitialization(first_frame=config.first_frame),
-        horizon=config.horizon,
-    )
-    adapter = SB3VecEnv(envs)
-    if resume:
-        normalized = VecNormalize.load(str(folder / NORMALIZATION), adapter)
-        model = PPO.load(folder / CHECKPOINT, env=normalized, device=device)
-        # the start states drawn so far must not come again
-        adapter.seed(seed + model.num_timesteps)
-    else:
+    with locked(folder, wait):
+        config, seed = _open_run(
+            folder, env_id, steps, seed, resume, settings, motion.content_hash()
+        )
+        envs = ImitationVectorEnv(
+            motion,
+            config.num_envs,
+            num_threads=num_threads,
+            character=entry.character,
+            terrain=entry.terrain,
+            reward=config.reward,
+            initialization=ReferenceStateInitialization(first_frame=config.first_frame),
+            horizon=config.horizon,
+        )
+        adapter = SB3VecEnv(envs)
         normalized = VecNormalize(adapter, norm_reward=False, clip_obs=OBSERVATION_CLIP)
-        model = _new_model(normalized, config, seed, device, folder)
-    callback = _Recorder(env_id, folder, config, seed, evaluate_every, progress)
-    remaining = config.steps - model.num_timesteps
-    try:
-        if remaining > 0:
-            model.learn(remaining, callback=callback, reset_num_timesteps=False, tb_log_name="ppo")
-    except KeyboardInterrupt:
-        callback.checkpoint()
-        raise
-    finally:
-        callback.close()
-        adapter.close()
-    if callback.best is None:
-        return Evaluation(**json.loads((folder / "card.json").read_text())["evaluation"])
-    return callback.best
+        if resume:
+            model = _load_model(folder / CHECKPOINT, normalized, device)
+            # the start states drawn so far must not come again
+            adapter.seed(seed + model.num_timesteps)
+        else:
+            model = _new_model(normalized, config, seed, device, folder)
+            if start_from is not None:
+                warm_start(model, normalized, start_from)
+                model.critic_only_until = config.critic_warmup
+        recorder = _Recorder(
+            env_id, folder, config, seed, evaluate_every, progress, keep_going, init
+        )
+        try:
+            # even with nothing left, it evaluates what an interruption kept from being evaluated
+            remaining = 0 if recorder.has_ended(model) else config.steps - model.num_timesteps
+            model.learn(
+                max(remaining, 0),
+                callback=recorder,
+                reset_num_timesteps=False,
+                tb_log_name="ppo",
+            )
+            return recorder.finish(model)
+        except KeyboardInterrupt:
+            recorder.checkpoint()
+            raise
+        finally:
+            recorder.close()
+            adapter.close()
 
 
 def _open_run(
@@ -126,37 +171,52 @@ def _open_run(
     motion_hash: str,
 ) -> tuple[PPOConfig, int]:
     """Settings and seed of a new run, which are written down, or of the one to resume."""
-    config_file = folder / "config.json"
     if resume:
-        if not (config_file.is_file() and (folder / CHECKPOINT).is_file()):
-            raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
-        saved = json.loads(config_file.read_text())
-        if saved["env_id"] != env_id:
-            raise SFVError(f"{folder} is a run of {saved['env_id']}, not of {env_id}")
+        saved = read_json(folder / CONFIG)
+        if saved.get("env_id") != env_id:
+            raise SFVError(f"{folder} is a run of {saved.get('env_id')}, not of {env_id}")
         if saved["motion_hash"] != motion_hash:
             raise SFVError(
                 f"the motion of {env_id} has changed since the run in {folder} began, and scores "
                 "before and after could not be compared; start a new run"
             )
-        for name, value in (settings or {}).items():
-            if value is not None and value != saved["ppo"].get(name):
+        asked = json.loads(json.dumps({k: v for k, v in (settings or {}).items() if v is not None}))
+        for name, value in asked.items():
+            if name not in ENDING_SETTINGS and value != saved["ppo"].get(name, value):
                 raise SFVError(f"{name} cannot be changed in a run that goes on; start a new one")
-        ppo = saved["ppo"] if steps is None else {**saved["ppo"], "steps": steps}
-        return PPOConfig(**{**ppo, "hidden": tuple(ppo["hidden"])}), int(saved["seed"])
-    if (folder / CHECKPOINT).is_file():
-        raise OutputError(f"{folder} already holds a run; add --resume or choose another folder")
-    config = PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
-    with atomic_path(config_file) as temporary:
-        saved = {"env_id": env_id, "motion_hash": motion_hash, "seed": seed}
-        temporary.write_text(json.dumps({**saved, "ppo": config.as_dict()}, indent=1))
+        asked["steps"] = steps or saved["ppo"]["steps"]
+        config = PPOConfig.for_env(env_id, **{**saved["ppo"], **asked})
+        seed = int(saved["seed"])
+    else:
+        if (folder / CHECKPOINT).is_file():
+            raise OutputError(
+                f"{folder} already holds a run; add --resume or choose another folder"
+            )
+        config = PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
+        for name in (CURVE, CARD, POLICY, PROGRESS):  # of a run that was killed very early
+            (folder / name).unlink(missing_ok=True)
+    identity = {"env_id": env_id, "motion_hash": motion_hash, "seed": seed}
+    write_json(folder / CONFIG, {**identity, "ppo": config.as_dict()})
     return config, seed
 
 
-def _new_model(env: VecNormalize, config: PPOConfig, seed: int, device: str, folder: Path) -> PPO:
-    return PPO(
+def _load_model(checkpoint: Path, env: VecNormalize, device: str) -> LeanPPO:
+    """The model in a checkpoint, and its normalisation of observations in ``env``."""
+    try:
+        model = LeanPPO.load(checkpoint, env=env, device=device)
+        env.obs_rms = model.extra["normalization"]
+    except (KeyError, ValueError) as error:
+        raise SFVError(f"{checkpoint} cannot be gone on from: {error}; start a new run") from None
+    return model
+
+
+def _new_model(
+    env: VecNormalize, config: PPOConfig, seed: int, device: str, folder: Path
+) -> LeanPPO:
+    return LeanPPO(
         "MlpPolicy",
         env,
-        learning_rate=_linear(config.learning_rate, config.final_learning_rate),
+        learning_rate=config.learning_rate,
         n_steps=config.n_steps,
         batch_size=config.batch_size,
         n_epochs=config.n_epochs,
@@ -171,21 +231,15 @@ def _new_model(env: VecNormalize, config: PPOConfig, seed: int, device: str, fol
             "net_arch": list(config.hidden),
             "activation_fn": torch.nn.ReLU,
             "log_std_init": config.log_std_init,
+            # one call for all parameters
+            "optimizer_kwargs": {"eps": 1e-5, "fused": True},
         },
         seed=seed,
         device=device,
     )
 
 
-def _linear(start: float, end: float) -> Callable[[float], float]:
-    def rate(progress_remaining: float) -> float:
-        # a rollout may overshoot the steps asked for
-        return end + (start - end) * max(progress_remaining, 0.0)
-
-    return rate
-
-
-def export_policy(model: PPO, card: dict[str, Any]) -> Policy:
+def export_policy(model: LeanPPO, card: dict[str, Any]) -> Policy:
     """The deterministic policy inside an SB3 model, as plain arrays."""
     env = model.get_vec_normalize_env()
     assert env is not None and isinstance(env.obs_rms, RunningMeanStd)
@@ -204,7 +258,9 @@ def export_policy(model: PPO, card: dict[str, Any]) -> Policy:
 
 
 class _Recorder(BaseCallback):
-    """Progress bar, evaluations, the best policy, and checkpoints."""
+    """Learning rate, evaluations, the best policy, checkpoints, and the end of a run."""
+
+    model: LeanPPO
 
     def __init__(
         self,
@@ -214,14 +270,20 @@ class _Recorder(BaseCallback):
         seed: int,
         evaluate_every: int,
         progress: bool,
+        keep_going: Callable[[], bool] | None,
+        init: str | os.PathLike[str] | None,
     ) -> None:
         super().__init__()
         self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
-        self.evaluate_every = evaluate_every
+        self.evaluate_every, self.keep_going = evaluate_every, keep_going
+        self.init = None if init is None else os.fspath(init)
+        self.annealing: Annealing | None = None
+        self.curve: list[dict[str, Any]] = []
         self.best: Evaluation | None = None
+        self._begun = False
         self._next_evaluation = 0
-        self._recorded_at = -1
-        self._seconds_before = 0.0
+        self._seconds_before, self._samples_before = 0.0, 0
+        self._started = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -232,18 +294,52 @@ class _Recorder(BaseCallback):
             disable=not progress,
         )
 
+    # --- where the run is ---------------------------------------------------------------------
+
+    def has_ended(self, model: LeanPPO) -> bool:
+        """Whether the run in the checkpoint had ended, under the budget that it has now."""
+        saved = model.extra.get("annealing")
+        if saved is None:
+            return False
+        annealing = Annealing(**saved)
+        if annealing.reason == "budget" and annealing.start + annealing.length < self.config.steps:
+            model.extra["annealing"] = None  # the budget was raised: learn on at the full rate
+            return False
+        return annealing.is_over(model.num_timesteps)
+
     def _on_training_start(self) -> None:
+        model, samples = self.model, self.model.num_timesteps
+        # what was written after the checkpoint will come again
+        self.curve = read_curve(self.folder, until=samples)
+        self._write_curve()
+        card = read_json(self.folder / CARD)
+        if samples and card:
+            self.best = Evaluation.from_dict(card.get("selection", card["evaluation"]))
+            self.init = card.get("init")
+        saved = model.extra.get("annealing")
+        self.annealing = Annealing(**saved) if saved else None
+        self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
+        self._next_evaluation = samples + self.evaluate_every
         self._started = time.monotonic()
-        card = self.folder / "card.json"
-        curve = self.folder / "curve.jsonl"
-        if self.model.num_timesteps and card.is_file() and curve.is_file():
-            self.best = Evaluation(**json.loads(card.read_text())["evaluation"])
-            self._seconds_before = json.loads(curve.read_text().splitlines()[-1])["seconds"]
-        self._next_evaluation = self.model.num_timesteps + self.evaluate_every
         self._task = self._progress.add_task(
-            self.env_id, total=self.config.steps, completed=self.model.num_timesteps
+            self.env_id, total=self.config.steps, completed=samples
         )
         self._progress.start()
+        self._begun = True
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run, those of earlier processes included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _on_rollout_start(self) -> None:
+        samples = self.model.num_timesteps
+        if self.annealing is None:
+            self.annealing = begin_annealing(self.config, self.curve, samples)
+        self.model.learning_rate_now = learning_rate(self.config, self.annealing, samples)
+        self.model.extra["annealing"] = asdict(self.annealing) if self.annealing else None
+        if self.annealing is not None and self.annealing.is_over(samples):
+            self.model.stop = True
 
     def _on_step(self) -> bool:
         return True
@@ -252,12 +348,9 @@ class _Recorder(BaseCallback):
         if self.model.num_timesteps >= self._next_evaluation:
             self._next_evaluation += self.evaluate_every
             self._record()
-        mean = np.mean([e["r"] / e["l"] for e in self.model.ep_info_buffer or []] or [0.0])
-        self._progress.update(
-            self._task,
-            completed=self.model.num_timesteps,
-            description=f"{self.env_id}  reward per step {mean:.2f}",
-        )
+        self._report()
+        if self.keep_going is not None and not self.keep_going():
+            raise KeyboardInterrupt
 
     def _on_training_end(self) -> None:
         self._record()
@@ -266,44 +359,102 @@ class _Recorder(BaseCallback):
         """Give the terminal back, whatever ended the training."""
         self._progress.stop()
 
+    def _report(self) -> None:
+        """Say how far the run is, on the screen and in ``progress.json``."""
+        samples = self.model.num_timesteps
+        mean = np.mean([e["r"] / e["l"] for e in self.model.ep_info_buffer or []] or [0.0])
+        rate = (samples - self._samples_before) / max(time.monotonic() - self._started, 1e-3)
+        figures = {
+            "samples": samples,
+            "budget": self.config.steps,
+            "ends_at": (
+                self.annealing.start + self.annealing.length
+                if self.annealing
+                else self.config.steps
+            ),
+            "annealing": self.annealing is not None,
+            "seconds": round(self.seconds, 1),
+            "samples_per_second": round(rate, 1),
+            "reward_per_step": round(float(mean), 4),
+        }
+        write_json(self.folder / PROGRESS, figures)
+        self._progress.update(
+            self._task,
+            completed=samples,
+            total=figures["ends_at"],
+            description=f"{self.env_id}  reward per step {mean:.2f}"
+            + ("  annealing" if self.annealing else ""),
+        )
+
+    # --- what is kept ---------------------------------------------------------------------------
+
     def _record(self) -> None:
         """Evaluate, keep the policy if it is the best so far, and write a checkpoint."""
-        if self._recorded_at == self.model.num_timesteps:
+        samples = self.model.num_timesteps
+        if self.curve and self.curve[-1]["samples"] == samples:
             return
-        self._recorded_at = self.model.num_timesteps
-        assert isinstance(self.model, PPO)
         policy = export_policy(self.model, {})
         evaluation = evaluate(policy.predict, self.env_id, episodes=EVALUATION_EPISODES)
-        seconds = self._seconds_before + time.monotonic() - self._started
-        figures = {"samples": self.model.num_timesteps, "seconds": round(seconds, 1)}
+        figures = {"samples": samples, "seconds": round(self.seconds, 1)}
         for name, value in evaluation.as_dict().items():
             if isinstance(value, float):
                 self.logger.record(f"evaluation/{name}", value)
-        with open(self.folder / "curve.jsonl", "a") as file:
-            file.write(json.dumps({**figures, **evaluation.as_dict()}) + "\n")
+        self.curve.append({**figures, **evaluation.as_dict()})
+        self._write_curve()
         self._progress.console.print(
-            f"{self.env_id} after {self.model.num_timesteps:,} samples, {seconds / 60:.1f} min: "
+            f"{self.env_id} after {samples:,} samples, {self.seconds / 60:.1f} min: "
             f"normalized return {evaluation.normalized_return:.3f}, "
             f"success {evaluation.success_rate:.2f}"
         )
-        if self.best is None or _score(evaluation) > _score(self.best):
+        if self.best is None or rank(evaluation) > rank(self.best):
             self.best = evaluation
-            policy.card = self._card(figures, evaluation)
-            policy.save(self.folder / "policy.safetensors")
-            with atomic_path(self.folder / "card.json") as temporary:
-                temporary.write_text(json.dumps(policy.card, indent=1))
+            self._save(policy, {**self._card(figures), "evaluation": evaluation.as_dict()})
         self.checkpoint()
 
-    def checkpoint(self) -> None:
-        """Write what ``resume`` goes on from."""
-        with atomic_path(self.folder / CHECKPOINT) as temporary:
-            self.model.save(temporary)
-        normalized = self.model.get_vec_normalize_env()
-        assert normalized is not None
-        with atomic_path(self.folder / NORMALIZATION) as temporary:
-            normalized.save(str(temporary))
+    def _write_curve(self) -> None:
+        with atomic_path(self.folder / CURVE) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.curve))
+        start = self.annealing.start if self.annealing else None
+        draw_curve(self.curve, self.folder / PICTURE, start)
 
-    def _card(self, figures: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
+    def _save(self, policy: Policy, card: dict[str, Any]) -> None:
+        """The card last: it is what tells of the policy."""
+        policy.card = card
+        policy.save(self.folder / POLICY)
+        write_json(self.folder / CARD, card)
+
+    def checkpoint(self) -> None:
+        """Write what ``resume`` goes on from, in one file."""
+        if not self._begun:  # interrupted before there was anything to keep
+            return
+        model = self.model
+        normalized = model.get_vec_normalize_env()
+        assert normalized is not None
+        model.extra["normalization"] = normalized.obs_rms
+        model.extra["seconds"] = self.seconds
+        with atomic_path(self.folder / CHECKPOINT) as temporary:
+            model.save(temporary)
+
+    def finish(self, model: LeanPPO) -> Evaluation:
+        """Evaluate the best policy by the whole protocol, and say in the card that this is it."""
+        card = read_json(self.folder / CARD)
+        if "outcome" in card and card["budget"] >= self.config.steps:
+            return Evaluation.from_dict(card["evaluation"])
+        policy = Policy.load(self.folder / POLICY)
+        fixed, rsi = evaluate_both(policy.predict, self.env_id, seed=FINAL_SEED)
+        card = {
+            **card,
+            "selection": card.get("selection", card["evaluation"]),
+            "evaluation": {**fixed.as_dict(), "rsi": rsi.as_dict()},
+            "budget": self.config.steps,
+            "samples_total": model.num_timesteps,
+            "seconds_total": round(model.extra.get("seconds", 0.0), 1),
+            "outcome": (model.extra.get("annealing") or {}).get("reason", "budget"),
+        }
+        self._save(policy, card)
+        return fixed
+
+    def _card(self, figures: dict[str, Any]) -> dict[str, Any]:
         motion = load_motion(get_entry(self.env_id).motion)
         return {
             "env_id": self.env_id,
@@ -311,6 +462,7 @@ class _Recorder(BaseCallback):
             "motion_source": motion.provenance.get("source"),
             "algorithm": "PPO",
             "settings": self.config.as_dict(),
+            "init": self.init,
             "seed": self.run_seed,
             **figures,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -318,9 +470,4 @@ class _Recorder(BaseCallback):
             "mujoco_version": mujoco.__version__,
             "stable_baselines3_version": stable_baselines3.__version__,
             "torch_version": torch.__version__,
-            "evaluation": evaluation.as_dict(),
         }
-
-
-def _score(evaluation: Evaluation) -> tuple[float, float]:
-    return (round(evaluation.success_rate, 1), evaluation.normalized_return)

@@ -345,6 +345,15 @@ class ImitationSimulation:
             qpos[:, 2] += self.ground.lift(self.all_ids, qpos[:, :2])
         return qpos
 
+    def link_offset(self) -> np.ndarray:
+        """Way (N, 15, 3) in metres from each link of the reference to the character's."""
+        row = self.reference_row(self.all_ids)
+        offset = self._state.xpos[:, self._links] - self.reference.link_pos[row]
+        if not self.ground.is_flat:
+            lift = self.ground.lift(self.all_ids, self.reference.qpos[row, :2])
+            offset[..., 2] -= lift[:, None]
+        return offset
+
     def root_tilt(self) -> np.ndarray:
         """Angle (N,) in rad between the up axes of the root and of the reference's root."""
         up = np.array([0.0, 0.0, 1.0])

@@ -11,7 +11,6 @@ import torch
 from sfv_gym.reconstruction import losses
 from sfv_gym.reconstruction.body import (
     DOF_LIMITS,
-    DOFS,
     DTYPE,
     Body,
     Pose,
@@ -22,10 +21,9 @@ from sfv_gym.reconstruction.contacts import WRIST_HEIGHT, Contacts
 from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS, column
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
-from sfv_gym.reconstruction.prior import PosePrior
+from sfv_gym.reconstruction.prior import PosePrior, shipped_prior
 from sfv_gym.reconstruction.solver import Variables, solve
 from sfv_gym.rotations import quat_to_matrix
-from sfv_gym.skeleton import LINKS
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Weights:
         direction: radians, of a 3D landmark direction.
         link_acceleration: m/s2.
         angle_acceleration: rad/s2.
-        rest: factor on the spreads of the angles about their rest pose.
+        rest: factor on the pose prior's spreads.
         scale: of the logarithm of the person's size, about ``mean_scale``.
         proportion: of the logarithm of each length beside the size.
         pitch, roll: radians, of the camera.
@@ -58,7 +56,7 @@ class Weights:
     direction: float = 0.25
     link_acceleration: float = 15.0
     angle_acceleration: float = 60.0
-    rest: float = 1.0
+    rest: float = 0.7
     scale: float = 0.06
     proportion: float = 0.06
     pitch: float = 0.12
@@ -76,13 +74,8 @@ class Weights:
     mean_pitch: float = 0.05
 
 
-# How far from zero an angle usually is, radians; the trunk's bend is hardly visible otherwise.
-_REST = {"chest": (0.25, 0.35, 0.35), "neck": (0.35, 0.5, 0.5), "ankle": (0.25, 0.5, 0.3),
-         "hip": (0.6, 1.5, 0.6), "shoulder": (1.5, 1.5, 1.0), "knee": (3.0,) * 3,
-         "elbow": (3.0,) * 3}  # fmt: skip
 # Adults' joints against the canonical figure's, which has narrow hips: logarithms.
 _MEAN_LENGTHS = torch.as_tensor(np.log([1.0, 1.0, 1.25, 0.97, 1.02, 0.96, 0.96, 1.0, 1.0]))
-REST_SPREAD: np.ndarray = np.array([_REST[LINKS[i].split("_")[-1]][axis] for i, axis in DOFS])
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ class PersonProblem:
 
     Args:
         weights: spreads of the terms.
-        prior: a learned pose prior in place of the rest pose's spreads.
+        prior: of the pose; by default the shipped one.
         modes: let every frame's variables move in so many of the slowest modes over time alone.
     """
 
@@ -130,14 +123,13 @@ class PersonProblem:
         modes: int | None = None,
     ) -> None:
         self.weights = weights or Weights()
-        self.prior, self.modes = prior, modes
+        self.prior, self.modes = prior or shipped_prior(), modes
         quat, angles, believed = initial_angles(evidence)
         self.evidence = evidence = evidence.doubting(~believed)
         rays, depth = initial_path(evidence)
         self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
         self._pairs = torch.as_tensor(DIRECTION_PAIRS)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
-        self._rest = torch.as_tensor(REST_SPREAD, dtype=DTYPE)
         zero = torch.zeros
         self.start: Variables = {
             "log_size": torch.tensor([np.log(self.weights.mean_scale)], dtype=DTYPE),
@@ -191,10 +183,7 @@ class PersonProblem:
             Pose(pose.pos / size, pose.rot), angles, e.fps, w.link_acceleration,
             w.angle_acceleration,
         )  # fmt: skip
-        if self.prior is None:
-            total = total + 0.1 * (angles / (w.rest * self._rest)).square().sum()
-        else:
-            total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
+        total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
         total = total + e.frames * 0.05 * (
             ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
             + ((v["log_lengths"] - _MEAN_LENGTHS) / w.proportion).square().sum()

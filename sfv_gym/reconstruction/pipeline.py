@@ -21,6 +21,7 @@ from sfv_gym.reconstruction.contacts import Contacts, find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
 from sfv_gym.reconstruction.person import PersonFit, PersonProblem, Weights
+from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
 from sfv_gym.reconstruction.reprojection import camera_facts
 from sfv_gym.reconstruction.solver import one_thread
@@ -46,6 +47,7 @@ def reconstruct(
     fit_focal: bool = False,
     weights: Weights | None = None,
     carry_weights: CarryWeights | None = None,
+    prior: PosePrior | None = None,
     iterations: int = ITERATIONS,
 ) -> ReferenceMotion:
     """Reconstruct a person's motion from their landmarks.
@@ -60,6 +62,7 @@ def reconstruct(
         focal_px: the camera's focal length in pixels, where known.
         fit_focal: let the fit change the focal length.
         weights, carry_weights: spreads of the terms of the two stages.
+        prior: of the person's pose; by default the shipped one.
         iterations: of the solver, in each of its passes.
 
     Raises:
@@ -70,7 +73,7 @@ def reconstruct(
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
     evidence = gather_evidence(poses, focal_px)
     with one_thread(), _Progress(progress, 4 * iterations + iterations) as tick:
-        problem = PersonProblem(evidence, weights)
+        problem = PersonProblem(evidence, weights, prior=prior)
         fit, contacts = fit_person(problem, iterations, fit_focal=fit_focal, callback=tick)
         root_pos, root_rot = fit.root_pos.numpy(), fit.root_rot.numpy()
         yaw, start = -_heading_angle(root_rot[0]), root_pos[0] * [1.0, 1.0, 0.0]

@@ -1,0 +1,65 @@
+"""When a run anneals and ends."""
+
+import pytest
+
+from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.schedule import Annealing, begin_annealing, is_good_enough, learning_rate
+
+CONFIG = PPOConfig.for_env(
+    "SFV-Walk-v0",
+    steps=1000,
+    anneal_steps=200,
+    target_success=0.95,
+    target_evaluations=3,
+    plateau_margin=0.01,
+    plateau_steps=300,
+)
+
+
+def curve(success: list[float], returns: list[float]) -> list[dict[str, float]]:
+    """An evaluation every 100 samples."""
+    return [
+        {"samples": 100 * (i + 1), "success_rate": s, "normalized_return": r}
+        for i, (s, r) in enumerate(zip(success, returns, strict=True))
+    ]
+
+
+def test_it_is_good_enough_when_success_lasts_and_the_return_stands_still():
+    flat = [0.5, 0.8, 0.805, 0.806, 0.8]
+    assert is_good_enough(CONFIG, curve([0.0, 0.5, 1.0, 0.95, 1.0], flat))
+    assert not is_good_enough(CONFIG, curve([0.0, 0.5, 1.0, 0.9, 1.0], flat))  # one bad one
+    assert not is_good_enough(CONFIG, curve([1.0] * 5, [0.5, 0.6, 0.7, 0.8, 0.9]))  # it rises
+    assert not is_good_enough(CONFIG, curve([1.0] * 3, [0.8] * 3))  # too early to tell
+    assert not is_good_enough(CONFIG, [])
+
+
+def test_annealing_begins_at_the_target_or_when_the_budget_ends():
+    good = curve([1.0] * 5, [0.8] * 5)
+    assert begin_annealing(CONFIG, good, 500) == Annealing(500, 200, "target")
+    assert begin_annealing(CONFIG, good[:2], 500) is None
+    late = begin_annealing(CONFIG, [], 810)
+    assert late == Annealing(810, 190, "budget")
+    assert late.is_over(1000) and not late.is_over(999)
+    small = PPOConfig.for_env("SFV-Walk-v0", steps=100)  # less than its recipe's annealing
+    assert begin_annealing(small, [], 49) is None
+    assert begin_annealing(small, [], 50) == Annealing(50, 50, "budget")
+
+
+def test_the_learning_rate_falls_over_the_budget_and_faster_when_annealing():
+    first, last = CONFIG.learning_rate, CONFIG.final_learning_rate
+    assert learning_rate(CONFIG, None, 0) == first
+    assert learning_rate(CONFIG, None, 1000) == pytest.approx(last)
+    annealing = Annealing(500, 200, "target")
+    half = 0.5 * (first + last)
+    assert learning_rate(CONFIG, None, 500) == pytest.approx(half)
+    assert learning_rate(CONFIG, annealing, 500) == pytest.approx(half)
+    assert learning_rate(CONFIG, annealing, 600) == pytest.approx(0.5 * (half + last))
+    at_the_end = Annealing(800, 200, "budget")  # which is no other line
+    for samples in (800, 900, 1000):
+        assert learning_rate(CONFIG, at_the_end, samples) == pytest.approx(
+            learning_rate(CONFIG, None, samples)
+        )
+    for samples in (700, 800):
+        assert learning_rate(CONFIG, annealing, samples) == pytest.approx(
+            CONFIG.final_learning_rate
+        )

@@ -1,0 +1,44 @@
+"""A run's learning curve as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfv_gym.charts import Series, line_chart
+from sfv_gym.files import atomic_path
+
+STYLE = """<style>
+text { font: 11px sans-serif; fill: #333 }
+.grid { stroke: #ddd } .mark { stroke: #999; stroke-dasharray: 3 3 }
+polyline { fill: none; stroke-width: 1.6 }
+polyline.s0 { stroke: #1f6fb4 } text.s0 { fill: #1f6fb4 }
+polyline.s1 { stroke: #d9730d } text.s1 { fill: #d9730d }
+</style><rect width="100%" height="100%" fill="#fff"/>"""
+
+
+def draw_curve(
+    curve: Sequence[Mapping[str, Any]], path: Path, annealing_start: int | None = None
+) -> None:
+    """Write normalized return and success over millions of samples as an ``.svg`` file.
+
+    Args:
+        curve: rows of ``curve.jsonl``.
+        annealing_start: samples at which to draw a line.
+    """
+    if not curve:
+        return
+    millions = np.array([0.0, *(row["samples"] / 1e6 for row in curve)])
+    series = [
+        Series(name, millions, np.array([0.0, *(row[key] for row in curve)]))
+        for name, key in (("normalized return", "normalized_return"), ("success", "success_rate"))
+    ]
+    marks = () if annealing_start is None else (annealing_start / 1e6,)
+    svg = line_chart(series, y_range=(0.0, 1.0), marks=marks, x_unit="M samples")
+    head, rest = svg.split(">", 1)
+    head = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg" width="580"', 1)
+    with atomic_path(path) as temporary:
+        temporary.write_text(f"{head}>{STYLE}{rest}")

@@ -1,0 +1,82 @@
+"""Take the policies of finished runs into a folder of policies, where they are better."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sfv_gym.errors import PolicyError
+from sfv_gym.evaluation import Evaluation, evaluate
+from sfv_gym.files import atomic_path
+from sfv_gym.policy import Policy
+from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.train.runs import POLICY, read_curve
+
+CURVE_COLUMNS = (
+    "samples", "seconds", "normalized_return", "normalized_return_sfv", "success_rate"
+)  # fmt: skip
+COMPARISON_SEED = 2
+"""Neither that by which a policy was chosen nor that of its card."""
+
+
+def install_policy(run: Path, folder: Path) -> tuple[bool, str]:
+    """Copy the policy, and its card with the learning curve, of the run in ``run`` to ``folder``,
+    if that is a gain.
+
+    It is where nothing lies there, where what does was trained on another motion or cannot be
+    read, or where the run's evaluates better in the same episodes: in success, rounded to tenths,
+    then in normalized return.
+
+    Returns:
+        Whether it was copied, and why or why not.
+    """
+    policy = Policy.load(run / POLICY)
+    env_id = policy.card["env_id"]
+    motion_hash = load_motion(get_entry(env_id).motion).content_hash()
+    if policy.card["motion_hash"] != motion_hash:
+        return False, "not installed: it was trained on another motion than the present one"
+    target = folder / f"{env_id}.safetensors"
+    wanted, reason = _is_gain(policy, target, env_id, motion_hash)
+    if not wanted:
+        return False, f"not installed: {reason}"
+    policy.save(target)
+    with atomic_path(target.with_suffix(".json")) as temporary:
+        temporary.write_text(card_text({**policy.card, "curve": short_curve(read_curve(run))}))
+    return True, f"installed: {reason}"
+
+
+def short_curve(curve: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+    """Rows of samples, seconds, NR under pose and sfv, and success, of a run's evaluations."""
+    return [[round(row[name], 4) for name in CURVE_COLUMNS] for row in curve]
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """A card as JSON, with one evaluation of its curve a line."""
+    text = json.dumps({**card, "curve": "@"}, indent=1)
+    rows = ",\n  ".join(json.dumps(row) for row in card["curve"])
+    return text.replace('"@"', f"[\n  {rows}\n ]")
+
+
+def _is_gain(policy: Policy, target: Path, env_id: str, motion_hash: str) -> tuple[bool, str]:
+    if not target.is_file():
+        return True, "there was none"
+    try:
+        there = Policy.load(target)
+    except PolicyError:
+        return True, "the one there is damaged"
+    if there.card.get("motion_hash") != motion_hash:
+        return True, "the one there is of another motion"
+    if there.card == policy.card:
+        return False, "it is there already"
+    new, old = (evaluate(p.predict, env_id, seed=COMPARISON_SEED) for p in (policy, there))
+    figures = " against ".join(
+        f"{e.normalized_return:.3f} (success {e.success_rate:.2f})" for e in (new, old)
+    )
+    return rank(new) > rank(old), figures
+
+
+def rank(evaluation: Evaluation) -> tuple[float, float]:
+    """What makes one policy better than another."""
+    return round(evaluation.success_rate, 1), evaluation.normalized_return

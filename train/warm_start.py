@@ -1,0 +1,62 @@
+"""Start a run from a policy: of the same id, or of another whose shapes allow it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sfv_gym.errors import PolicyError
+from sfv_gym.policy import Policy
+from sfv_gym.registry import get_entry, list_envs
+from sfv_gym.train.lean_ppo import LeanPPO
+
+PRIOR_SAMPLES = 100_000
+"""How many samples the policy's normalisation counts as: soon enough the new environment's own
+statistics prevail, but not before the networks can follow."""
+
+
+def parent_policy(env_id: str, folder: Path) -> Path | None:
+    """The policy in ``folder`` that a run of ``env_id`` best starts from: on a terrain the flat
+    ground's, for Atlas on flat ground the humanoid's. None where there is none."""
+    entry = get_entry(env_id)
+    for other in list_envs():
+        same_character = other.character == entry.character and entry.terrain != "flat"
+        humanoid = other.character == "humanoid" and entry.terrain == "flat"
+        if other.skill == entry.skill and other.terrain == "flat" and (same_character or humanoid):
+            path = folder / f"{other.env_id}.safetensors"
+            return path if path.is_file() and other != entry else None
+    return None
+
+
+def warm_start(model: LeanPPO, env: VecNormalize, policy: Policy) -> None:
+    """Make ``policy`` the model's actor, and its normalisation the environment's.
+
+    A terrain's observation is the flat ground's with a height map at its end: columns that the
+    policy did not see begin with weight 0, so that the actions are the policy's. They begin with
+    mean 0 and standard deviation 1. The critic begins anew: the policy's file has none.
+
+    Raises:
+        PolicyError: the policy has other layers or actions, or sees more than the environment.
+    """
+    network = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
+    layers = [module for module in network if isinstance(module, torch.nn.Linear)]
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    given = [weight.shape for weight, _ in policy.layers]
+    seen = len(policy.mean)
+    fits = len(shapes) == len(given) and shapes[1:] == given[1:] and shapes[0][0] == given[0][0]
+    if not fits or seen > shapes[0][1]:
+        raise PolicyError(f"the policy to start from has layers {given}, this run {shapes}")
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(layers, policy.layers, strict=True):
+            layer.weight.zero_()
+            layer.weight[:, : weight.shape[1]] = torch.as_tensor(weight)
+            layer.bias.copy_(torch.as_tensor(bias))
+    statistics = env.obs_rms
+    assert isinstance(statistics, RunningMeanStd)
+    statistics.mean[:seen] = policy.mean
+    statistics.var[:seen] = np.square(policy.std.astype(float)) - env.epsilon
+    statistics.count = float(PRIOR_SAMPLES)
