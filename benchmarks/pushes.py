@@ -1,0 +1,157 @@
+"""The largest push that a policy survives, by the protocol of DeepMimic and SFV.
+
+A horizontal force acts on the root for 0.2 s about halfway through the episode. It grows in small
+steps; an episode has survived a force if trunk and head never touch the ground.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
+from sfv_gym.benchmarks.players import Player
+from sfv_gym.benchmarks.statistics import bootstrap
+from sfv_gym.envs.imitation_env import make_simulation
+from sfv_gym.envs.perturbations import Pushes
+from sfv_gym.envs.simulation import CONTROL_HZ
+from sfv_gym.envs.terminations import EarlyTermination
+from sfv_gym.errors import SFVError
+from sfv_gym.registry import get_entry
+
+PUSHES_FILE = "pushes.json"
+DURATION = 0.2
+SECONDS = 10.0
+DIRECTIONS = {"front": math.pi, "side": math.pi / 2}
+"""Where a push comes from, and the angle of its force in the character's heading frame."""
+FALLS = EarlyTermination(link_distance=None, root_angle=None)
+PUSHES_NOTE = (
+    "Pushes: a force on the root over 0.2 s, once an episode at a time drawn from its middle half, "
+    "of up to 10 s; the largest, in steps, before the first that makes trunk or head touch the "
+    "ground. Median over episodes with its 95 % bootstrap interval."
+)
+
+
+def survives(player: Player, force: float, angle: float, episodes: int, seed: int) -> np.ndarray:
+    """Which episodes (N,) get through one push of ``force`` newtons without a fall."""
+    entry = get_entry(player.env_id)
+    settings: dict[str, Any] = {
+        "num_envs": episodes,
+        "character": entry.character,
+        "terrain": entry.terrain,
+        "initialization": "fixed",
+        "termination": FALLS,
+    }
+    last = make_simulation(entry.motion, **{**settings, "num_envs": 1}).reference.last
+    horizon = round(SECONDS * CONTROL_HZ) if last is None else last
+    # one push an episode: the schedule draws its time from the middle half of the interval
+    pushes = Pushes(force, DURATION, interval=horizon / CONTROL_HZ, angle=angle)
+    simulation = make_simulation(entry.motion, pushes=pushes, horizon=horizon, **settings)
+    if not simulation.termination.fall_contact:
+        raise SFVError(
+            f"{player.env_id}: the skill itself goes to the ground; no push makes it fall"
+        )
+    simulation.seed(seed)
+    observation = simulation.reset(simulation.all_ids)
+    fallen, playing = np.zeros(episodes, bool), np.ones(episodes, bool)
+    while playing.any():
+        result = simulation.step(player.predict(observation))
+        observation = result.observation
+        fallen |= playing & result.terminated
+        playing &= ~(result.terminated | result.truncated)
+    return ~fallen
+
+
+def largest_pushes(
+    player: Player, angle: float, *, step: float, most: float, episodes: int, seed: int
+) -> np.ndarray:
+    """The largest force (N,) in newtons that each episode survives, 0 if it falls anyway.
+
+    Every episode has the same start and time of the push whatever the force is.
+    """
+    largest = np.zeros(episodes)
+    standing = survives(player, 0.0, angle, episodes, seed)
+    for force in np.arange(step, most + step / 2, step):
+        if not standing.any():
+            break
+        standing &= survives(player, float(force), angle, episodes, seed)
+        largest[standing] = force
+    return largest
+
+
+def measure_pushes(
+    players: Sequence[Player],
+    *,
+    step: float = 20.0,
+    most: float = 1000.0,
+    episodes: int = 32,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """The figures of every policy and direction, as they are written to ``pushes.json``."""
+    rows = []
+    for player in players:
+        row: dict[str, Any] = player.describe()
+        for name, angle in DIRECTIONS.items():
+            forces = largest_pushes(
+                player, angle, step=step, most=most, episodes=episodes, seed=seed
+            )
+            found = bootstrap(
+                forces[:, None],
+                lambda x: np.median(x[..., 0], axis=-1),
+                np.random.default_rng(seed),
+            )
+            row[name] = {
+                "median": float(found.value),
+                "interval": [float(found.low), float(found.high)],
+                "episodes": forces.tolist(),
+            }
+            progress(f"{player.name} from the {name}")
+        rows.append(row)
+    return {
+        "step": step,
+        "most": most,
+        "episodes": episodes,
+        "seed": seed,
+        "duration": DURATION,
+        "policies": rows,
+        "machine": describe_machine(),
+        "versions": versions(),
+        "revision": git_revision(),
+    }
+
+
+def push_table(pushes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Head and rows of the table."""
+    head = ("policy", *(f"from the {name}, N" for name in DIRECTIONS))
+    rows = tuple(
+        (policy["policy"], *(_cell(policy[name], pushes["most"]) for name in DIRECTIONS))
+        for policy in pushes["policies"]
+    )
+    return head, rows
+
+
+def pushes_markdown(pushes: dict[str, Any]) -> str:
+    """The table as a page."""
+    head, rows = push_table(pushes)
+    lines = [
+        "<!-- written by `sfv bench pushes` -->",
+        "# The largest push survived",
+        "",
+        f"{PUSHES_NOTE} {pushes['episodes']} episodes each, steps of {pushes['step']:g} N.",
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any], most: float) -> str:
+    low, high = found["interval"]
+    more = "≥ " if found["median"] >= most else ""
+    return f"{more}{found['median']:.0f} [{low:.0f}, {high:.0f}]"

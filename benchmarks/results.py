@@ -1,0 +1,177 @@
+"""Result files: one JSON for each run, and what belongs together.
+
+``DIR/benchmark.json`` says which suite and budget a folder is for; ``DIR/results/TASK/ALGORITHM/
+SEED.json`` are the results; ``DIR/runs/TASK/ALGORITHM/SEED/`` is a run's own folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sfv_gym.benchmarks.suites import Budget, Suite
+from sfv_gym.errors import BenchmarkError, OutputError
+from sfv_gym.files import atomic_path
+
+FORMAT = 1
+MANIFEST = "benchmark.json"
+FINISHED, FAILED = "finished", "failed"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, in words that another process or machine understands.
+
+    Attributes:
+        suite: with its version. task, algorithm: their names; ``spec`` finds the algorithm.
+        steps, evaluations: the budget. folder: of the run's own. paths: to import from.
+    """
+
+    suite: str
+    task: str
+    algorithm: str
+    spec: str
+    seed: int
+    steps: int
+    evaluations: int
+    folder: str
+    paths: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return f"{self.task} {self.algorithm} seed {self.seed}"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        values = json.loads(text)
+        return cls(**{**values, "paths": tuple(values["paths"])})
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The same for JSON."""
+    write_text(path, json.dumps(value, indent=1))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises BenchmarkError if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path} is damaged: {error}; remove it to run it again") from None
+
+
+def result_path(folder: Path, spec: RunSpec) -> Path:
+    return folder / "results" / spec.task / spec.algorithm / f"{spec.seed}.json"
+
+
+def open_folder(folder: Path, suite: Suite, budget: Budget) -> None:
+    """Make ``folder`` the folder of a suite and budget, or see that it is.
+
+    Raises:
+        OutputError: it cannot be written.
+        BenchmarkError: it belongs to another suite, version or budget.
+    """
+    path = folder / MANIFEST
+    wanted = {
+        "format": FORMAT,
+        "suite": suite.name,
+        "suite_hash": suite.content_hash(),
+        "budget": asdict(budget),
+    }
+    if not path.is_file():
+        write_json(path, wanted)
+        return
+    found = read_json(path)
+    if found != wanted:
+        raise BenchmarkError(
+            f"{folder} holds results of {_describe(found)}, not of {_describe(wanted)}: scores of "
+            "the two cannot be compared; choose another --out"
+        )
+
+
+def _describe(manifest: dict[str, Any]) -> str:
+    steps = manifest.get("budget", {}).get("steps", 0)
+    return f"{manifest.get('suite')} ({manifest.get('suite_hash')}) with {steps:,} steps"
+
+
+def result_files(folder: Path) -> list[Path]:
+    """The result files of a folder, sorted by task, algorithm and seed."""
+    return sorted(
+        folder.glob("results/*/*/*.json"),
+        key=lambda p: (p.parts[-3], p.parts[-2], int(p.stem) if p.stem.isdecimal() else 0),
+    )
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Every result in a folder.
+
+    Raises:
+        BenchmarkError: there is none, one is damaged, or they do not belong together.
+    """
+    files = result_files(folder)
+    if not files:
+        raise BenchmarkError(
+            f"{folder} holds no results; `sfv bench run --out {folder}` makes some"
+        )
+    results = [read_json(path) for path in files]
+    for path, result in zip(files, results, strict=True):
+        if not isinstance(result, dict) or result.get("format") != FORMAT:
+            raise BenchmarkError(f"{path} is not a result of this version of sfv_gym")
+    check_together(results, [str(path) for path in files])
+    return results
+
+
+def check_together(results: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """See that results may be compared: one suite, version, budget, and motion for each task.
+
+    Raises:
+        BenchmarkError: they may not; names two that differ.
+    """
+    first = results[0]
+    motions: dict[str, tuple[str, str]] = {}
+    for result, name in zip(results, names, strict=True):
+        for key, what in (
+            ("suite", "suites"),
+            ("suite_hash", "contents of the suite"),
+            ("budget", "budgets"),
+        ):
+            if result[key] != first[key]:
+                raise BenchmarkError(
+                    f"results of different {what} cannot be compared: {first[key]} in {names[0]}, "
+                    f"{result[key]} in {name}"
+                )
+        motion = result["motion_hash"]
+        known, where = motions.setdefault(result["task"], (motion, name))
+        if motion != known:
+            raise BenchmarkError(
+                f"the reference motion of {result['task']} is {known} in {where} and {motion} in "
+                f"{name}: results on different motions cannot be compared"
+            )
+
+
+def nested(results: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """``results[task][algorithm][seed]``."""
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for result in results:
+        by_seed = table.setdefault(result["task"], {}).setdefault(result["algorithm"], {})
+        by_seed[str(result["seed"])] = result
+    return table

@@ -1,0 +1,232 @@
+"""Does every run of a suite that has no result yet."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from sfv_gym.benchmarks.algorithms import Algorithm, find_algorithm
+from sfv_gym.benchmarks.executors import Advanced, Died, Ended, Executor
+from sfv_gym.benchmarks.results import (
+    FINISHED,
+    RunSpec,
+    open_folder,
+    read_json,
+    result_path,
+    write_json,
+)
+from sfv_gym.benchmarks.run import motion_hash
+from sfv_gym.benchmarks.suites import Suite, get_suite
+from sfv_gym.errors import BenchmarkError, OutputError
+
+ATTEMPTS = 3
+"""How often a run is begun whose worker dies."""
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the runs: how many were there already, are new, failed."""
+
+    kept: int
+    finished: int
+    failed: tuple[str, ...]
+
+
+def run_benchmark(
+    suite: str,
+    algorithms: Sequence[str],
+    *,
+    seeds: int | Sequence[int] = 1,
+    budget: str = "small",
+    out: str | os.PathLike[str],
+    executor: Executor,
+    tasks: Sequence[str] | None = None,
+    console: Console | None = None,
+) -> Summary:
+    """Run algorithms on the tasks of a suite; finished results are kept and not made again.
+
+    Args:
+        suite: its name, with or without version.
+        algorithms: as ``find_algorithm`` takes them.
+        seeds: how many (0, 1, …), or which.
+        budget: one of the suite's, or a number of control steps.
+        out: folder of results; see ``results``.
+        tasks: names of some of the suite's tasks; all by default.
+        console: for progress.
+
+    Raises:
+        UnknownIdError, AlgorithmError, MissingExtraError: something that was asked for is not
+            there; nothing has been started then.
+        BenchmarkError: the folder holds results of something else, or is in use.
+        OutputError: results cannot be written.
+    """
+    chosen = get_suite(suite)
+    spent = chosen.budget(budget)
+    folder = Path(out).resolve()
+    found = [find_algorithm(spec) for spec in algorithms]
+    names = [algorithm.name for algorithm in found]
+    if len(set(names)) < len(names):
+        raise BenchmarkError(f"two algorithms have one name: {', '.join(sorted(names))}")
+    wanted = [chosen.task(name) for name in tasks] if tasks else list(chosen.tasks)
+    numbers = range(seeds) if isinstance(seeds, int) else seeds
+    with _lock(folder):
+        open_folder(folder, chosen, spent)
+        runs = [
+            _spec(folder, chosen, task.name, algorithm, seed, asdict(spent))
+            for seed in numbers  # first one seed of everything: a look at all of it comes early
+            for task in wanted
+            for algorithm in found
+        ]
+        hashes = {task.name: motion_hash(task) for task in wanted}
+        todo = [run for run in runs if not _is_finished(folder, run, hashes[run.task])]
+        with _Display(console or Console(stderr=True), len(runs), len(runs) - len(todo)) as display:
+            failed = _do(todo, folder, executor, display)
+    return Summary(len(runs) - len(todo), len(todo) - len(failed), tuple(failed))
+
+
+def _do(todo: list[RunSpec], folder: Path, executor: Executor, display: _Display) -> list[str]:
+    """Do the runs; the labels of those that failed."""
+    attempts = dict.fromkeys(todo, 1)
+    open_runs, failed = set(todo), []
+    for run in todo:
+        executor.submit(run)
+    while open_runs:
+        for event in executor.poll(POLL_SECONDS):
+            run = event.run
+            if isinstance(event, Advanced):
+                display.advance(run, event.samples, event.score)
+            elif isinstance(event, Ended):
+                write_json(result_path(folder, run), {**event.result, "attempts": attempts[run]})
+                open_runs.discard(run)
+                if event.result["status"] == FINISHED:
+                    _clear_checkpoints(run)
+                    display.end(run, f"{event.result['score']:.3f}")
+                else:
+                    failed.append(run.label)
+                    display.end(run, f"[red]failed[/red]: {event.result['error']['message']}")
+            elif isinstance(event, Died) and attempts[run] < ATTEMPTS:
+                attempts[run] += 1
+                display.note(f"{run.label}: its worker died ({event.reason}); begun again")
+                executor.submit(run)
+            else:
+                open_runs.discard(run)
+                failed.append(run.label)
+                display.end(run, f"[red]given up[/red]: its worker died {ATTEMPTS} times")
+    return failed
+
+
+def _spec(
+    folder: Path, suite: Suite, task: str, algorithm: Algorithm, seed: int, budget: dict[str, int]
+) -> RunSpec:
+    spec = algorithm.spec
+    place, colon, attribute = spec.rpartition(":")
+    if colon and place.endswith(".py"):
+        spec = f"{Path(place).resolve()}:{attribute}"
+    return RunSpec(
+        suite=suite.name,
+        task=task,
+        algorithm=algorithm.name,
+        spec=spec,
+        seed=seed,
+        folder=str(folder / "runs" / task / algorithm.name / str(seed)),
+        paths=(str(Path.cwd()),) if colon else (),
+        **budget,
+    )
+
+
+def _is_finished(folder: Path, run: RunSpec, motion: str) -> bool:
+    """Whether there is a result; a run that failed is done again.
+
+    Raises:
+        BenchmarkError: there is one, on another motion.
+    """
+    path = result_path(folder, run)
+    if not path.is_file():
+        return False
+    result = read_json(path)
+    if result.get("status") != FINISHED:
+        return False
+    if result["motion_hash"] != motion:
+        raise BenchmarkError(
+            f"{path} was made with another reference motion than {run.task} has now: scores of "
+            "the two cannot be compared; choose another --out"
+        )
+    return True
+
+
+def _clear_checkpoints(run: RunSpec) -> None:
+    """Make room: a replay buffer can be large."""
+    import shutil
+
+    for checkpoint in Path(run.folder).glob("checkpoint-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Only one runner at a time works in a folder; the lock goes with its process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BenchmarkError(f"another `sfv bench run` is at work in {folder}") from None
+        yield
+
+
+class _Display:
+    """One bar over all runs, one for each that is going on, and a line for each that ended."""
+
+    def __init__(self, console: Console, total: int, done: int) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._all = self._progress.add_task("all runs", total=total, completed=done)
+        self._bars: dict[RunSpec, TaskID] = {}
+
+    def __enter__(self) -> _Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def advance(self, run: RunSpec, samples: int, score: float | None) -> None:
+        if run not in self._bars:
+            self._bars[run] = self._progress.add_task(run.label, total=run.steps)
+        text = run.label if score is None else f"{run.label}  {score:.2f}"
+        self._progress.update(self._bars[run], completed=min(samples, run.steps), description=text)
+
+    def end(self, run: RunSpec, outcome: str) -> None:
+        if run in self._bars:
+            self._progress.remove_task(self._bars.pop(run))
+        self._progress.advance(self._all)
+        self.note(f"{run.label}: {outcome}")
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False, soft_wrap=True)

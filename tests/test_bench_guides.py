@@ -1,0 +1,122 @@
+"""The guides' code runs as it stands, and so do the examples."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sfv_gym.benchmarks.results import FINISHED, RunSpec
+from sfv_gym.benchmarks.run import execute
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
+BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(guide: Path, language: str) -> list[tuple[str, str]]:
+    """(file name or "", text) of each block of a language."""
+    found = BLOCK.findall(guide.read_text(encoding="utf-8"))
+    return [(name, text) for kind, name, text in found if kind == language]
+
+
+def test_there_are_the_five_guides():
+    assert {guide.stem for guide in GUIDES} >= {
+        "benchmark-your-algorithm",
+        "compare-policies-across-terrains",
+        "bring-your-own-video",
+        "add-a-character",
+        "add-a-terrain",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_a_guide_s_python_runs(guide, tmp_path):
+    """Its blocks one after the other, as one script in an empty folder."""
+    script = []
+    for name, text in blocks(guide, "python"):
+        if name:
+            (tmp_path / name).write_text(text)
+        else:
+            script.append(text)
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(script)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every `sfv` command that a guide shows, and where."""
+    found = []
+    for guide in GUIDES:
+        for _, text in blocks(guide, "sh"):
+            for line in text.splitlines():
+                if "sfv " in line:
+                    found.append((guide.stem, line[line.index("sfv ") :].split("#")[0].strip()))
+    return found
+
+
+def test_a_guide_s_commands_have_these_options():
+    import typer
+
+    from sfv_gym.benchmarks.cli import app as bench
+    from sfv_gym.cli import app
+
+    assert len(commands()) >= 7
+    for guide, line in commands():
+        words = shlex.split(line)[1:]
+        group = app
+        if words[0] == "bench":
+            group, words = bench, words[1:]
+        command = typer.main.get_command(group).commands[words[0]]
+        known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
+        used = {word for word in words if word.startswith("--")}
+        assert used <= known, f"{guide}: {line}"
+
+
+def test_links_in_guides_lead_somewhere():
+    for guide in GUIDES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text(encoding="utf-8")):
+            assert (guide.parent / target).exists(), f"{guide.name}: {target}"
+
+
+def test_the_whole_ppo_in_one_file_runs_through_the_benchmark(tmp_path, monkeypatch):
+    name = "03_cleanrl_ppo"
+    source = (ROOT / "examples" / f"{name}.py").read_text()
+    small = source.replace("num_envs = 256", "num_envs = 8")
+    assert small != source
+    (tmp_path / f"{name}.py").write_text(small)
+    agent = f"{tmp_path / name}.py:make_agent"
+    spec = RunSpec("SFV-Quick-v1", "SFV-Punch-v0", name, agent, 0, 512, 2, str(tmp_path))
+    first, again = (execute(spec, lambda *a: None) for _ in range(2))
+    assert first["status"] == FINISHED, first["error"]["traceback"]
+    assert first["evaluation"] == again["evaluation"]
+    assert first["curve"][0]["normalized_return"] != first["curve"][1]["normalized_return"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [("01", ""), ("02", "steps=512, num_envs=8"), ("04", "episodes=2")],
+)
+def test_an_example_runs(number, arguments, tmp_path):
+    path = next(path for path in EXAMPLES if path.name.startswith(number))
+    done = subprocess.run(
+        [sys.executable, "-c", f"import runpy; runpy.run_path({str(path)!r})['main']({arguments})"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

@@ -1,0 +1,233 @@
+"""Reports from made-up results; the matrix and the push table from policies that ship."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sfv_gym.benchmarks.analysis import analyse
+from sfv_gym.benchmarks.matrix import matrix_markdown, matrix_values, measure_matrix
+from sfv_gym.benchmarks.players import Player, find_player, find_players
+from sfv_gym.benchmarks.pushes import DIRECTIONS, largest_pushes, measure_pushes, survives
+from sfv_gym.benchmarks.report import write_report
+from sfv_gym.benchmarks.results import read_results, write_json
+from sfv_gym.benchmarks.suites import get_suite
+from sfv_gym.errors import BenchmarkError, PolicyError, SFVError, UnknownIdError
+
+SUITE = get_suite("SFV-Quick")
+BUDGET = {"steps": 1000, "evaluations": 4}
+
+
+def result(task: str, algorithm: str, seed: int, score: float) -> dict:
+    samples = [250, 500, 750, 1000]
+    return {
+        "format": 1,
+        "status": "finished",
+        "suite": SUITE.name,
+        "suite_hash": SUITE.content_hash(),
+        "task": task,
+        "motion_hash": f"motion of {task}",
+        "algorithm": algorithm,
+        "seed": seed,
+        "budget": BUDGET,
+        "machine": {"cpu": "a processor", "cores": 2},
+        "versions": {"mujoco": "4.0.0"},
+        "revision": "abc",
+        "score": score,
+        "evaluation": {"normalized_return": score, "success_rate": 0.5},
+        "samples": 1000,
+        "seconds": 120.0,
+        "curve": [
+            {"samples": n, "seconds": 0.12 * n, "normalized_return": score * n / 1000}
+            for n in samples
+        ],
+    }
+
+
+def failed(task: str, algorithm: str, seed: int, blame: str) -> dict:
+    error = {"blame": blame, "message": f"{algorithm}: a|b", "type": "E", "traceback": ""}
+    whole = result(task, algorithm, seed, 0.0)
+    for key in ("score", "evaluation", "samples", "seconds", "curve"):
+        del whole[key]
+    return {**whole, "status": "failed", "error": error}
+
+
+@pytest.fixture
+def made():
+    """Three seeds of two algorithms on three tasks; ``good`` is 0.2 better everywhere."""
+    rng = np.random.default_rng(0)
+    return [
+        result(task.name, name, seed, round(base + 0.1 * i + rng.normal(0, 0.02), 4))
+        for i, task in enumerate(SUITE.tasks)
+        for name, base in (("good", 0.5), ("bad", 0.3))
+        for seed in range(3)
+    ]
+
+
+def put(folder, results) -> None:
+    for one in results:
+        path = folder / "results" / one["task"] / one["algorithm"] / f"{one['seed']}.json"
+        write_json(path, one)
+
+
+def test_figures_are_those_of_the_scores(made):
+    analysis = analyse(made)
+    good, bad = analysis.algorithms
+    assert (good.name, bad.name) == ("good", "bad")
+    assert good.scores.shape == (3, 3)
+    scores = [r["score"] for r in made if r["algorithm"] == "good"]
+    assert good.aggregates["mean"].value == pytest.approx(np.mean(scores))
+    assert good.aggregates["optimality_gap"].value == pytest.approx(1 - np.mean(scores))
+    assert good.curve.value[-1] == pytest.approx(good.aggregates["iqm"].value)
+    np.testing.assert_allclose(good.seconds, [30, 60, 90, 120])
+    assert analysis.better["good", "bad"].value == 1.0
+    assert analysis.better["bad", "good"].high == 0.0
+
+
+def test_a_run_that_its_algorithm_broke_counts_zero(made):
+    task = SUITE.tasks[0].name
+    made = [r for r in made if (r["task"], r["algorithm"], r["seed"]) != (task, "good", 1)]
+    analysis = analyse([*made, failed(task, "good", 1, "algorithm")])
+    good = next(one for one in analysis.algorithms if one.name == "good")
+    assert good.scores[1, 0] == 0.0 and good.seeds == (0, 1, 2)
+    analysis = analyse([*made, failed(task, "good", 1, "machine")])
+    good = next(one for one in analysis.algorithms if one.name == "good")
+    assert good.seeds == (0, 2) and len(analysis.failures) == 1
+
+
+def test_an_algorithm_without_a_complete_seed_is_left_out_by_name(made):
+    analysis = analyse([*made, result(SUITE.tasks[0].name, "late", 0, 0.9)])
+    assert [one.name for one in analysis.algorithms] == ["good", "bad"]
+    assert analysis.incomplete == ("late",)
+
+
+def test_the_report_is_whole_and_loads_nothing(made, tmp_path):
+    put(tmp_path, [*made, failed(SUITE.tasks[0].name, "late", 0, "algorithm")])
+    page = write_report(tmp_path, leaderboard=tmp_path / "docs" / "board.md")
+    html = page.read_text()
+    assert html.count("<svg") == 5 and "</html>" in html
+    assert not re.search(r'(?:src|href)="(?!#)', html)  # a picture's parts may refer to each other
+    assert "good beats bad" in html and "late: a\\|b" in html
+    text = (tmp_path / "report.md").read_text()
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (tmp_path / target).stat().st_size > 1000
+    board = (tmp_path / "leaderboard.md").read_text()
+    assert board == (tmp_path / "docs" / "board.md").read_text()
+    assert board.index("| good |") < board.index("| bad |")
+    assert re.search(r"\| good \| 0\.\d{3} \[0\.\d+, 0\.\d+\]", board)
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert len(rows) == 19 and {row["status"] for row in rows} == {"finished", "failed"}
+    assert len(list(csv.DictReader((tmp_path / "curves.csv").open()))) == 18 * 4
+
+
+def test_the_same_results_give_the_same_report(made, tmp_path):
+    put(tmp_path, made)
+    first = write_report(tmp_path, tmp_path / "a").read_text()
+    assert first == write_report(tmp_path, tmp_path / "b").read_text()
+
+
+def test_one_seed_has_no_interval(made, tmp_path):
+    put(tmp_path, [one for one in made if one["seed"] == 0])
+    write_report(tmp_path)
+    board = (tmp_path / "leaderboard.md").read_text()
+    assert re.search(r"\| good \| 0\.\d{3} \| 0\.\d{3} \|", board)
+
+
+def test_other_contents_of_a_suite_are_refused(made):
+    with pytest.raises(BenchmarkError, match="other contents of SFV-Quick-v1"):
+        analyse([{**one, "suite_hash": "0"} for one in made])
+
+
+def test_mixed_versions_are_refused_before_anything_is_written(made, tmp_path):
+    put(tmp_path, [*made[:-1], {**made[-1], "suite": "SFV-Quick-v2"}])
+    with pytest.raises(BenchmarkError, match="different suites"):
+        write_report(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["results"]
+    with pytest.raises(BenchmarkError):
+        read_results(tmp_path)
+
+
+# --- policies ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def walker() -> Player:
+    return find_player("SFV-Walk-v0")
+
+
+def test_a_policy_of_flat_ground_plays_on_other_ground_and_the_reverse(walker):
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(3, 147)).astype(np.float32)
+    rough = np.concatenate((seen, rng.normal(size=(3, 65)).astype(np.float32)), axis=1)
+    np.testing.assert_array_equal(walker.predict(seen), walker.predict(rough))
+    policy = walker.policy
+    weight = np.pad(policy.layers[0][0], ((0, 0), (0, 65)), constant_values=0.5)
+    wide = replace(
+        policy,
+        mean=np.pad(policy.mean, (0, 65)),
+        std=np.pad(policy.std, (0, 65), constant_values=1.0),
+        layers=[(weight, policy.layers[0][1]), *policy.layers[1:]],
+    )
+    on_flat = Player("wide", "SFV-Walk-Slopes-v0", wide).predict(seen)
+    np.testing.assert_allclose(on_flat, walker.predict(seen), atol=1e-6)
+
+
+def test_policies_are_found_by_id_and_by_file(walker, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    walker.policy.save(path)
+    found = find_player(str(path))
+    assert (found.name, found.env_id) == ("mine.safetensors", "SFV-Walk-v0")
+    replace(walker.policy, card={}).save(path)
+    with pytest.raises(PolicyError, match="does not say which environment"):
+        find_player(str(path))
+    with pytest.raises(PolicyError, match="no policy ships"):
+        find_player("SFV-Walk-Beam-v0")
+    with pytest.raises(UnknownIdError):
+        find_player("SFV-Wakl-v0")
+    assert {"SFV-Walk-v0", "SFV-Backflip-v0"} <= {one.env_id for one in find_players(None)}
+
+
+def test_the_matrix_holds_every_cell_and_hard_ground_is_harder(walker, tmp_path):
+    found = measure_matrix([walker], terrains=["flat", "gaps"], difficulties=[0.0, 1.0], episodes=4)
+    found = json.loads(json.dumps(found))
+    values = matrix_values(found, found["policies"][0], "normalized_return")
+    assert values.shape == (2, 2) and np.isfinite(values).all()
+    assert values[0, 0] == values[0, 1] > values[1, 1]  # flat ground has no difficulty
+    for cell in found["policies"][0]["cells"]:
+        low, high = cell["success_interval"]
+        assert low <= cell["success_rate"] <= high
+    text = matrix_markdown(found)
+    assert "| gaps | " in text and text.count("[") >= 4
+    with pytest.raises(UnknownIdError, match="unknown terrain 'moon'"):
+        measure_matrix([walker], terrains=["moon"])
+
+
+def test_a_gentle_push_is_survived_and_a_huge_one_is_not(walker):
+    angle = DIRECTIONS["side"]
+    assert survives(walker, 0.0, angle, 4, 0).mean() >= 0.75
+    assert not survives(walker, 20_000.0, angle, 4, 0).any()
+    forces = largest_pushes(walker, angle, step=400.0, most=2000.0, episodes=4, seed=0)
+    assert set(forces) <= {0.0, 400.0, 800.0, 1200.0, 1600.0, 2000.0}
+    again = largest_pushes(walker, angle, step=400.0, most=2000.0, episodes=4, seed=0)
+    np.testing.assert_array_equal(forces, again)
+
+
+def test_pushes_make_a_table_and_appear_in_the_report(made, walker, tmp_path):
+    flip = find_player("SFV-Backflip-v0")
+    found = measure_pushes([flip], step=500.0, most=1000.0, episodes=4)
+    low, high = found["policies"][0]["front"]["interval"]
+    assert low <= found["policies"][0]["front"]["median"] <= high
+    put(tmp_path, made)
+    write_json(tmp_path / "pushes.json", found)
+    matrix = measure_matrix([flip], terrains=["flat"], difficulties=[0.0], episodes=2)
+    write_json(tmp_path / "matrix.json", matrix)
+    html = write_report(tmp_path).read_text()
+    assert "Largest push survived" in html and html.count("<svg") == 7
+
+
+def test_a_skill_on_the_ground_cannot_be_pushed_over(walker):
+    with pytest.raises(SFVError, match="goes to the ground"):
+        survives(replace(walker, env_id="SFV-GetUpFaceUp-v0"), 10.0, 0.0, 2, 0)
