@@ -17,7 +17,7 @@ PACKAGES = ("mujoco", "gymnasium", "numpy", "numba", "torch")
 def describe_machine() -> dict[str, Any]:
     """Processor, cores and operating system; nothing that names a person or a host."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -58,7 +58,8 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)

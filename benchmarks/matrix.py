@@ -12,9 +12,9 @@ from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
 from sfv_gym.benchmarks.players import Player
 from sfv_gym.benchmarks.run import figures
-from sfv_gym.benchmarks.statistics import wilson
+from sfv_gym.benchmarks.statistics import bootstrap, mean, wilson
 from sfv_gym.errors import UnknownIdError
-from sfv_gym.evaluation import evaluate
+from sfv_gym.evaluation import play
 from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, get_entry, make_id
 
 MATRIX_FILE = "matrix.json"
@@ -54,16 +54,20 @@ def measure_matrix(
             titles = CHARACTER_TITLES[entry.character], TERRAIN_TITLES[terrain]
             env_id = make_id(entry.skill, *titles)
             for difficulty in [None] if terrain == FLAT else difficulties:
-                found = evaluate(
+                played = play(
                     player.predict, env_id, episodes=episodes, seed=seed, difficulty=difficulty
                 )
-                wins = round(found.success_rate * episodes)
+                wins = int(played.success.sum())
+                rng = np.random.default_rng(seed)
+                returned = bootstrap(played.returns["pose"][:, None], mean, rng)
+                interval = float(returned.low), float(returned.high)
                 cells.append(
                     {
                         "terrain": terrain,
                         "difficulty": difficulty,
-                        **figures(found),
+                        **figures(played.summary()),
                         "success_interval": [round(x, 4) for x in wilson(wins, episodes)],
+                        "return_interval": [round(x, 4) for x in interval],
                     }
                 )
                 progress(f"{player.name} on {terrain}")
@@ -127,8 +131,8 @@ def matrix_markdown(matrix: dict[str, Any]) -> str:
             "<!-- written by `sfv bench matrix` -->",
             "# Policies across terrains",
             "",
-            f"Success [95 % interval], normalized return; {matrix['episodes']} episodes each. "
-            + MATRIX_NOTE,
+            f"Success and below it normalized return, with 95 % intervals (Wilson's, bootstrap); "
+            f"{matrix['episodes']} episodes each. " + MATRIX_NOTE,
             "",
             *parts,
         ]
@@ -136,6 +140,9 @@ def matrix_markdown(matrix: dict[str, Any]) -> str:
 
 
 def _cell(cell: dict[str, Any]) -> str:
-    low, high = cell["success_interval"]
-    success = f"{cell['success_rate']:.2f} [{low:.2f}, {high:.2f}]"
-    return f"{success}, {cell['normalized_return']:.2f}"
+    texts = []
+    for key, interval in (("success_rate", "success_interval"),
+                          ("normalized_return", "return_interval")):  # fmt: skip
+        low, high = cell[interval]
+        texts.append(f"{cell[key]:.2f} [{low:.2f}, {high:.2f}]")
+    return "<br>".join(texts)

@@ -151,7 +151,7 @@ _ALL = (
     "zombie_walk",
 )
 _BUDGETS = {"small": Budget(250_000, 10), "standard": Budget(4_000_000, 20)}
-_QUICK_BUDGETS = {"small": Budget(250_000, 10), "standard": Budget(1_000_000, 20)}
+_QUICK_BUDGETS = {"small": Budget(400_000, 8), "standard": Budget(1_000_000, 20)}
 
 SUITES: tuple[Suite, ...] = (
     Suite(

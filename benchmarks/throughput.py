@@ -13,7 +13,6 @@ import importlib
 import itertools
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from sfv_gym.benchmarks.machine import cpu
 from sfv_gym.envs import ImitationVectorEnv
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
@@ -267,7 +267,7 @@ def measure(
             progress.advance(task)
     return {
         "date": datetime.date.today().isoformat(),
-        "machine": _cpu(),
+        "machine": cpu(),
         "cores": cores,
         "env_id": ENV_ID,
         "seconds": seconds,
@@ -326,14 +326,6 @@ def _take_turns(field: list[tuple[Contestant, Run]], rounds: int) -> list[Contes
         for contestant, run in field:
             contestant.rates.append(contestant.steps / run())
     return [contestant for contestant, _ in field]
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 # --- reporting ----------------------------------------------------------------------------------

@@ -61,7 +61,65 @@ class Evaluation:
         return cls(**{field.name: figures.get(field.name, np.nan) for field in fields(cls)})
 
 
-def evaluate(
+@dataclass(frozen=True)
+class Episodes:
+    """What happened in E episodes that were played side by side, one number each (E,).
+
+    Attributes:
+        returns: normalized returns in 0..1 by reward.
+        success, completed: as in ``Evaluation``.
+        steps: control steps played.
+        joint_error, joint_error_root: metres, mean over the steps.
+        velocity_error, acceleration_error: m/s and m/s2, mean over the steps.
+    """
+
+    env_id: str
+    start: str
+    horizon_steps: int
+    control_hz: int
+    returns: dict[str, np.ndarray]
+    success: np.ndarray
+    completed: np.ndarray
+    steps: np.ndarray
+    joint_error: np.ndarray
+    joint_error_root: np.ndarray
+    velocity_error: np.ndarray
+    acceleration_error: np.ndarray
+
+    def summary(self) -> Evaluation:
+        """Means over the episodes; of errors, over all their steps."""
+
+        def over_steps(values: np.ndarray, steps: np.ndarray = self.steps) -> float:
+            return float((values * steps).sum() / max(steps.sum(), 1))
+
+        return Evaluation(
+            env_id=self.env_id,
+            episodes=len(self.steps),
+            start=self.start,
+            horizon_steps=self.horizon_steps,
+            normalized_return=float(self.returns["pose"].mean()),
+            normalized_return_sfv=float(self.returns["sfv"].mean()),
+            success_rate=float(self.success.mean()),
+            completion_rate=float(self.completed.mean()),
+            mpjpe_mm=1000 * over_steps(self.joint_error),
+            mpjpe_root_mm=1000 * over_steps(self.joint_error_root),
+            velocity_error_mm_s=1000 * over_steps(self.velocity_error),
+            acceleration_error_m_s2=over_steps(self.acceleration_error, self.steps - 1),
+            mean_seconds=float(self.steps.mean() / self.control_hz),
+        )
+
+
+def evaluate(predict: PredictFunction, env_id: str, **settings: Any) -> Evaluation:
+    """Play episodes side by side and measure them: the summary of ``play``'s.
+
+    Args:
+        predict: deterministic actions (N, A) for observations (N, D).
+        settings: of ``play``.
+    """
+    return play(predict, env_id, **settings).summary()
+
+
+def play(
     predict: PredictFunction,
     env_id: str,
     *,
@@ -71,8 +129,8 @@ def evaluate(
     horizon: int | None = None,
     num_threads: int = 1,
     **options: Any,
-) -> Evaluation:
-    """Play ``episodes`` side by side and measure them.
+) -> Episodes:
+    """Play ``episodes`` side by side.
 
     Args:
         predict: deterministic actions (N, A) for observations (N, D).
@@ -123,22 +181,20 @@ def evaluate(
         ended = playing & (result.terminated | result.truncated)
         upright |= ended & (simulation.root_tilt() < UPRIGHT_ANGLE)
         playing &= ~ended
-    return Evaluation(
+    divisor = np.maximum(steps, 1)
+    return Episodes(
         env_id=env_id,
-        episodes=episodes,
         start=start,
         horizon_steps=int(limit.max()),
-        normalized_return=float((returns["pose"] / limit).mean()),
-        normalized_return_sfv=float((returns["sfv"] / limit).mean()),
-        success_rate=float((~fell & ~strayed & upright).mean()),
-        completion_rate=float((~fell).mean()),
-        mpjpe_mm=float(1000 * error.sum() / steps.sum()),
-        mpjpe_root_mm=float(1000 * error_root.sum() / steps.sum()),
-        velocity_error_mm_s=float(1000 * error_velocity.sum() / steps.sum()),
-        acceleration_error_m_s2=float(
-            error_acceleration.sum() / max(np.maximum(steps - 1, 0).sum(), 1)
-        ),
-        mean_seconds=float(steps.mean() / hz),
+        control_hz=hz,
+        returns={name: total / limit for name, total in returns.items()},
+        success=~fell & ~strayed & upright,
+        completed=~fell,
+        steps=steps,
+        joint_error=error / divisor,
+        joint_error_root=error_root / divisor,
+        velocity_error=error_velocity / divisor,
+        acceleration_error=error_acceleration / np.maximum(steps - 1, 1),
     )
 
 
@@ -148,7 +204,7 @@ def evaluate_both(
     """The protocol's two figures: from the clip's first frame, and from drawn ones.
 
     Args:
-        settings: of ``evaluate``.
+        settings: of ``play``.
     """
     fixed, rsi = (evaluate(predict, env_id, start=kind, **settings) for kind in ("fixed", "rsi"))
     return fixed, rsi

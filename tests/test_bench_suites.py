@@ -10,7 +10,7 @@ from sfv_gym.benchmarks.suites import SUITES, Budget, Suite, Task, get_suite
 from sfv_gym.errors import UnknownIdError
 
 RELEASED = {
-    "SFV-Quick-v1": "daeb75983dece258",
+    "SFV-Quick-v1": "d8810d507195dcf7",
     "SFV-10-v1": "a2f5cf9240890b4e",
     "SFV-Terrain-v1": "2ee7c9ff95a112cb",
     "SFV-Atlas-v1": "a7441124378d0c1a",
@@ -75,7 +75,7 @@ def test_an_unknown_budget_names_the_known_ones(text):
 
 def test_a_budget_can_be_a_number():
     assert get_suite("SFV-Quick").budget("20_000").steps == 20_000
-    assert get_suite("SFV-Quick").budget("small") == Budget(250_000, 10)
+    assert get_suite("SFV-Quick").budget("small") == Budget(400_000, 8)
 
 
 def test_unknown_names_are_answered_with_the_known_ones():

@@ -15,8 +15,9 @@ from sfv_gym.errors import OutputError, PolicyError, SFVError
 from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry
 from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.ppo import export_policy, train
-from sfv_gym.train.runs import CHECKPOINT
+from sfv_gym.train.runs import CHECKPOINT, PROGRESS, read_json
 from sfv_gym.train.warm_start import parent_policy
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 2, "hidden": (32, 32)}
@@ -149,3 +150,31 @@ def test_which_policy_a_run_starts_from(tmp_path):
     assert parent("SFV-Walk-Atlas-v0") == "SFV-Walk-v0"
     assert parent("SFV-Walk-v0") is None  # from scratch
     assert parent("SFV-Jump-Slopes-v0") is None  # there is no policy
+
+
+def test_the_terrain_gets_harder_as_episodes_go_through():
+    config = PPOConfig.for_env("SFV-Walk-Slopes-v0")
+    curriculum = Curriculum.begin(config)
+    curriculum.count(150, 150)
+    curriculum.adapt(config)
+    assert curriculum.limit == config.first_difficulty  # too few to tell
+    curriculum.count(150, 50)
+    curriculum.adapt(config)
+    assert curriculum.limit == config.first_difficulty  # too many failed
+    for _ in range(100):
+        curriculum.count(200, 180)
+        curriculum.adapt(config)
+    assert curriculum.limit == config.last_difficulty
+    drawn = [curriculum.draw(0, samples) for samples in range(200)]
+    assert drawn == [Curriculum(curriculum.limit).draw(0, samples) for samples in range(200)]
+    assert 0 <= min(drawn) < 0.05 and 0.6 < max(drawn) <= config.last_difficulty
+
+
+def test_a_run_on_terrain_goes_on_where_its_curriculum_was(env_id, tmp_path):
+    rough = env_id.replace("-v0", "-Slopes-v0")
+    settings = {**SMALL, "harder_at": 0.0, "harder_by": 0.1}
+    train(rough, tmp_path, steps=8192, evaluate_every=10**6, progress=False, settings=settings)
+    reached = read_json(tmp_path / PROGRESS)["hardest_terrain"]
+    assert reached > PPOConfig.for_env(rough).first_difficulty
+    train(rough, tmp_path, steps=8704, resume=True, progress=False)
+    assert read_json(tmp_path / PROGRESS)["hardest_terrain"] >= reached

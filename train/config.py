@@ -38,6 +38,10 @@ class PPOConfig:
     target_evaluations: int
     plateau_margin: float
     plateau_steps: int
+    first_difficulty: float
+    last_difficulty: float
+    harder_by: float
+    harder_at: float
     reward: str
 
     @classmethod

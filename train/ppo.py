@@ -40,6 +40,7 @@ from sfv_gym.files import atomic_path
 from sfv_gym.policy import OBSERVATION_CLIP, Policy
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.curve import draw_curve
 from sfv_gym.train.install import rank
 from sfv_gym.train.lean_ppo import LeanPPO
@@ -278,6 +279,7 @@ class _Recorder(BaseCallback):
         self.evaluate_every, self.keep_going = evaluate_every, keep_going
         self.init = None if init is None else os.fspath(init)
         self.annealing: Annealing | None = None
+        self.curriculum: Curriculum | None = None
         self.curve: list[dict[str, Any]] = []
         self.best: Evaluation | None = None
         self._begun = False
@@ -318,6 +320,9 @@ class _Recorder(BaseCallback):
             self.init = card.get("init")
         saved = model.extra.get("annealing")
         self.annealing = Annealing(**saved) if saved else None
+        if get_entry(self.env_id).terrain != "flat":
+            saved = model.extra.get("curriculum")
+            self.curriculum = Curriculum(**saved) if saved else Curriculum.begin(self.config)
         self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
         self._next_evaluation = samples + self.evaluate_every
         self._started = time.monotonic()
@@ -340,8 +345,17 @@ class _Recorder(BaseCallback):
         self.model.extra["annealing"] = asdict(self.annealing) if self.annealing else None
         if self.annealing is not None and self.annealing.is_over(samples):
             self.model.stop = True
+        if self.curriculum is not None:
+            self.curriculum.adapt(self.config)
+            difficulty = self.curriculum.draw(self.run_seed, samples)
+            self.training_env.env_method("set_difficulty", difficulty)
+            self.logger.record("train/hardest_terrain", self.curriculum.limit)
+            self.model.extra["curriculum"] = self.curriculum.as_dict()
 
     def _on_step(self) -> bool:
+        if self.curriculum is not None:
+            ended = [info for info in self.locals["infos"] if "episode" in info]
+            self.curriculum.count(len(ended), sum(i["TimeLimit.truncated"] for i in ended))
         return True
 
     def _on_rollout_end(self) -> None:
@@ -376,6 +390,7 @@ class _Recorder(BaseCallback):
             "seconds": round(self.seconds, 1),
             "samples_per_second": round(rate, 1),
             "reward_per_step": round(float(mean), 4),
+            "hardest_terrain": self.curriculum.limit if self.curriculum else None,
         }
         write_json(self.folder / PROGRESS, figures)
         self._progress.update(

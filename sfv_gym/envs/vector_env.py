@@ -61,6 +61,14 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         """Physics steps in a control step."""
         return self.simulation.substeps
 
+    def set_difficulty(self, difficulty: float) -> None:
+        """Of the terrain that episodes draw from now on, 0..1: for a curriculum.
+
+        Raises:
+            SFVError: it is out of range.
+        """
+        self.simulation.ground.set_difficulty(difficulty)
+
     def reset(
         self,
         *,

@@ -8,6 +8,7 @@ tables over cells along u, from which heights are looked up without asking MuJoC
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -145,6 +146,10 @@ class Ground:
         self._forget_draws()
 
     # --- drawing ----------------------------------------------------------------------------
+
+    def set_difficulty(self, difficulty: float) -> None:
+        """That of the tracks drawn from now on, 0..1; raises SFVError if it is none."""
+        self.terrain = replace(self.terrain, difficulty=difficulty)
 
     def draw(
         self, ids: np.ndarray, uniform: np.ndarray, origin: np.ndarray, yaw: np.ndarray
