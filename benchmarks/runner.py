@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,7 +29,8 @@ from sfv_gym.benchmarks.results import (
 )
 from sfv_gym.benchmarks.run import motion_hash
 from sfv_gym.benchmarks.suites import Suite, get_suite
-from sfv_gym.errors import BenchmarkError, OutputError
+from sfv_gym.errors import BenchmarkError
+from sfv_gym.files import locked_folder
 
 ATTEMPTS = 3
 """How often a run is begun whose worker dies."""
@@ -72,8 +71,8 @@ def run_benchmark(
     Raises:
         UnknownIdError, AlgorithmError, MissingExtraError: something that was asked for is not
             there; nothing has been started then.
-        BenchmarkError: the folder holds results of something else, or is in use.
-        OutputError: results cannot be written.
+        BenchmarkError: the folder holds results of something else.
+        OutputError: results cannot be written, or another runner is at work there.
     """
     chosen = get_suite(suite)
     spent = chosen.budget(budget)
@@ -84,7 +83,7 @@ def run_benchmark(
         raise BenchmarkError(f"two algorithms have one name: {', '.join(sorted(names))}")
     wanted = [chosen.task(name) for name in tasks] if tasks else list(chosen.tasks)
     numbers = range(seeds) if isinstance(seeds, int) else seeds
-    with _lock(folder):
+    with locked_folder(folder, f"another `sfv bench run` is at work in {folder}"):
         open_folder(folder, chosen, spent)
         runs = [
             _spec(folder, chosen, task.name, algorithm, seed, asdict(spent))
@@ -175,22 +174,6 @@ def _clear_checkpoints(run: RunSpec) -> None:
 
     for checkpoint in Path(run.folder).glob("checkpoint-*"):
         shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Only one runner at a time works in a folder; the lock goes with its process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / ".lock", "w")  # noqa: SIM115
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BenchmarkError(f"another `sfv bench run` is at work in {folder}") from None
-        yield
 
 
 class _Display:

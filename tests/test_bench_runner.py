@@ -1,7 +1,6 @@
 """The runner: what it keeps, what it does again, and what it says when something is wrong."""
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from sfv_gym.benchmarks.executors import Died, Ended, LocalExecutor, make_execut
 from sfv_gym.benchmarks.results import read_results
 from sfv_gym.benchmarks.run import execute
 from sfv_gym.errors import BenchmarkError, MissingExtraError, OutputError
+from sfv_gym.files import locked_folder
 
 AGENTS = Path(__file__).parent / "bench_agents.py"
 TASK = "SFV-Punch-v0"
@@ -165,10 +165,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_two_runners_do_not_share_a_folder(tmp_path):
-    with open(tmp_path / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(BenchmarkError, match=r"another .* is at work"):
-            bench(tmp_path, "zero")
+    with (
+        locked_folder(tmp_path, ""),
+        pytest.raises(OutputError, match=r"another .* is at work"),
+    ):
+        bench(tmp_path, "zero")
 
 
 def test_two_algorithms_of_one_name_are_refused(tmp_path):

@@ -15,11 +15,12 @@ from rich.console import Console
 
 import sfv_gym
 from sfv_gym.errors import OutputError, SFVError, UnknownIdError
+from sfv_gym.files import locked_folder
 from sfv_gym.policy import Policy, shipped_policy_path
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.install import install_policy
 from sfv_gym.train.queue import train_all
-from sfv_gym.train.runs import RunState, locked, read_curve
+from sfv_gym.train.runs import RunState, read_curve
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 1, "hidden": (16, 16)}
 LIMIT = 120.0  # seconds to wait for what should happen soon
@@ -93,7 +94,7 @@ def test_after_a_kill_of_the_parent_or_a_child_the_queue_goes_on(ids, tmp_path):
 
     def in_use(folder: Path) -> bool:
         try:
-            with locked(folder):
+            with locked_folder(folder, ""):
                 return False
         except OutputError:
             return True
@@ -145,13 +146,13 @@ def test_wrong_input_starts_nothing(ids, tmp_path):
 
 
 def test_a_folder_is_for_one_process(tmp_path):
-    with locked(tmp_path / "run"):
-        other = "import sys; from pathlib import Path; from sfv_gym.train.runs import locked\n"
-        other += "with locked(Path(sys.argv[1])): pass"
+    with locked_folder(tmp_path / "run", ""):
+        other = "import sys; from pathlib import Path; from sfv_gym.files import locked_folder\n"
+        other += "with locked_folder(Path(sys.argv[1]), 'it is in use'): pass"
         done = subprocess.run(
             [sys.executable, "-c", other, str(tmp_path / "run")], capture_output=True, text=True
         )
-    assert done.returncode == 1 and "another process is training" in done.stderr
+    assert done.returncode == 1 and "it is in use" in done.stderr
 
 
 def test_a_policy_is_installed_where_it_is_a_gain(tmp_path):

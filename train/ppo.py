@@ -36,7 +36,7 @@ from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SFVError
 from sfv_gym.evaluation import Evaluation, evaluate, evaluate_both
-from sfv_gym.files import atomic_path
+from sfv_gym.files import atomic_path, locked_folder
 from sfv_gym.policy import OBSERVATION_CLIP, Policy
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.config import PPOConfig
@@ -52,7 +52,6 @@ from sfv_gym.train.runs import (
     PICTURE,
     POLICY,
     PROGRESS,
-    locked,
     read_curve,
     read_json,
     write_json,
@@ -116,7 +115,7 @@ def train(
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
     start_from = None if init is None or resume else Policy.load(init)
     torch.set_num_threads(num_threads)
-    with locked(folder, wait):
+    with locked_folder(folder, f"another process is training in {folder}", wait=wait):
         config, seed = _open_run(
             folder, env_id, steps, seed, resume, settings, motion.content_hash()
         )

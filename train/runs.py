@@ -9,21 +9,17 @@ TensorBoard events. A run is finished when its card says how it ended: ``outcome
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sfv_gym.errors import OutputError
 from sfv_gym.files import atomic_path
 
 CONFIG, CHECKPOINT, POLICY = "config.json", "checkpoint.zip", "policy.safetensors"
 CARD, CURVE, PICTURE = "card.json", "curve.jsonl", "curve.svg"
-PROGRESS, LOG, LOCK = "progress.json", "log.txt", "lock"
+PROGRESS, LOG = "progress.json", "log.txt"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -86,33 +82,3 @@ class RunState:
             seconds=float(progress.get("seconds", 0.0)),
             card=card,
         )
-
-
-@contextmanager
-def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
-    """Hold a run's folder: two processes that train in one would spoil each other's files.
-
-    The lock goes with the process, however it ends.
-
-    Args:
-        wait: seconds to wait for another process that is just ending.
-
-    Raises:
-        OutputError: another process holds it, or the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "w")  # noqa: SIM115
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
-    with file:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise OutputError(f"another process is training in {folder}") from None
-                time.sleep(0.2)
-        yield
