@@ -35,7 +35,7 @@ def test_every_shipped_policy_is_on_the_page_with_figures_of_its_motion(committe
         assert (DOCS / "results" / f"{env_id}.webp").is_file(), env_id
 
 
-@pytest.mark.parametrize("env_id", ["SFV-Walk-v0", "SFV-Backflip-v0"])
+@pytest.mark.parametrize("env_id", ["SFV-Walk-v0", "SFV-Backflip-v0", "SFV-Cartwheel-v0"])
 def test_figures_come_again_with_another_seed(committed, env_id):
     figures = evaluate(load_policy(env_id).predict, env_id, seed=77)
     shown = committed[env_id]["first_frame"]
