@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -112,7 +113,7 @@ def report(
     from sfv_gym.benchmarks.report import write_report
 
     page = write_report(folder, out, leaderboard)
-    console.print(f"Open [bold]{page}[/bold] in a browser.")
+    console.print(f"Open [bold]{escape(str(page))}[/bold] in a browser.")
 
 
 @app.command(epilog="Example: [bold]sfv bench matrix --policy SFV-Walk-v0[/bold]")
@@ -225,7 +226,7 @@ def algorithms() -> None:
             find_algorithm(name)
             table.add_row(name, "ready")
         except SFVError as error:
-            table.add_row(name, str(error))
+            table.add_row(name, escape(str(error)))
     Console().print(table)
 
 

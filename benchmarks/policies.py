@@ -36,7 +36,7 @@ GROUPS = {
 CARD_FACTS = ("samples", "seconds", "samples_total", "seconds_total", "seed", "machine", "init",
               "motion_hash", "mujoco_version", "outcome")  # fmt: skip
 WIDTH, HEIGHT = 160, 160
-LONGEST = 6.0
+LONGEST = 4.0
 """Seconds of an animated picture."""
 HZ = 15
 """Pictures a second of an animated one."""

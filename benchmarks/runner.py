@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -117,10 +118,12 @@ def _do(todo: list[RunSpec], folder: Path, executor: Executor, display: _Display
                     display.end(run, f"{event.result['score']:.3f}")
                 else:
                     failed.append(run.label)
-                    display.end(run, f"[red]failed[/red]: {event.result['error']['message']}")
+                    display.end(
+                        run, f"[red]failed[/red]: {escape(event.result['error']['message'])}"
+                    )
             elif isinstance(event, Died) and attempts[run] < ATTEMPTS:
                 attempts[run] += 1
-                display.note(f"{run.label}: its worker died ({event.reason}); begun again")
+                display.note(f"{run.label}: its worker died ({escape(event.reason)}); begun again")
                 executor.submit(run)
             else:
                 open_runs.discard(run)

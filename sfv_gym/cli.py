@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sfv_gym.errors import SFVError
@@ -61,7 +62,7 @@ def demo(
     from sfv_gym.demo import run_demo
 
     report = run_demo(out, train=train, steps=steps)
-    console.print(f"Open [bold]{report}[/bold] in a browser.")
+    console.print(f"Open [bold]{escape(str(report))}[/bold] in a browser.")
 
 
 @app.command(epilog="Example: [bold]sfv doctor[/bold]")
@@ -171,7 +172,7 @@ def build_library_command(
     for built in build_library(folders, out, skills=skill, sheets=sheets, force=force):
         if built.motion is None:
             failed += 1
-            console.print(f"[red]{built.skill}[/red]: {built.error}", highlight=False)
+            console.print(f"[red]{built.skill}[/red]: {escape(built.error)}", highlight=False)
         else:
             state = "made" if built.fresh else "up to date"
             console.print(f"{built.skill}: {state}, {built.motion.duration:.1f} s")
@@ -284,10 +285,10 @@ def train(
             settings={"reward": reward},
         )
     except KeyboardInterrupt:
-        console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {folder}")
+        console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {escape(str(folder))}")
         raise typer.Exit(1) from None
     _print_evaluation(evaluation.as_dict())
-    console.print(f"The best policy is [bold]{folder / 'policy.safetensors'}[/bold].")
+    console.print(f"The best policy is [bold]{escape(str(folder / 'policy.safetensors'))}[/bold].")
 
 
 @app.command("train-all", epilog="Example: [bold]sfv train-all --out runs --workers 2[/bold]")
@@ -442,7 +443,7 @@ def render(
         seed=seed,
         difficulty=difficulty,
     )
-    console.print(f"{target}: {summary}")
+    console.print(f"{target}: {summary}", markup=False)
 
 
 @app.command(
@@ -497,7 +498,7 @@ def _print_runs(results: list[RunResult]) -> None:
                 f"{figures['success_rate']:.2f}",
                 f"{figures['mpjpe_root_mm']:.0f}",
             ]
-        table.add_row(result.env_id, result.outcome, *row, result.message)
+        table.add_row(result.env_id, result.outcome, *row, escape(result.message))
     Console().print(table)
 
 
@@ -506,7 +507,9 @@ def main() -> None:
     try:
         app()
     except SFVError as error:
-        console.print(f"[bold red]error:[/bold red] {error}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[bold red]error:[/bold red] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         sys.exit(2)
 
 

@@ -2,18 +2,22 @@
 
 import json
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from sfv_gym.benchmarks import algorithms
 from sfv_gym.benchmarks.algorithms import BUILT_IN, find_algorithm
+from sfv_gym.benchmarks.cli import app
 from sfv_gym.benchmarks.results import FAILED, FINISHED, RunSpec
 from sfv_gym.benchmarks.run import execute
 from sfv_gym.benchmarks.sb3_agent import SB3Agent, load_settings
 from sfv_gym.benchmarks.suites import SUITES, get_suite
+from sfv_gym.cli import main
 from sfv_gym.errors import AlgorithmError, MissingExtraError, SFVError
 
 AGENTS = Path(__file__).parent / "bench_agents.py"
@@ -229,3 +233,21 @@ def test_predict_before_learn_is_a_mistake_in_the_program():
 
     with pytest.raises(AssertionError, match="learn comes first"):
         SB3Agent(A2C, {}).predict(np.zeros((1, 147)))
+
+
+def test_the_list_says_which_extra_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sbx", None)  # as if it were not installed
+    result = CliRunner().invoke(app, ["algorithms"])
+    assert result.exit_code == 0
+    assert "sfv-gym[sbx]" in "".join(result.output.split())
+
+
+def test_an_error_is_printed_with_its_brackets(monkeypatch, capsys):
+    """Square brackets are markup to rich."""
+    monkeypatch.setitem(sys.modules, "sbx", None)
+    arguments = ["sfv", "bench", "run", "--suite", "SFV-Quick", "--algo", "sbx-ppo"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "sfv-gym[sbx]" in "".join(capsys.readouterr().err.split())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -254,7 +255,7 @@ class _Queue:
     def _fail(self, env_id: str, folder: Path, message: str) -> None:
         card = RunState.read(folder).card
         self.results[env_id] = RunResult(env_id, folder, "failed", message, card)
-        self._say(f"[red]{env_id} failed[/red]: {message}")
+        self._say(f"[red]{env_id} failed[/red]: {escape(message)}")
 
     def _stop(self) -> None:
         """Let every running process write its checkpoint and end."""
