@@ -425,6 +425,9 @@ def test_the_overlay_tells_left_from_right() -> None:
     assert not frame.any(), "the frame itself stays as it was"
     visibility[LANDMARKS.index("left_knee")] = 0.0
     assert not draw_pose(frame, marks, visibility)[100, 150].any(), "hidden bones are left out"
+    visibility[LANDMARKS.index("left_knee")] = 0.1
+    guessed = draw_pose(frame, marks, visibility)
+    assert 0 < guessed.any(-1).sum() < drawn.any(-1).sum(), "guesses are thin lines"
 
 
 def test_frames_without_a_pose_pass_through_the_overlay() -> None:

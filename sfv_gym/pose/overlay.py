@@ -19,16 +19,22 @@ def draw_pose(frame: np.ndarray, landmarks_2d: np.ndarray, visibility: np.ndarra
 
     Args:
         frame: (H, W, 3) RGB uint8.
-        landmarks_2d: (33, 2) pixels. visibility: (33,); bones with a hidden end are left out.
+        landmarks_2d: (33, 2) pixels.
+        visibility: (33,); bones with a hidden end, which are guesses, are drawn as thin lines,
+            those with an end of visibility 0 not at all.
     """
     out = np.ascontiguousarray(frame).copy()
     thickness = max(2, round(frame.shape[0] / 200))
     for a, b in BONES:
-        if min(visibility[a], visibility[b]) < MIN_VISIBILITY:
+        seen = min(visibility[a], visibility[b])
+        if seen == 0:
             continue
         sides = {LANDMARKS[i].split("_")[0] for i in (a, b)}
         colour = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
         ends = [tuple(round(float(c)) for c in landmarks_2d[i]) for i in (a, b)]
+        if seen < MIN_VISIBILITY:
+            cv2.line(out, ends[0], ends[1], colour, max(1, thickness // 3), cv2.LINE_AA)
+            continue
         cv2.line(out, ends[0], ends[1], (20, 20, 20), thickness + 2, cv2.LINE_AA)
         cv2.line(out, ends[0], ends[1], colour, thickness, cv2.LINE_AA)
     return out

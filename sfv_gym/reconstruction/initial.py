@@ -49,7 +49,10 @@ def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarr
         local[f"{side}_ankle"] = _local(shin, foot)
 
     angles = np.zeros((evidence.frames, len(DOFS)))
-    vectors = {name: _rotvec(matrix) for name, matrix in local.items()}
+    vectors = {
+        name: _rotvec(matrix, np.array(skeleton.ROTATION_LIMITS[name]))
+        for name, matrix in local.items()
+    }
     for k, (link, axis) in enumerate(DOFS):
         name = skeleton.LINKS[link]
         angles[:, k] = vectors[name][:, axis] if name in vectors else bends[name]
@@ -159,14 +162,29 @@ def _about_y(angle: np.ndarray) -> np.ndarray:
     return np.asarray(Rotation.from_euler("y", angle[:, None]).as_matrix())
 
 
-def _rotvec(matrix: np.ndarray) -> np.ndarray:
-    """Rotation vectors (T, 3) that run on smoothly where the angle passes pi."""
-    vectors = Rotation.from_matrix(matrix).as_rotvec()
-    for t in range(1, len(vectors)):
-        angle = np.linalg.norm(vectors[t])
-        if angle > 1.0:
-            other = vectors[t] * (1 - 2 * np.pi / angle)
-            near = np.linalg.norm(vectors[t] - vectors[t - 1])
-            if np.linalg.norm(other - vectors[t - 1]) < near:
-                vectors[t] = other
-    return np.asarray(vectors)
+def _rotvec(matrix: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Rotation vectors (T, 3) of rotations (T, 3, 3), within a joint's limits where they can be.
+
+    A rotation has two vectors of less than a whole turn, opposite to each other. An arm overhead is
+    half a turn, where they are equally long: the longer one may be what the joint does. Of all
+    sequences of choices, the one is taken that breaks the limits least and jumps least.
+
+    Args:
+        limits: (3, 2) radians.
+    """
+    short = Rotation.from_matrix(matrix).as_rotvec()
+    angle = np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-9)
+    both = np.stack((short, short * (1 - 2 * np.pi / angle)), axis=1)  # (T, 2, 3)
+    broken = np.maximum(both - limits[:, 1], 0) + np.maximum(limits[:, 0] - both, 0)
+    cost = (broken**2).sum(-1)
+    before = np.zeros((len(both), 2), int)
+    for t in range(1, len(both)):
+        jump = ((both[t, :, None] - both[t - 1, None]) ** 2).sum(-1)  # (now, before)
+        total = cost[t - 1] + jump
+        before[t] = total.argmin(1)
+        cost[t] += total.min(1)
+    choice = np.zeros(len(both), int)
+    choice[-1] = cost[-1].argmin()
+    for t in range(len(both) - 1, 0, -1):
+        choice[t - 1] = before[t, choice[t]]
+    return np.asarray(both[np.arange(len(both)), choice])

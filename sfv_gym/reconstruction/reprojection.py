@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.ndimage import maximum_filter1d
 
 from sfv_gym import skeleton
 from sfv_gym.motion import ReferenceMotion
@@ -17,6 +18,11 @@ from sfv_gym.rotations import quat_to_matrix
 
 if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
+
+
+SEEN_SECONDS = 0.1
+GUESS = 0.01
+"""Visibility of a landmark that nothing was seen of."""
 
 
 def camera_facts(camera: Camera, turn: np.ndarray, moved: np.ndarray) -> dict[str, Any]:
@@ -41,8 +47,9 @@ def camera_facts(camera: Camera, turn: np.ndarray, moved: np.ndarray) -> dict[st
 def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     """The poses with the reconstructed person's landmarks in place of the detected ones.
 
-    Frames in which nobody was detected have them, too; landmarks that the fit does not use
-    (fingers, mouth) have visibility 0.
+    Frames in which nobody was detected have them, too. Visibility is the highest within
+    ``SEEN_SECONDS``: a landmark that was not seen for that long is a guess. Those that the fit
+    does not use (fingers, mouth) have visibility 0.
 
     Args:
         motion: as ``reconstruct`` made it from ``poses``; its provenance holds the camera.
@@ -56,14 +63,16 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     )
     body = Body(torch.as_tensor(motion.provenance["quality"]["person_scale"], dtype=DTYPE))
     pose = Pose(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
-    seen = body.markers(pose).numpy() - np.array(camera["position"])
-    seen = seen @ np.array(camera["rotation"]).T
-    depth = np.maximum(seen[..., 2:], 0.1)
-    flat = np.array(camera["centre_px"]) + camera["focal_px"] * seen[..., :2] / depth
+    markers = body.markers(pose).numpy() - np.array(camera["position"])
+    markers = markers @ np.array(camera["rotation"]).T
+    depth = np.maximum(markers[..., 2:], 0.1)
+    flat = np.array(camera["centre_px"]) + camera["focal_px"] * markers[..., :2] / depth
     landmarks = np.repeat(flat.mean(1, keepdims=True), poses.landmarks_2d.shape[1], axis=1)
     landmarks[:, LANDMARKS] = flat
     visibility = np.zeros(landmarks.shape[:2])
-    visibility[:, LANDMARKS] = 1.0
+    reach = 2 * round(SEEN_SECONDS * poses.fps) + 1
+    seen = maximum_filter1d(np.nan_to_num(poses.visibility[:, LANDMARKS]), reach, axis=0)
+    visibility[:, LANDMARKS] = np.clip(seen, GUESS, 1.0)
     return replace(
         poses,
         landmarks_2d=landmarks,
