@@ -158,7 +158,7 @@ def test_the_terrain_gets_harder_as_episodes_go_through():
     curriculum.count(150, 150)
     curriculum.adapt(config)
     assert curriculum.limit == config.first_difficulty  # too few to tell
-    curriculum.count(150, 50)
+    curriculum.count(150, 20)
     curriculum.adapt(config)
     assert curriculum.limit == config.first_difficulty  # too many failed
     for _ in range(100):

@@ -32,6 +32,7 @@ class PPOConfig:
     log_std_init: float
     first_frame: float
     critic_warmup: int
+    warm_log_std: float
     steps: int
     anneal_steps: int
     target_success: float

@@ -138,7 +138,7 @@ def train(
         else:
             model = _new_model(normalized, config, seed, device, folder)
             if start_from is not None:
-                warm_start(model, normalized, start_from)
+                warm_start(model, normalized, start_from, config.warm_log_std)
                 model.critic_only_until = config.critic_warmup
         recorder = _Recorder(
             env_id, folder, config, seed, evaluate_every, progress, keep_going, init

@@ -32,12 +32,13 @@ def parent_policy(env_id: str, folder: Path) -> Path | None:
     return None
 
 
-def warm_start(model: LeanPPO, env: VecNormalize, policy: Policy) -> None:
+def warm_start(model: LeanPPO, env: VecNormalize, policy: Policy, log_std: float) -> None:
     """Make ``policy`` the model's actor, and its normalisation the environment's.
 
     A terrain's observation is the flat ground's with a height map at its end: columns that the
     policy did not see begin with weight 0, so that the actions are the policy's. They begin with
-    mean 0 and standard deviation 1. The critic begins anew: the policy's file has none.
+    mean 0 and standard deviation 1. The critic begins anew: the policy's file has none. Neither
+    has it the noise of the actions, which begins at ``log_std`` (of rad).
 
     Raises:
         PolicyError: the policy has other layers or actions, or sees more than the environment.
@@ -55,6 +56,7 @@ def warm_start(model: LeanPPO, env: VecNormalize, policy: Policy) -> None:
             layer.weight.zero_()
             layer.weight[:, : weight.shape[1]] = torch.as_tensor(weight)
             layer.bias.copy_(torch.as_tensor(bias))
+        model.policy.log_std.fill_(log_std)
     statistics = env.obs_rms
     assert isinstance(statistics, RunningMeanStd)
     statistics.mean[:seen] = policy.mean
