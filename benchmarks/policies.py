@@ -214,6 +214,9 @@ def draw_sheet(env_ids: Sequence[str], docs: Path) -> None:
     for env_id in env_ids:
         with Image.open(docs / "results" / f"{env_id}.webp") as picture:
             last = getattr(picture, "n_frames", 1) - 1
+            motion = load_motion(get_entry(env_id).motion)
+            if motion.loop == "wrap":  # one cycle: evenly spread over several, all would look alike
+                last = min(last, round(motion.period * HZ))
             tiles = []
             for i in np.linspace(0, last, SHEET_COLUMNS).round().astype(int):
                 picture.seek(int(i))
