@@ -276,7 +276,7 @@ class _Recorder(BaseCallback):
         super().__init__()
         self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
         self.evaluate_every, self.keep_going = evaluate_every, keep_going
-        self.init = None if init is None else os.fspath(init)
+        self.init = None if init is None else Path(init).name  # a path says nothing elsewhere
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
         self.curve: list[dict[str, Any]] = []
