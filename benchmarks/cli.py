@@ -134,7 +134,7 @@ def matrix(
         measure_matrix,
     )
     from sfv_gym.benchmarks.players import find_players
-    from sfv_gym.benchmarks.results import write_json, write_text
+    from sfv_gym.files import write_json, write_text
 
     players = find_players(policy)
     with _progress() as progress:
@@ -169,7 +169,7 @@ def pushes(
     """The largest push over 0.2 s, from the front and the side, that policies survive."""
     from sfv_gym.benchmarks.players import find_players
     from sfv_gym.benchmarks.pushes import PUSHES_FILE, measure_pushes, push_table, pushes_markdown
-    from sfv_gym.benchmarks.results import write_json, write_text
+    from sfv_gym.files import write_json, write_text
 
     players = find_players(policy)
     with _progress() as progress:

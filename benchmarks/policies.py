@@ -146,9 +146,10 @@ def _episodes(records: Records) -> int:
 
 def _line(env_id: str, record: dict[str, Any], paper: dict[str, float]) -> str:
     first, rsi, training = record["first_frame"], record["rsi"], record["training"]
+    origin = (training.get("init") or "").removesuffix(".safetensors")
     return _row(
         (
-            f"`{env_id}`",
+            f"`{env_id}`" + (f", begun from {_name(origin)}'s policy" if origin else ""),
             f"{first['success_rate']:.2f} / {rsi['success_rate']:.2f}",
             f"{first['normalized_return_sfv']:.3f}",
             f"{first['normalized_return']:.3f}",

@@ -16,8 +16,9 @@ from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.analysis import Analysis, analyse
 from sfv_gym.benchmarks.matrix import MATRIX_FILE, MATRIX_NOTE, matrix_figures
 from sfv_gym.benchmarks.pushes import PUSHES_FILE, PUSHES_NOTE, push_table
-from sfv_gym.benchmarks.results import FINISHED, read_json, read_results, write_text
+from sfv_gym.benchmarks.results import FINISHED, read_json, read_results
 from sfv_gym.benchmarks.statistics import Interval
+from sfv_gym.files import write_text
 
 NOTE = (
     "NR: normalized return, the return under the pose reward divided by the most that an episode "

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sfv_gym.benchmarks.suites import Budget, Suite
-from sfv_gym.errors import BenchmarkError, OutputError
-from sfv_gym.files import atomic_path
+from sfv_gym.errors import BenchmarkError
+from sfv_gym.files import write_json
 
 FORMAT = 1
 MANIFEST = "benchmark.json"
@@ -51,24 +51,6 @@ class RunSpec:
     def from_json(cls, text: str) -> RunSpec:
         values = json.loads(text)
         return cls(**{**values, "paths": tuple(values["paths"])})
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OutputError: the folder cannot be written, or the disk is full.
-    """
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """The same for JSON."""
-    write_text(path, json.dumps(value, indent=1))
 
 
 def read_json(path: Path) -> Any:

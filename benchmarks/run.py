@@ -14,12 +14,13 @@ import numpy as np
 
 from sfv_gym.benchmarks.algorithms import Agent, Algorithm, find_algorithm
 from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
-from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec, read_json, write_json
+from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec, read_json
 from sfv_gym.benchmarks.suites import Suite, Task, get_suite
 from sfv_gym.envs.initialization import ReferenceStateInitialization
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import ActionError, AlgorithmError, OutputError
 from sfv_gym.evaluation import Evaluation, evaluate
+from sfv_gym.files import write_json
 from sfv_gym.registry import get_entry, load_motion
 
 Report = Callable[[int, float | None], None]

@@ -26,12 +26,11 @@ from sfv_gym.benchmarks.results import (
     open_folder,
     read_json,
     result_path,
-    write_json,
 )
 from sfv_gym.benchmarks.run import motion_hash
 from sfv_gym.benchmarks.suites import Suite, get_suite
 from sfv_gym.errors import BenchmarkError
-from sfv_gym.files import locked_folder
+from sfv_gym.files import locked_folder, write_json
 
 ATTEMPTS = 3
 """How often a run is begun whose worker dies."""

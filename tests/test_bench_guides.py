@@ -44,9 +44,14 @@ def test_a_guide_s_python_runs(guide, tmp_path):
             (tmp_path / name).write_text(text)
         else:
             script.append(text)
+    run_python("\n".join(script), tmp_path)
+
+
+def run_python(script: str, folder: Path) -> None:
+    """Run ``script`` in ``folder``; it must end well and have said something."""
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(script)],
-        cwd=tmp_path,
+        [sys.executable, "-c", script],
+        cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -111,12 +116,4 @@ def test_the_whole_ppo_in_one_file_runs_through_the_benchmark(tmp_path, monkeypa
 )
 def test_an_example_runs(number, arguments, tmp_path):
     path = next(path for path in EXAMPLES if path.name.startswith(number))
-    done = subprocess.run(
-        [sys.executable, "-c", f"import runpy; runpy.run_path({str(path)!r})['main']({arguments})"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    run_python(f"import runpy; runpy.run_path({str(path)!r})['main']({arguments})", tmp_path)

@@ -13,9 +13,10 @@ from sfv_gym.benchmarks.matrix import matrix_markdown, matrix_values, measure_ma
 from sfv_gym.benchmarks.players import Player, find_player, find_players
 from sfv_gym.benchmarks.pushes import DIRECTIONS, largest_pushes, measure_pushes, survives
 from sfv_gym.benchmarks.report import write_report
-from sfv_gym.benchmarks.results import read_results, write_json
+from sfv_gym.benchmarks.results import read_results
 from sfv_gym.benchmarks.suites import get_suite
 from sfv_gym.errors import BenchmarkError, PolicyError, SFVError, UnknownIdError
+from sfv_gym.files import write_json
 
 SUITE = get_suite("SFV-Quick")
 BUDGET = {"steps": 1000, "evaluations": 4}

@@ -36,7 +36,7 @@ from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SFVError
 from sfv_gym.evaluation import Evaluation, evaluate, evaluate_both
-from sfv_gym.files import atomic_path, locked_folder
+from sfv_gym.files import atomic_path, locked_folder, write_json
 from sfv_gym.policy import OBSERVATION_CLIP, Policy
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.config import PPOConfig
@@ -54,7 +54,6 @@ from sfv_gym.train.runs import (
     PROGRESS,
     read_curve,
     read_json,
-    write_json,
 )
 from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
 from sfv_gym.train.warm_start import warm_start

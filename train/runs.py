@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from sfv_gym.files import atomic_path
 
 CONFIG, CHECKPOINT, POLICY = "config.json", "checkpoint.zip", "policy.safetensors"
 CARD, CURVE, PICTURE = "card.json", "curve.jsonl", "curve.svg"
@@ -28,12 +25,6 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text())
         return value if isinstance(value, dict) else {}
     return {}
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1))
 
 
 def read_curve(folder: Path, until: float = float("inf")) -> list[dict[str, Any]]:
