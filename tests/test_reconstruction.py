@@ -22,8 +22,10 @@ from sfv_gym.reconstruction.body import DOFS, Body  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
 from sfv_gym.reconstruction.contacts import find_contacts, find_flights  # noqa: E402
 from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
+from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
 from sfv_gym.reconstruction.initial import _rotvec, believable  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
+from sfv_gym.reconstruction.person import PersonProblem, Weights  # noqa: E402
 from sfv_gym.reconstruction.prior import (  # noqa: E402
     ClipMoments,
     learn_prior,
@@ -318,6 +320,22 @@ def test_a_body_that_turns_about_for_some_frames_is_not_believed():
     seen[35], yaw[35:] = False, yaw[35:] + np.pi
     yaw[35] -= 0.5 * np.pi
     assert np.array_equal(believable(_about_z(yaw[:38]), seen[:38], FPS), np.arange(38) < 35)
+
+
+def test_joints_come_to_rest_at_an_end_whose_detections_are_not_believed():
+    poses = walking(40).poses
+    last = 34
+    flat, solid = poses.landmarks_2d.copy(), poses.landmarks_3d.copy()
+    hip = flat[:, 23:25].mean(1, keepdims=True)
+    flat[last:] = (2 * hip - flat)[last:]  # on the head, and seen from the other side
+    solid[last:] *= [-1.0, -1.0, 1.0]
+    evidence = gather_evidence(dataclasses.replace(poses, landmarks_2d=flat, landmarks_3d=solid))
+    moved = {}
+    for spread in (2.0, 1e6):
+        problem = PersonProblem(evidence, Weights(end_velocity=spread))
+        angles = problem.fit(problem.start, iterations=60).angles.numpy()
+        moved[spread] = np.abs(angles[-1] - angles[last - 1]).max()
+    assert moved[2.0] < 0.5 * moved[1e6], moved
 
 
 def _about_z(yaw: np.ndarray) -> Rotation:

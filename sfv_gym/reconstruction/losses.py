@@ -6,6 +6,7 @@ m/s2. Paper section 3 (motion reconstruction) has l_2D, l_3D and l_sm; ground an
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from sfv_gym import skeleton
@@ -69,6 +70,13 @@ def smoothness(
     total = cauchy(links, 1.0).sum() + cauchy(turn, 1.5).sum() + cauchy(bend, 1.5).sum()
     # frame rates differ: the sum stands for an integral over time
     return total * min(1.0, 30.0 / fps)
+
+
+def rest(angles: torch.Tensor, fps: float, frames: np.ndarray, sigma: float) -> torch.Tensor:
+    """Velocities (rad/s) of the angles (T, N) into or out of ``frames`` (T,) bool."""
+    moves = torch.as_tensor(frames[1:] | frames[:-1])
+    speed = (angles[1:] - angles[:-1])[moves] * fps / sigma
+    return speed.square().sum() * min(1.0, 30.0 / fps)
 
 
 def ground(

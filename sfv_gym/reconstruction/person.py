@@ -35,6 +35,7 @@ class Weights:
         direction: radians, of a 3D landmark direction.
         link_acceleration: m/s2.
         angle_acceleration: rad/s2.
+        end_velocity: rad/s, of joints at a clip's end whose detections are not believed.
         rest: factor on the pose prior's spreads.
         scale: of the logarithm of the person's size, about ``mean_scale``.
         proportion: of the logarithm of each length beside the size.
@@ -56,6 +57,7 @@ class Weights:
     direction: float = 0.25
     link_acceleration: float = 15.0
     angle_acceleration: float = 60.0
+    end_velocity: float = 2.0
     rest: float = 0.7
     scale: float = 0.06
     proportion: float = 0.06
@@ -73,6 +75,9 @@ class Weights:
     balance: float = 0.03
     mean_pitch: float = 0.05
 
+
+LONG_END = 3
+"""Frames at an end of the clip, all doubted, from which on they are made to come to rest."""
 
 # Adults' joints against the canonical figure's, which has narrow hips: logarithms.
 _MEAN_LENGTHS = torch.as_tensor(np.log([1.0, 1.0, 1.25, 0.97, 1.02, 0.96, 0.96, 1.0, 1.0]))
@@ -126,6 +131,7 @@ class PersonProblem:
         self.prior, self.modes = prior or shipped_prior(), modes
         quat, angles, believed = initial_angles(evidence)
         self.evidence = evidence = evidence.doubting(~believed)
+        self._doubted_ends = _long_ends(~believed)
         rays, depth = initial_path(evidence)
         self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
         self._pairs = torch.as_tensor(DIRECTION_PAIRS)
@@ -183,6 +189,9 @@ class PersonProblem:
             Pose(pose.pos / size, pose.rot), angles, e.fps, w.link_acceleration,
             w.angle_acceleration,
         )  # fmt: skip
+        if self._doubted_ends.any():
+            # nothing follows that would bend the path back: without this the last velocity goes on
+            total = total + losses.rest(angles, e.fps, self._doubted_ends, w.end_velocity)
         total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
         total = total + e.frames * 0.05 * (
             ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
@@ -246,6 +255,18 @@ class PersonProblem:
         with torch.no_grad():
             body, camera, root, rot, angles = self.assemble(variables)
         return PersonFit(body, root, rot, angles, camera, variables, loss)
+
+
+def _long_ends(frames: np.ndarray) -> np.ndarray:
+    """Of ``frames`` (T,) bool those before the first and after the last that is False, where they
+    are at least ``LONG_END`` together: over less, a path cannot stray far."""
+    others = np.flatnonzero(~frames)
+    ends = np.zeros_like(frames)
+    if len(others) and others[0] >= LONG_END:
+        ends[: others[0]] = True
+    if len(others) and len(frames) - 1 - others[-1] >= LONG_END:
+        ends[others[-1] + 1 :] = True
+    return ends
 
 
 def _camera_height(evidence: Evidence, depth: np.ndarray) -> float:
