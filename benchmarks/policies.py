@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from sfv_gym.benchmarks.films import film
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
 from sfv_gym.policy import Policy, load_policy, policies_folder
@@ -35,11 +36,10 @@ GROUPS = {
 }
 CARD_FACTS = ("samples", "seconds", "samples_total", "seconds_total", "seed", "machine", "init",
               "motion_hash", "mujoco_version", "outcome")  # fmt: skip
-WIDTH, HEIGHT = 160, 160
-LONGEST = 4.0
-"""Seconds of an animated picture."""
-HZ = 15
-"""Pictures a second of an animated one."""
+SIZE = 160
+"""Of each half of an animated picture, pixels."""
+SECONDS, HZ = 4.0, 15
+"""Of an animated picture: its length and how many pictures a second."""
 SHEET_COLUMNS = 6
 
 Records = dict[str, dict[str, Any]]
@@ -189,21 +189,18 @@ def _name(env_id: str) -> str:
 
 def draw(env_ids: Sequence[str], folder: Path, docs: Path, *, progress: bool = True) -> None:
     """An animated picture of each policy: reference | simulated character."""
-    from sfv_gym.rendering import render_reference, render_rollout
-    from sfv_gym.rollout import policy_agent, rollout
-
     for env_id in track(
         env_ids, "drawing", console=Console(stderr=True), transient=True, disable=not progress
     ):
         policy = Policy.load(folder / f"{env_id}.safetensors")
-        played = rollout(env_id, policy_agent(policy.predict), seconds=LONGEST, seed=SEED)
-        size = {"width": WIDTH, "height": HEIGHT}
-        pairs = zip(render_reference(played, **size), render_rollout(played, **size), strict=True)
-        stride = round(played.hz / HZ)
-        _save_animation(
-            [np.hstack(pair) for pair in list(pairs)[::stride]],
+        film(
+            env_id,
+            policy.predict,
             docs / "results" / f"{env_id}.webp",
-            round(1000 * stride / played.hz),
+            seconds=SECONDS,
+            hz=HZ,
+            size=SIZE,
+            seed=SEED,
         )
 
 
@@ -221,22 +218,13 @@ def draw_sheet(env_ids: Sequence[str], docs: Path) -> None:
             tiles = []
             for i in np.linspace(0, last, SHEET_COLUMNS).round().astype(int):
                 picture.seek(int(i))
-                tiles.append(np.asarray(picture.convert("RGB"))[:, WIDTH:])
+                tiles.append(np.asarray(picture.convert("RGB"))[:, SIZE:])
         rows.append(labelled(np.hstack(tiles), _name(env_id)))
     rows += [np.zeros_like(rows[0])] * (-len(rows) % 2)
     sheet = np.vstack([np.hstack(rows[k : k + 2]) for k in range(0, len(rows), 2)])
     image = Image.fromarray(sheet)
     image = image.resize((image.width * 2 // 3, image.height * 2 // 3))
     _save_image(image, docs / "images" / "results_sheet.webp")
-
-
-def _save_animation(frames: list[np.ndarray], path: Path, milliseconds: int) -> None:
-    images = [Image.fromarray(frame) for frame in frames]
-    with atomic_path(path) as temporary:
-        images[0].save(
-            temporary, "WEBP", save_all=True, append_images=images[1:], duration=milliseconds,
-            loop=0, quality=55, method=4,
-        )  # fmt: skip
 
 
 def _save_image(image: Image.Image, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import Sequence
@@ -14,11 +15,12 @@ from matplotlib.figure import Figure
 
 from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.analysis import Analysis, analyse
+from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.matrix import MATRIX_FILE, MATRIX_NOTE, matrix_figures
 from sfv_gym.benchmarks.pushes import PUSHES_FILE, PUSHES_NOTE, push_table
-from sfv_gym.benchmarks.results import FINISHED, read_json, read_results
+from sfv_gym.benchmarks.results import FINISHED, read_json, read_results, run_folder
 from sfv_gym.benchmarks.statistics import Interval
-from sfv_gym.files import write_text
+from sfv_gym.files import atomic_path, write_text
 
 NOTE = (
     "NR: normalized return, the return under the pose reward divided by the most that an episode "
@@ -26,6 +28,10 @@ NOTE = (
     "Intervals: 95 %, by stratified bootstrap over seeds with {repetitions:,} samples; with one "
     "seed there are none. A run that its algorithm broke (an exception, NaN actions) counts 0."
 )
+
+
+FILMS_TITLE = "What was learned"
+FILMS_NOTE = "Left the reference, right the character; each algorithm's best run on each task."
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,26 @@ class Picture:
     figure: Figure
 
 
+@dataclass(frozen=True)
+class Film:
+    """An animated picture of a run: the best of an algorithm's on a task."""
+
+    task: str
+    algorithm: str
+    score: float
+    image: bytes
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.task}_{self.algorithm}.webp"
+
+    @property
+    def data(self) -> str:
+        """The image as a URL that holds it."""
+        return f"data:image/webp;base64,{base64.b64encode(self.image).decode()}"
+
+
 def write_report(folder: Path, out: Path | None = None, leaderboard: Path | None = None) -> Path:
     """Write the report on the results in ``folder`` and return the HTML page's path.
 
@@ -77,17 +103,21 @@ def write_report(folder: Path, out: Path | None = None, leaderboard: Path | None
     if (folder / PUSHES_FILE).is_file():
         head, rows = push_table(read_json(folder / PUSHES_FILE))
         tables.append(Table("Largest push survived", head, rows))
+    films = _films(folder, analysis)
+    for one in films:
+        with atomic_path(out / "figures" / one.name) as temporary:
+            temporary.write_bytes(one.image)
     images = {one.name: plots.svg(one.figure, one.name) for one in pictures}
     for name, image in images.items():
         write_text(out / "figures" / f"{name}.svg", image)
-    write_text(out / "report.md", _markdown(analysis, tables, pictures))
+    write_text(out / "report.md", _markdown(analysis, tables, pictures, films))
     write_text(out / "leaderboard.md", leaderboard_text(analysis, tables))
     if leaderboard is not None:
         write_text(leaderboard, leaderboard_text(analysis, tables))
     write_text(out / "results.csv", _csv(_result_rows(analysis.results)))
     write_text(out / "curves.csv", _csv(_curve_rows(analysis.results)))
     page = out / "report.html"
-    write_text(page, _html(analysis, tables, pictures, images))
+    write_text(page, _html(analysis, tables, pictures, images, films))
     return page
 
 
@@ -192,6 +222,21 @@ def _pictures(analysis: Analysis) -> list[Picture]:
     return found
 
 
+def _films(folder: Path, analysis: Analysis) -> list[Film]:
+    """Of each algorithm on each task the run with the best score, where it left a film."""
+    best: dict[tuple[str, str], Film] = {}
+    for result in analysis.results:
+        if result["status"] != FINISHED:
+            continue
+        task, algorithm, score = result["task"], result["algorithm"], float(result["score"])
+        path = run_folder(folder, task, algorithm, result["seed"]) / FILM
+        known = best.get((task, algorithm))
+        if path.is_file() and (known is None or score > known.score):
+            best[task, algorithm] = Film(task, algorithm, score, path.read_bytes())
+    names = [one.name for one in analysis.algorithms]
+    return [best[t, a] for t in analysis.tasks for a in names if (t, a) in best]
+
+
 def _cell(found: Interval, seeds: int) -> str:
     if seeds < 2:  # nothing to estimate a spread from
         return f"{float(found.value):.3f}"
@@ -228,12 +273,22 @@ def _made_with(results: Sequence[dict[str, Any]]) -> str:
     return f"Machine: {machines}. MuJoCo {mujoco}. Revision: {revisions}."
 
 
-def _markdown(analysis: Analysis, tables: Sequence[Table], pictures: Sequence[Picture]) -> str:
+def _markdown(
+    analysis: Analysis,
+    tables: Sequence[Table],
+    pictures: Sequence[Picture],
+    films: Sequence[Film],
+) -> str:
     parts = [f"# {analysis.suite.name}", _lead(analysis)]
     for table in tables:
         parts += [f"## {table.title}", table.markdown()]
     for picture in pictures:
         parts += [f"## {picture.title}", f"![{picture.title}](figures/{picture.name}.svg)"]
+    if films:
+        parts += [f"## {FILMS_TITLE}", FILMS_NOTE]
+    for film in films:
+        label = f"{film.task}, {film.algorithm}, NR {film.score:.3f}"
+        parts += [f"{label}:", f"![{label}](figures/{film.name})"]
     return "\n\n".join([*parts, *_notes(analysis, tables, pictures)]) + "\n"
 
 
@@ -251,6 +306,7 @@ def _html(
     tables: Sequence[Table],
     pictures: Sequence[Picture],
     images: dict[str, str],
+    films: Sequence[Film],
 ) -> str:
     import jinja2
 
@@ -264,6 +320,9 @@ def _html(
         tables=tables,
         pictures=pictures,
         images=images,
+        films=films,
+        films_title=FILMS_TITLE,
+        films_note=FILMS_NOTE,
         notes=_notes(analysis, tables, pictures),
     )
 

@@ -65,6 +65,11 @@ def result_path(folder: Path, spec: RunSpec) -> Path:
     return folder / "results" / spec.task / spec.algorithm / f"{spec.seed}.json"
 
 
+def run_folder(folder: Path, task: str, algorithm: str, seed: int) -> Path:
+    """The run's own, for its checkpoints and its film."""
+    return folder / "runs" / task / algorithm / str(seed)
+
+
 def open_folder(folder: Path, suite: Suite, budget: Budget) -> None:
     """Make ``folder`` the folder of a suite and budget, or see that it is.
 

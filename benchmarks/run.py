@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import sys
 import time
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from sfv_gym.benchmarks.algorithms import Agent, Algorithm, find_algorithm
+from sfv_gym.benchmarks.films import FILM, film
 from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
 from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec, read_json
 from sfv_gym.benchmarks.suites import Suite, Task, get_suite
 from sfv_gym.envs.initialization import ReferenceStateInitialization
 from sfv_gym.envs.vector_env import ImitationVectorEnv
-from sfv_gym.errors import ActionError, AlgorithmError, OutputError
+from sfv_gym.errors import ActionError, AlgorithmError, OutputError, RenderError
 from sfv_gym.evaluation import Evaluation, evaluate
 from sfv_gym.files import write_json
 from sfv_gym.registry import get_entry, load_motion
@@ -27,6 +29,7 @@ Report = Callable[[int, float | None], None]
 """Told how many control steps were learned from, and the newest score if there is one."""
 
 REPORT_SECONDS = 0.5
+FILM_SECONDS, FILM_HZ = 3.0, 10
 OVERSHOOT = 65_536
 """Control steps beyond the budget that an algorithm may take to end its last rollout."""
 
@@ -195,6 +198,16 @@ def _learn(
         agent.learn(env, spec.steps, spec.seed, folder)
         seconds = recorder.seconds
         final = recorder.score(suite.protocol.final_episodes, suite.protocol.final_seed)
+        with contextlib.suppress(RenderError):  # a machine that cannot draw can still score
+            film(
+                task.env_id,
+                agent.predict,
+                folder / FILM,
+                seconds=FILM_SECONDS,
+                hz=FILM_HZ,
+                seed=suite.protocol.final_seed,
+                difficulty=task.difficulty,
+            )
     env.close()
     return {
         "score": round(final.normalized_return, 6),

@@ -26,6 +26,7 @@ from sfv_gym.benchmarks.results import (
     open_folder,
     read_json,
     result_path,
+    run_folder,
 )
 from sfv_gym.benchmarks.run import motion_hash
 from sfv_gym.benchmarks.suites import Suite, get_suite
@@ -144,7 +145,7 @@ def _spec(
         algorithm=algorithm.name,
         spec=spec,
         seed=seed,
-        folder=str(folder / "runs" / task / algorithm.name / str(seed)),
+        folder=str(run_folder(folder, task, algorithm.name, seed)),
         paths=(str(Path.cwd()),) if colon else (),
         **budget,
     )

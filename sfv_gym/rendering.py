@@ -175,16 +175,18 @@ def render_states(
     height: int = 480,
     azimuth: float = SIDE_VIEW,
     tint: tuple[float, float, float] | None = None,
+    stride: int = 1,
 ) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) uint8 of the states ``qpos`` (T, nq), ``hz`` a second.
 
     Args:
         ground: (T,) metres, the height of the ground under the root; 0 by default.
+        stride: draw every ``stride``-th state.
     """
     data = mujoco.MjData(model)
     path = camera_path(qpos[:, :3], hz, ground)
     with Renderer(model, width, height, azimuth=azimuth, tint=tint) as renderer:
-        for state, lookat in zip(qpos, path, strict=True):
+        for state, lookat in zip(qpos[::stride], path[::stride], strict=True):
             data.qpos[:] = state
             mujoco.mj_fwdPosition(model, data)
             yield renderer.render(data, lookat=lookat)
@@ -218,6 +220,7 @@ def render_rollout(
     width: int = 640,
     height: int = 480,
     azimuth: float = SIDE_VIEW,
+    stride: int = 1,
 ) -> Iterator[np.ndarray]:
     """Pictures of a rollout's states, with a red border from where the episode has failed."""
     frames = render_states(
@@ -228,9 +231,10 @@ def render_rollout(
         width=width,
         height=height,
         azimuth=azimuth,
+        stride=stride,
     )
-    for step, frame in enumerate(frames):
-        yield with_border(frame) if played.has_failed(step) else frame
+    for picture, frame in enumerate(frames):
+        yield with_border(frame) if played.has_failed(picture * stride) else frame
 
 
 def render_reference(
@@ -239,6 +243,7 @@ def render_reference(
     width: int = 640,
     height: int = 480,
     azimuth: float = SIDE_VIEW,
+    stride: int = 1,
 ) -> Iterator[np.ndarray]:
     """Pictures of the reference's states that a rollout was to follow, step by step."""
     yield from render_states(
@@ -250,6 +255,7 @@ def render_reference(
         height=height,
         azimuth=azimuth,
         tint=REFERENCE_TINT,
+        stride=stride,
     )
 
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.results import FINISHED, RunSpec
 from sfv_gym.benchmarks.run import execute
 
@@ -106,6 +108,8 @@ def test_the_whole_ppo_in_one_file_runs_through_the_benchmark(tmp_path, monkeypa
     first, again = (execute(spec, lambda *a: None) for _ in range(2))
     assert first["status"] == FINISHED, first["error"]["traceback"]
     assert first["evaluation"] == again["evaluation"]
+    with Image.open(tmp_path / FILM) as film:
+        assert film.n_frames > 20 and film.size == (320, 160)
     assert first["curve"][0]["normalized_return"] != first["curve"][1]["normalized_return"]
 
 

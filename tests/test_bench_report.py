@@ -1,5 +1,6 @@
 """Reports from made-up results; the matrix and the push table from policies that ship."""
 
+import base64
 import csv
 import json
 import re
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 from sfv_gym.benchmarks.analysis import analyse
+from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.matrix import matrix_markdown, matrix_values, measure_matrix
 from sfv_gym.benchmarks.players import Player, find_player, find_players
 from sfv_gym.benchmarks.pushes import DIRECTIONS, largest_pushes, measure_pushes, survives
 from sfv_gym.benchmarks.report import write_report
-from sfv_gym.benchmarks.results import read_results
+from sfv_gym.benchmarks.results import read_results, run_folder
 from sfv_gym.benchmarks.suites import get_suite
 from sfv_gym.errors import BenchmarkError, PolicyError, SFVError, UnknownIdError
 from sfv_gym.files import write_json
@@ -103,6 +105,24 @@ def test_an_algorithm_without_a_complete_seed_is_left_out_by_name(made):
     analysis = analyse([*made, result(SUITE.tasks[0].name, "late", 0, 0.9)])
     assert [one.name for one in analysis.algorithms] == ["good", "bad"]
     assert analysis.incomplete == ("late",)
+
+
+def test_the_report_shows_each_algorithm_s_best_run_of_a_task(made, tmp_path):
+    put(tmp_path, made)
+    task = SUITE.tasks[0].name
+    runs = [one for one in made if (one["task"], one["algorithm"]) == (task, "good")]
+    for one in runs[:2]:  # the third left none
+        path = run_folder(tmp_path, task, "good", one["seed"]) / FILM
+        path.parent.mkdir(parents=True)
+        path.write_bytes(f"film of seed {one['seed']}".encode() * 100)
+    best = max(runs[:2], key=lambda one: one["score"])
+    page = write_report(tmp_path).read_text()
+    shown = re.findall(r'src="data:image/webp;base64,([^"]+)"', page)
+    assert len(shown) == 1 and base64.b64decode(shown[0]).startswith(
+        f"film of seed {best['seed']}".encode()
+    )
+    assert not re.search(r'(?:src|href)="(?!#|data:)', page)
+    assert f"![{task}, good" in (tmp_path / "report.md").read_text()
 
 
 def test_the_report_is_whole_and_loads_nothing(made, tmp_path):
