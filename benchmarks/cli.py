@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sfv_gym.benchmarks.choices import choices
 from sfv_gym.benchmarks.policies import policies
 from sfv_gym.benchmarks.reconstruction import reconstruction
 from sfv_gym.benchmarks.throughput import throughput
@@ -26,6 +27,7 @@ app.command(epilog="Example: [bold]sfv bench reconstruction clips --ablations[/b
     reconstruction
 )
 app.command(epilog="Example: [bold]sfv bench policies --docs docs[/bold]")(policies)
+app.command(epilog="Example: [bold]sfv bench choices --choice wide_noise[/bold]")(choices)
 app.command(epilog="Example: [bold]sfv bench torques SFV-Backflip-v0[/bold]")(torques)
 console = Console(stderr=True)
 

@@ -19,7 +19,7 @@ def network(inputs: int, outputs: int, last: float) -> nn.Sequential:
 
 class PPO:
     num_envs = 256
-    length, epochs, minibatches = 32, 6, 4  # control steps of a rollout; passes over it
+    length, epochs, minibatches = 16, 6, 4  # control steps of a rollout; passes over it
     rate, gamma, lam, clip, value_weight = 5e-4, 0.97, 0.95, 0.2, 0.5
 
     def learn(self, env, steps, seed, logdir):
@@ -28,7 +28,7 @@ class PPO:
         size, actions = env.single_observation_space.shape[0], env.single_action_space.shape[0]
         self.mean, self.var, self.count = np.zeros(size), np.ones(size), 1e-4
         self.actor, self.critic = network(size, actions, 0.01), network(size, 1, 1.0)
-        self.log_std = nn.Parameter(torch.full((actions,), -2.5))
+        self.log_std = nn.Parameter(torch.full((actions,), -3.2))
         parameters = [*self.actor.parameters(), *self.critic.parameters(), self.log_std]
         optimizer = torch.optim.Adam(parameters, lr=self.rate, eps=1e-5)
 

@@ -483,7 +483,6 @@ def _print_runs(results: list[RunResult]) -> None:
     table.add_column("id", no_wrap=True)
     for column in ("ended by", "M samples", "min", "NR pose", "NR sfv", "success", "root mm"):
         table.add_column(column, justify="right")
-    table.add_column("")
     for result in results:
         card, figures = result.card, result.card.get("evaluation", {})
         row = [""] * 6
@@ -498,7 +497,7 @@ def _print_runs(results: list[RunResult]) -> None:
                 f"{figures['success_rate']:.2f}",
                 f"{figures['mpjpe_root_mm']:.0f}",
             ]
-        table.add_row(result.env_id, result.outcome, *row, escape(result.message))
+        table.add_row(result.env_id, result.outcome, *row)
     Console().print(table)
 
 

@@ -1,5 +1,7 @@
 """When a run anneals and ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from sfv_gym.train.config import PPOConfig
@@ -31,6 +33,10 @@ def test_it_is_good_enough_when_success_lasts_and_the_return_stands_still():
     assert not is_good_enough(CONFIG, curve([1.0] * 5, [0.5, 0.6, 0.7, 0.8, 0.9]))  # it rises
     assert not is_good_enough(CONFIG, curve([1.0] * 3, [0.8] * 3))  # too early to tell
     assert not is_good_enough(CONFIG, [])
+    only_success = replace(CONFIG, plateau_steps=0)
+    assert is_good_enough(only_success, curve([1.0] * 3, [0.6, 0.7, 0.8]))
+    assert not is_good_enough(only_success, curve([1.0] * 2, [0.8] * 2))
+    assert not is_good_enough(only_success, curve([1.0, 0.9, 1.0], [0.8] * 3))
 
 
 def test_annealing_begins_at_the_target_or_when_the_budget_ends():

@@ -43,6 +43,24 @@ STOP_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
+class Job:
+    """One run of a queue.
+
+    Attributes:
+        label: what it is called in what is printed.
+        settings: overrides of ``PPOConfig`` fields; a run that goes on keeps its own.
+        init: a policy file to start a new run from.
+    """
+
+    env_id: str
+    folder: Path
+    label: str
+    seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    init: str | None = None
+
+
+@dataclass(frozen=True)
 class RunResult:
     """How a run of the queue ended.
 
@@ -61,8 +79,7 @@ class RunResult:
 
 @dataclass
 class _Running:
-    env_id: str
-    folder: Path
+    job: Job
     process: subprocess.Popen[bytes]
     log: IO[bytes]
     log_start: int
@@ -103,39 +120,53 @@ def train_all(
     """
     if not env_ids:
         raise SFVError("there is nothing to train: no environment id fits")
+    jobs = [
+        Job(i, Path(out) / i, i, seed, dict(settings or {}), (init or {}).get(i))
+        for i in dict.fromkeys(env_ids)
+    ]
+    return work_through(
+        jobs,
+        workers=workers,
+        budget=budget,
+        threads=threads,
+        device=device,
+        evaluate_every=evaluate_every,
+        install=install,
+        console=console,
+    )
+
+
+def work_through(
+    jobs: Sequence[Job],
+    *,
+    workers: int | None = None,
+    budget: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    evaluate_every: int | None = None,
+    install: str | os.PathLike[str] | None = None,
+    console: Console | None = None,
+) -> list[RunResult]:
+    """Do every run of ``jobs``, whose folders must differ; arguments and errors as of
+    ``train_all``."""
     workers = workers or max(1, (os.cpu_count() or 1) // threads)
     if workers < 0 or threads < 1:
         raise SFVError("workers and threads must be at least 1")
-    for env_id in env_ids:
-        get_entry(env_id)
-        PPOConfig.for_env(env_id, steps=budget, **(settings or {}))
-    arguments = {
-        "steps": budget,
-        "seed": seed,
-        "num_threads": threads,
-        "device": device,
-        "settings": settings,
-    }
+    for job in jobs:
+        get_entry(job.env_id)
+        PPOConfig.for_env(job.env_id, steps=budget, **job.settings)
+    arguments = {"steps": budget, "num_threads": threads, "device": device}
     if evaluate_every:
         arguments["evaluate_every"] = evaluate_every
     folder = None if install is None else Path(install)
-    queue = _Queue(Path(out), arguments, init or {}, folder, console or Console(stderr=True))
-    return queue.work_through(list(dict.fromkeys(env_ids)), workers)
+    return _Queue(arguments, folder, console or Console(stderr=True)).run(list(jobs), workers)
 
 
 class _Queue:
-    def __init__(
-        self,
-        out: Path,
-        arguments: dict[str, Any],
-        init: dict[str, str],
-        install: Path | None,
-        console: Console,
-    ) -> None:
-        self.out, self.arguments, self.init = out, arguments, init
-        self.install, self.console = install, console
+    def __init__(self, arguments: dict[str, Any], install: Path | None, console: Console) -> None:
+        self.arguments, self.install, self.console = arguments, install, console
         self.running: list[_Running] = []
-        self.results: dict[str, RunResult] = {}
+        self.results: dict[Path, RunResult] = {}
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -146,10 +177,10 @@ class _Queue:
             disable=not console.is_terminal,
         )
 
-    def work_through(self, env_ids: list[str], workers: int) -> list[RunResult]:
-        waiting = list(env_ids)
+    def run(self, jobs: list[Job], workers: int) -> list[RunResult]:
+        waiting = list(jobs)
         with self.progress:
-            everything = self.progress.add_task("all runs", total=len(env_ids), state="")
+            everything = self.progress.add_task("all runs", total=len(jobs), state="")
             try:
                 while waiting or self.running:
                     while waiting and len(self.running) < workers:
@@ -157,48 +188,50 @@ class _Queue:
                     for run in list(self.running):
                         self._look_at(run)
                     done = len(self.results)
-                    state = f"{done} of {len(env_ids)}"
+                    state = f"{done} of {len(jobs)}"
                     self.progress.update(everything, completed=done, state=state)
                     if self.running:
                         time.sleep(POLL_SECONDS)
             finally:  # Ctrl-C, or an error of our own: no run is left alone
                 self._stop()
-        return [self.results[env_id] for env_id in env_ids]
+        return [self.results[job.folder] for job in jobs]
 
-    def _begin(self, env_id: str) -> None:
+    def _begin(self, job: Job) -> None:
         """Start a run's process, unless the run is finished."""
-        folder = self.out / env_id
+        folder, budget = job.folder, self.arguments["steps"]
         try:
-            state = RunState.read(folder, self.arguments["steps"])
-            motion_hash = load_motion(get_entry(env_id).motion).content_hash()
+            state = RunState.read(folder, budget)
+            motion_hash = load_motion(get_entry(job.env_id).motion).content_hash()
             if state.motion_hash not in (None, motion_hash):
                 aside = _free_name(folder, str(state.motion_hash))
                 folder.rename(aside)
-                self._say(f"{env_id}: its motion has changed; the run on the old one is {aside}")
-                state = RunState.read(folder, self.arguments["steps"])
+                self._say(f"{job.label}: its motion has changed; the run on the old one is {aside}")
+                state = RunState.read(folder, budget)
             if state.finished:
-                self._finish(env_id, folder, "was finished before")
+                self._finish(job, "was finished before")
                 return
-            run = self._start(env_id, folder)
+            run = self._start(job)
         except (SFVError, OSError) as error:
-            self._fail(env_id, folder, str(error))
+            self._fail(job, str(error))
             return
-        self._say(f"{env_id}: {'goes on' if state.exists else 'begins'}")
-        run.task = self.progress.add_task(env_id, total=None, state="")
+        self._say(f"{job.label}: {'goes on' if state.exists else 'begins'}")
+        run.task = self.progress.add_task(job.label, total=None, state="")
         self.running.append(run)
 
-    def _start(self, env_id: str, folder: Path) -> _Running:
-        folder.mkdir(parents=True, exist_ok=True)
+    def _start(self, job: Job) -> _Running:
+        job.folder.mkdir(parents=True, exist_ok=True)
         arguments = {
             **self.arguments,
-            "env_id": env_id,
-            "run_dir": str(folder),
-            "init": self.init.get(env_id),
+            "env_id": job.env_id,
+            "run_dir": str(job.folder),
+            "seed": job.seed,
+            "settings": job.settings,
+            "init": job.init,
             "parent": os.getpid(),
         }
         threads = str(self.arguments["num_threads"])
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
-        log = open(folder / LOG, "ab")  # noqa: SIM115
+        log = open(job.folder / LOG, "ab")  # noqa: SIM115
         process = subprocess.Popen(
             [sys.executable, "-m", "sfv_gym.train.worker", json.dumps(arguments)],
             stdin=subprocess.DEVNULL,
@@ -207,11 +240,11 @@ class _Queue:
             env=environment,
             start_new_session=True,  # Ctrl-C reaches this process alone, which stops the others
         )
-        return _Running(env_id, folder, process, log, log.tell(), len(read_curve(folder)))
+        return _Running(job, process, log, log.tell(), len(read_curve(job.folder)))
 
     def _look_at(self, run: _Running) -> None:
         """Show how far a run is; take it out when its process has ended."""
-        figures = read_json(run.folder / PROGRESS)
+        figures = read_json(run.job.folder / PROGRESS)
         if figures and run.task is not None:
             rate = figures["samples_per_second"]
             state = f"{figures['samples'] / 1e6:.2f} M, {rate / 1000:.1f} k/s"
@@ -223,10 +256,10 @@ class _Queue:
                 completed=figures["samples"],
                 state=state,
             )
-        curve = read_curve(run.folder)
+        curve = read_curve(run.job.folder)
         for row in curve[run.evaluations :]:
             self._say(
-                f"{run.env_id}: {row['samples'] / 1e6:.2f} M samples, {row['seconds'] / 60:.0f} "
+                f"{run.job.label}: {row['samples'] / 1e6:.2f} M samples, {row['seconds'] / 60:.0f} "
                 f"min, normalized return {row['normalized_return']:.3f} (sfv "
                 f"{row['normalized_return_sfv']:.3f}), success {row['success_rate']:.2f}"
             )
@@ -236,26 +269,27 @@ class _Queue:
             return
         self._take_out(run)
         if code == 0:
-            self._finish(run.env_id, run.folder, "")
+            self._finish(run.job, "")
         else:
-            self._fail(run.env_id, run.folder, _reason(run, code))
+            self._fail(run.job, _reason(run, code))
 
-    def _finish(self, env_id: str, folder: Path, message: str) -> None:
-        card = RunState.read(folder).card
+    def _finish(self, job: Job, message: str) -> None:
+        card = RunState.read(job.folder).card
         if self.install is not None:
             try:
                 message = ", ".join(
-                    filter(None, (message, install_policy(folder, self.install)[1]))
+                    filter(None, (message, install_policy(job.folder, self.install)[1]))
                 )
             except (SFVError, OSError) as error:
                 message = f"not installed: {error}"
-        self.results[env_id] = RunResult(env_id, folder, card["outcome"], message, card)
-        self._say(f"{env_id}: ended by its {card['outcome']}. {message}".rstrip())
+        outcome = card["outcome"]
+        self.results[job.folder] = RunResult(job.env_id, job.folder, outcome, message, card)
+        self._say(f"{job.label}: ended by its {outcome}. {message}".rstrip())
 
-    def _fail(self, env_id: str, folder: Path, message: str) -> None:
-        card = RunState.read(folder).card
-        self.results[env_id] = RunResult(env_id, folder, "failed", message, card)
-        self._say(f"[red]{env_id} failed[/red]: {escape(message)}")
+    def _fail(self, job: Job, message: str) -> None:
+        card = RunState.read(job.folder).card
+        self.results[job.folder] = RunResult(job.env_id, job.folder, "failed", message, card)
+        self._say(f"[red]{job.label} failed[/red]: {escape(message)}")
 
     def _stop(self) -> None:
         """Let every running process write its checkpoint and end."""
@@ -292,8 +326,8 @@ def _reason(run: _Running, code: int) -> str:
         return "it was stopped; call again to go on"
     if code < 0:
         return f"killed by signal {-code}; call again to go on from its last checkpoint"
-    with open(run.folder / LOG, "rb") as file:
+    with open(run.job.folder / LOG, "rb") as file:
         file.seek(run.log_start)
         lines = file.read().decode(errors="replace").strip().splitlines()
     last = lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
-    return f"{last} ({run.folder / LOG})"
+    return f"{last} ({run.job.folder / LOG})"

@@ -1,0 +1,184 @@
+"""What each choice of the trainer does: the recipe, and the same with one setting otherwise.
+
+``sfv bench choices --docs docs`` trains every variant on a few skills with several seeds, and
+writes ``training.json`` and the table in ``training.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import yaml
+from rich.console import Console
+
+from sfv_gym.benchmarks.machine import describe_machine, versions
+from sfv_gym.errors import SFVError, UnknownIdError
+from sfv_gym.files import write_json, write_text
+from sfv_gym.registry import get_entry, load_motion
+
+RECIPE = "recipe"
+PAGE, FIGURES = "training.md", "training.json"
+BEGIN, END = "<!-- written by `sfv bench choices` -->", "<!-- /written -->"
+NEVER_EARLY = {"target_evaluations": 1_000_000}
+"""Every run uses its whole budget: runs of different lengths could not be compared."""
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to train: ``key`` names its folder, ``settings`` override the recipe's."""
+
+    key: str
+    name: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is measured: each variant, the recipe first, on each skill."""
+
+    skills: tuple[str, ...]
+    samples: int
+    variants: tuple[Variant, ...]
+
+    @classmethod
+    def read(cls) -> Study:
+        """The one in ``choices.yml``."""
+        text = resources.files("sfv_gym.benchmarks").joinpath("choices.yml").read_text()
+        table = yaml.safe_load(text)
+        entries = {RECIPE: table["recipe"], **table["choices"]}
+        variants = tuple(Variant(key, e["name"], e["settings"]) for key, e in entries.items())
+        return cls(tuple(table["skills"]), int(table["samples"]), variants)
+
+    def only(self, keys: list[str]) -> Study:
+        """The recipe and the choices ``keys``.
+
+        Raises:
+            UnknownIdError: there is no such choice.
+        """
+        known = {variant.key: variant for variant in self.variants}
+        if unknown := [key for key in keys if key not in known]:
+            raise UnknownIdError(
+                f"there is no choice {', '.join(unknown)}; there are {', '.join(known)}"
+            )
+        kept = tuple(v for v in self.variants if v.key in (RECIPE, *keys))
+        return Study(self.skills, self.samples, kept)
+
+
+def measure(
+    study: Study, out: Path, *, seeds: int, workers: int | None, console: Console
+) -> Figures:
+    """Train what is not trained yet in ``out``, and gather the learning curves.
+
+    Raises:
+        SFVError: a run failed.
+    """
+    from sfv_gym.train.queue import Job, work_through
+    from sfv_gym.train.runs import read_curve
+
+    def jobs() -> Iterator[tuple[Variant, Job]]:
+        for seed in range(seeds):  # first one seed of everything: a look at all of it comes early
+            for variant in study.variants:
+                for env_id in study.skills:
+                    folder = out / variant.key / str(seed) / env_id
+                    label = f"{env_id} {variant.key} seed {seed}"
+                    settings = {**variant.settings, **NEVER_EARLY}
+                    yield variant, Job(env_id, folder, label, seed, settings)
+
+    todo = list(jobs())
+    results = work_through(
+        [job for _, job in todo], workers=workers, budget=study.samples, console=console
+    )
+    if failed := [result for result in results if result.outcome == "failed"]:
+        raise SFVError(f"{len(failed)} of {len(results)} runs failed: {failed[0].message}")
+    curves: dict[str, dict[str, dict[str, Any]]] = {}
+    for variant, job in todo:
+        rows = [
+            [row["samples"], round(row["normalized_return_sfv"], 4), row["success_rate"]]
+            for row in read_curve(job.folder)
+        ]
+        curves.setdefault(variant.key, {}).setdefault(job.env_id, {})[str(job.seed)] = rows
+    return {
+        "samples": study.samples,
+        "machine": describe_machine(),
+        "versions": versions(),
+        "motions": {i: load_motion(get_entry(i).motion).content_hash() for i in study.skills},
+        "variants": {v.key: {"name": v.name, "settings": v.settings} for v in study.variants},
+        "curves": curves,
+    }
+
+
+def table(figures: Figures) -> str:
+    """Markdown: normalized return and success of each variant on each skill, over the seeds."""
+    curves = figures["curves"]
+    skills = list(figures["motions"])
+    seeds = len(curves[RECIPE][skills[0]])
+    lines = [
+        f"Normalized return (`sfv`) and success of the last evaluation, after "
+        f"{figures['samples']:,} samples, learning rate and noise as in a run of that length: mean "
+        f"over {seeds} seeds, and the smallest and largest. In bold, that every seed is on the "
+        "same side of every seed of the recipe's.",
+        "",
+        f"| | {' | '.join(f'`{skill}`' for skill in skills)} |",
+        "|---|" + "---|" * len(skills),
+    ]
+    for key, variant in figures["variants"].items():
+        cells = [_cell(curves[key][skill], curves[RECIPE][skill]) for skill in skills]
+        lines.append(f"| {variant['name']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(runs: dict[str, Any], recipe: dict[str, Any]) -> str:
+    returns, success = np.array([rows[-1][1:] for rows in runs.values()]).T
+    others = np.array([rows[-1][1] for rows in recipe.values()])
+    text = f"{returns.mean():.3f} ({returns.min():.3f}–{returns.max():.3f})"
+    apart = returns.min() > others.max() or returns.max() < others.min()
+    return (f"**{text}**" if apart and len(returns) > 1 else text) + f", {success.mean():.2f}"
+
+
+def write_docs(figures: Figures, docs: Path) -> None:
+    """``training.json``, and the table in ``training.md``: between its marks, or at the end."""
+    page = docs / PAGE
+    text = page.read_text(encoding="utf-8") if page.is_file() else "# Training\n"
+    if BEGIN not in text or END not in text:
+        text = f"{text}\n## Over several seeds\n\n{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    write_json(docs / FIGURES, figures)
+    write_text(page, f"{before}{BEGIN}\n{table(figures)}\n{END}{after}")
+
+
+def choices(
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one beside the recipe; several times for more."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs/choices"),
+    docs: Annotated[Path, typer.Option(help="Folder of training.md and training.json.")] = Path(
+        "out/training"
+    ),
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.", min=1)] = 3,
+    samples: Annotated[
+        int | None, typer.Option(help="Control steps of each run; as in choices.yml.", min=1)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Runs side by side; one for each core by default.", min=1)
+    ] = None,
+) -> None:
+    """What each choice of the trainer does; the same command goes on where it was stopped."""
+    study = Study.read()
+    if choice:
+        study = study.only(choice)
+    if samples:
+        study = Study(study.skills, samples, study.variants)
+    console = Console(stderr=True)
+    figures = measure(study, out, seeds=seeds, workers=workers, console=console)
+    write_docs(figures, docs)
+    Console().print(f"{docs / PAGE}: {len(study.variants)} ways to train, {seeds} seeds")
