@@ -27,7 +27,7 @@ app.command(epilog="Example: [bold]sfv bench reconstruction clips --ablations[/b
     reconstruction
 )
 app.command(epilog="Example: [bold]sfv bench policies --docs docs[/bold]")(policies)
-app.command(epilog="Example: [bold]sfv bench choices --choice wide_noise[/bold]")(choices)
+app.command(epilog="Example: [bold]sfv bench choices --choice narrow_noise[/bold]")(choices)
 app.command(epilog="Example: [bold]sfv bench torques SFV-Backflip-v0[/bold]")(torques)
 console = Console(stderr=True)
 

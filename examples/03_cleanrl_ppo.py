@@ -28,7 +28,7 @@ class PPO:
         size, actions = env.single_observation_space.shape[0], env.single_action_space.shape[0]
         self.mean, self.var, self.count = np.zeros(size), np.ones(size), 1e-4
         self.actor, self.critic = network(size, actions, 0.01), network(size, 1, 1.0)
-        self.log_std = nn.Parameter(torch.full((actions,), -3.2))
+        self.log_std = nn.Parameter(torch.full((actions,), -2.5))
         parameters = [*self.actor.parameters(), *self.critic.parameters(), self.log_std]
         optimizer = torch.optim.Adam(parameters, lr=self.rate, eps=1e-5)
 

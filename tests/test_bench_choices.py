@@ -32,7 +32,7 @@ def test_every_choice_is_a_change_of_the_recipe():
         recipe = PPOConfig.for_env(env_id)
         for variant in study.variants[1:]:
             assert PPOConfig.for_env(env_id, **variant.settings) != recipe, variant.key
-    assert [v.key for v in study.only(["wide_noise"]).variants] == ["recipe", "wide_noise"]
+    assert [v.key for v in study.only(["narrow_noise"]).variants] == ["recipe", "narrow_noise"]
     with pytest.raises(UnknownIdError, match="no choice nonsense"):
         study.only(["nonsense"])
 
