@@ -125,6 +125,10 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
     train(rough, run, steps=512, init=given, progress=False, settings=settings)
     flat, policy = Policy.load(given), Policy.load(run / "policy.safetensors")
     assert policy.card["init"] == given.name
+    curve = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
+    assert [row["samples"] for row in curve] == [0, 512]  # what it was given counts, too
+    config = json.loads((run / "config.json").read_text())["ppo"]
+    assert config["learning_rate"] == config["warm_learning_rate"]
     for (weight, bias), (old_weight, old_bias) in zip(policy.layers, flat.layers, strict=True):
         np.testing.assert_array_equal(weight[:, : old_weight.shape[1]], old_weight)
         np.testing.assert_array_equal(bias, old_bias)

@@ -33,6 +33,7 @@ class PPOConfig:
     first_frame: float
     critic_warmup: int
     warm_log_std: float
+    warm_learning_rate: float
     steps: int
     anneal_steps: int
     target_success: float

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,14 @@ def train(
     torch.set_num_threads(num_threads)
     with locked_folder(folder, f"another process is training in {folder}", wait=wait):
         config, seed = _open_run(
-            folder, env_id, steps, seed, resume, settings, motion.content_hash()
+            folder,
+            env_id,
+            steps,
+            seed,
+            resume,
+            settings,
+            motion.content_hash(),
+            warm=start_from is not None,
         )
         envs = ImitationVectorEnv(
             motion,
@@ -168,6 +175,7 @@ def _open_run(
     resume: bool,
     settings: dict[str, Any] | None,
     motion_hash: str,
+    warm: bool,
 ) -> tuple[PPOConfig, int]:
     """Settings and seed of a new run, which are written down, or of the one to resume."""
     if resume:
@@ -192,6 +200,8 @@ def _open_run(
                 f"{folder} already holds a run; add --resume or choose another folder"
             )
         config = PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
+        if warm and (settings or {}).get("learning_rate") is None:
+            config = replace(config, learning_rate=config.warm_learning_rate)
         for name in (CURVE, CARD, POLICY, PROGRESS):  # of a run that was killed very early
             (folder / name).unlink(missing_ok=True)
     identity = {"env_id": env_id, "motion_hash": motion_hash, "seed": seed}
@@ -329,6 +339,8 @@ class _Recorder(BaseCallback):
         )
         self._progress.start()
         self._begun = True
+        if self.init is not None and not samples:  # never to end with less than it began with
+            self._record()
 
     @property
     def seconds(self) -> float:
