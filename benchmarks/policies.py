@@ -115,7 +115,7 @@ def page(records: Records) -> str:
         lines += [_line(i, records[i], notes["paper"].get(i, {})) for i in ids] + [""]
         remarks = [f"* **{_name(i)}**: {notes['remarks'][i]}" for i in ids if i in notes["remarks"]]
         if remarks:
-            lines += ["What fails, and why:", "", *remarks, ""]
+            lines += ["Seen in the renderings:", "", *remarks, ""]
     lines += ["## Learning curves", "", "Success (orange) and normalized return (blue, `sfv`) over "
               "millions of samples; 20 episodes an evaluation.", "",
               "![Learning curves](images/results_curves.webp)", "", "## Each policy", "",
