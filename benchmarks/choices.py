@@ -6,11 +6,12 @@ writes ``training.json`` and the table in ``training.md``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -18,9 +19,13 @@ import yaml
 from rich.console import Console
 
 from sfv_gym.benchmarks.machine import describe_machine, versions
+from sfv_gym.benchmarks.pages import fill
 from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.files import write_json, write_text
 from sfv_gym.registry import get_entry, load_motion
+
+if TYPE_CHECKING:
+    from sfv_gym.train.queue import Job
 
 RECIPE = "recipe"
 PAGE, FIGURES = "training.md", "training.json"
@@ -78,7 +83,7 @@ def measure(
     """Train what is not trained yet in ``out``, and gather the learning curves.
 
     Raises:
-        SFVError: a run failed.
+        SFVError: a run failed, or one in ``out`` was made with other settings.
     """
     from sfv_gym.train.queue import Job, work_through
     from sfv_gym.train.runs import read_curve
@@ -93,6 +98,8 @@ def measure(
                     yield variant, Job(env_id, folder, label, seed, settings)
 
     todo = list(jobs())
+    for _, job in todo:
+        _check_settings(job, study.samples)
     results = work_through(
         [job for _, job in todo], workers=workers, budget=study.samples, console=console
     )
@@ -113,6 +120,18 @@ def measure(
         "variants": {v.key: {"name": v.name, "settings": v.settings} for v in study.variants},
         "curves": curves,
     }
+
+
+def _check_settings(job: Job, samples: int) -> None:
+    """See that a run that is there already is the one that is wanted: the recipe may have
+    changed since, and the queue leaves a run its settings."""
+    from sfv_gym.train.config import PPOConfig
+    from sfv_gym.train.runs import CONFIG, read_json
+
+    saved = read_json(job.folder / CONFIG).get("ppo")
+    wanted = PPOConfig.for_env(job.env_id, steps=samples, **job.settings).as_dict()
+    if saved is not None and saved != json.loads(json.dumps(wanted)):
+        raise SFVError(f"{job.folder} was trained with other settings: choose another --out")
 
 
 def table(figures: Figures) -> str:
@@ -148,11 +167,9 @@ def write_docs(figures: Figures, docs: Path) -> None:
     page = docs / PAGE
     text = page.read_text(encoding="utf-8") if page.is_file() else "# Training\n"
     if BEGIN not in text or END not in text:
-        text = f"{text}\n## Over several seeds\n\n{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
+        write_text(page, f"{text}\n## Over several seeds\n\n{BEGIN}\n{END}\n")
     write_json(docs / FIGURES, figures)
-    write_text(page, f"{before}{BEGIN}\n{table(figures)}\n{END}{after}")
+    fill(page, BEGIN, END, table(figures))
 
 
 def choices(

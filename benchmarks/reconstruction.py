@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from sfv_gym.benchmarks.pages import fill
 from sfv_gym.errors import MotionError, SFVError, VideoError
 from sfv_gym.files import atomic_path
 from sfv_gym.skeleton import LINKS
@@ -380,14 +381,7 @@ def write_docs(figures: dict[str, Any], docs: Path) -> None:
     Raises:
         SFVError: the page or its marks are missing.
     """
-    page = docs / "reconstruction.md"
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SFVError(f"{page} has no place for figures: {BEGIN} … {END}")
-    with atomic_path(page) as temporary:
-        temporary.write_text(f"{before}{BEGIN}\n{tables(figures)}\n{END}{after}", encoding="utf-8")
+    fill(docs / "reconstruction.md", BEGIN, END, tables(figures))
     plot(figures, docs / "images" / "reconstruction.png")
     plot_views(next(iter(figures["clips"].values()))["views"], docs / "images" / VIEWS_PICTURE)
 

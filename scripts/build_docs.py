@@ -20,7 +20,8 @@ from sfv_gym.envs import ImitationEnv
 from sfv_gym.envs.observations import observation_parts
 from sfv_gym.envs.simulation import ImitationSimulation, absolute_range
 from sfv_gym.imitability import assess
-from sfv_gym.registry import TERRAIN_TITLES, get_entry, list_envs, load_motion
+from sfv_gym.library import library_clips
+from sfv_gym.registry import TERRAIN_TITLES, EnvEntry, get_entry, list_envs, load_motion
 from sfv_gym.rendering import Renderer
 from sfv_gym.retargeting import JointMap
 
@@ -73,10 +74,16 @@ def observation_table() -> str:
     return "\n".join(lines)
 
 
+def shipped_envs() -> list[EnvEntry]:
+    """The ids of the library's skills, without motions of one's own."""
+    skills = {clip.skill for clip in library_clips()}
+    return [entry for entry in list_envs() if entry.skill in skills]
+
+
 def page() -> str:
     """The whole of docs/environments.md."""
     text = inspect.getdoc(ImitationEnv) or ""
-    entries = list_envs()
+    entries = shipped_envs()
     skills = sorted({entry.skill for entry in entries if entry.character == "humanoid"})
     terrains = "".join(
         f"\n![Both characters on {name}](images/terrain_{name}.webp)\n" for name in TERRAIN_TITLES
@@ -110,7 +117,7 @@ def skills_page() -> str:
         "dynamics (`sfv assess`). A policy may leave the reference where it is not.",
         "",
     ]
-    for entry in list_envs():
+    for entry in shipped_envs():
         if entry.character != "humanoid" or entry.terrain != "flat":
             continue
         motion = load_motion(entry.motion)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from sfv_gym.benchmarks.choices import BEGIN, END, Study, Variant, measure, table, write_docs
-from sfv_gym.errors import UnknownIdError
+from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.train.config import PPOConfig
 
 SKILL = "SFV-Punch-v0"
@@ -52,6 +52,9 @@ def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
     first, _ = run()
     again, said = run()
     assert first == again and said.count("was finished before") == 2
+    faster = Study((SKILL,), 384, (Variant("recipe", "the recipe", {**TINY, "gamma": 0.9}),))
+    with pytest.raises(SFVError, match="other settings"):
+        measure(faster, tmp_path, seeds=1, workers=1, console=Console(file=io.StringIO()))
     ((samples, value, _),) = first["curves"]["slow"][SKILL]["0"]
     assert samples == 384 and 0.0 < value < 1.0
     assert value != first["curves"]["recipe"][SKILL]["0"][0][1]

@@ -323,7 +323,7 @@ class _Recorder(BaseCallback):
         self.curve = read_curve(self.folder, until=samples)
         self._write_curve()
         card = read_json(self.folder / CARD)
-        if samples and card:
+        if card:
             self.best = Evaluation.from_dict(card.get("selection", card["evaluation"]))
             self.init = card.get("init")
         saved = model.extra.get("annealing")

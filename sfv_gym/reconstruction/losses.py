@@ -72,7 +72,7 @@ def smoothness(
     return total * min(1.0, 30.0 / fps)
 
 
-def rest(angles: torch.Tensor, fps: float, frames: np.ndarray, sigma: float) -> torch.Tensor:
+def stillness(angles: torch.Tensor, fps: float, frames: np.ndarray, sigma: float) -> torch.Tensor:
     """Velocities (rad/s) of the angles (T, N) into or out of ``frames`` (T,) bool."""
     moves = torch.as_tensor(frames[1:] | frames[:-1])
     speed = (angles[1:] - angles[:-1])[moves] * fps / sigma

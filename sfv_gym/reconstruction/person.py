@@ -191,7 +191,7 @@ class PersonProblem:
         )  # fmt: skip
         if self._doubted_ends.any():
             # nothing follows that would bend the path back: without this the last velocity goes on
-            total = total + losses.rest(angles, e.fps, self._doubted_ends, w.end_velocity)
+            total = total + losses.stillness(angles, e.fps, self._doubted_ends, w.end_velocity)
         total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
         total = total + e.frames * 0.05 * (
             ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
