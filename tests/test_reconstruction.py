@@ -23,7 +23,7 @@ from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
 from sfv_gym.reconstruction.contacts import find_contacts, find_flights  # noqa: E402
 from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
 from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
-from sfv_gym.reconstruction.initial import _rotvec, believable  # noqa: E402
+from sfv_gym.reconstruction.initial import _rotvec, believable, leg_jumps  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
 from sfv_gym.reconstruction.person import PersonProblem, Weights  # noqa: E402
 from sfv_gym.reconstruction.prior import (  # noqa: E402
@@ -320,6 +320,22 @@ def test_a_body_that_turns_about_for_some_frames_is_not_believed():
     seen[35], yaw[35:] = False, yaw[35:] + np.pi
     yaw[35] -= 0.5 * np.pi
     assert np.array_equal(believable(_about_z(yaw[:38]), seen[:38], FPS), np.arange(38) < 35)
+
+
+def test_a_leg_that_jumps_away_for_one_frame_is_not_believed():
+    poses = walking(40).poses
+
+    def jumps(flat: np.ndarray, fps: float = FPS) -> list[int]:
+        moved = dataclasses.replace(poses, landmarks_2d=flat, fps=fps)
+        return np.flatnonzero(leg_jumps(gather_evidence(moved))).tolist()
+
+    flat, away = poses.landmarks_2d.copy(), 0.5 * gather_evidence(poses).body_px
+    assert jumps(flat) == []
+    assert jumps(flat, fps=1000.0) == []  # small steps of a fast camera
+    flat[20, [25, 27, 29, 31]] += [away, 0.0]
+    assert jumps(flat) == [20]
+    flat[21:, [25, 27, 29, 31]] += [away, 0.0]  # what stays there has moved, fast or not
+    assert jumps(flat) == []
 
 
 def test_joints_come_to_rest_at_an_end_whose_detections_are_not_believed():

@@ -21,6 +21,11 @@ MAX_TURN = np.radians(1200.0)
 """Radians per second: nobody turns faster, not in a spinning kick or a twisted somersault."""
 _LONGEST_GAP = 0.5
 """Seconds that frames in a row may be disbelieved."""
+MAX_LEG_SPEED = 11.0
+"""Body heights per second, in the picture, of an ankle about its hip: 19 m/s, a fast kick's. The
+largest in the library's clips is 8.5."""
+MIN_LEG_JUMP = 0.2
+"""Body heights; less may be noise between the frames of a fast camera."""
 
 
 def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,7 +64,7 @@ def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarr
     margin = 0.02 * (DOF_LIMITS[:, 1] - DOF_LIMITS[:, 0])
     angles = np.clip(angles, DOF_LIMITS[:, 0] + margin, DOF_LIMITS[:, 1] - margin)
     rotations = Rotation.from_matrix(root)
-    believed = believable(rotations, evidence.detected, evidence.fps)
+    believed = believable(rotations, evidence.detected & ~leg_jumps(evidence), evidence.fps)
     frames, known = np.arange(evidence.frames), np.flatnonzero(believed)
     inside = np.clip(frames, known[0], known[-1])
     rotations = Slerp(known, rotations[known])(inside) if len(known) > 1 else rotations
@@ -96,6 +101,21 @@ def believable(rotations: Rotation, detected: np.ndarray, fps: float) -> np.ndar
         believed[t] = True
         t = int(before[t])
     return believed
+
+
+def leg_jumps(evidence: Evidence) -> np.ndarray:
+    """(T,) bool: frames into which and out of which a leg moves faster than anybody's.
+
+    A landmark network takes a bystander's leg, or the other leg, for this one in a frame or two.
+    """
+    pixels = evidence.pixels.numpy() / evidence.body_px
+    reach = max(MAX_LEG_SPEED / evidence.fps, MIN_LEG_JUMP)
+    jumps = np.zeros(evidence.frames, bool)
+    for hip, ankle in ((23, 27), (24, 28)):
+        step = np.diff(pixels[:, column(ankle)] - pixels[:, column(hip)], axis=0)
+        fast = np.linalg.norm(step, axis=1) > reach
+        jumps[1:-1] |= fast[:-1] & fast[1:]
+    return jumps
 
 
 def initial_path(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
