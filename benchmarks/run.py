@@ -198,16 +198,16 @@ def _learn(
         agent.learn(env, spec.steps, spec.seed, folder)
         seconds = recorder.seconds
         final = recorder.score(suite.protocol.final_episodes, suite.protocol.final_seed)
-        with contextlib.suppress(RenderError):  # a machine that cannot draw can still score
-            film(
-                task.env_id,
-                agent.predict,
-                folder / FILM,
-                seconds=FILM_SECONDS,
-                hz=FILM_HZ,
-                seed=suite.protocol.final_seed,
-                difficulty=task.difficulty,
-            )
+    with contextlib.suppress(RenderError):  # a machine that cannot draw can still score
+        film(
+            task.env_id,
+            agent.predict,
+            folder / FILM,
+            seconds=FILM_SECONDS,
+            hz=FILM_HZ,
+            seed=suite.protocol.final_seed,
+            difficulty=task.difficulty,
+        )
     env.close()
     return {
         "score": round(final.normalized_return, 6),

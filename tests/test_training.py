@@ -141,6 +141,28 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
     assert not (tmp_path / "wide" / CHECKPOINT).exists()
 
 
+def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, tmp_path, monkeypatch):
+    """The given policy was evaluated before the first sample: it stays the one to beat."""
+    from sfv_gym.train import ppo
+
+    def interrupt(recorder):
+        raise KeyboardInterrupt
+
+    train(env_id, tmp_path / "first", steps=512, progress=False, settings=SMALL)
+    given, run = tmp_path / "first" / "policy.safetensors", tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(ppo._Recorder, "_on_rollout_start", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(env_id, run, steps=512, init=given, progress=False, settings=SMALL)
+    monkeypatch.setattr(ppo, "rank", lambda evaluation: 0)  # nothing that comes is better
+    train(env_id, run, resume=True, progress=False)
+    curve = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
+    assert curve == [0, 512]
+    card = Policy.load(run / "policy.safetensors").card
+    assert card["samples"] == 0
+    assert card["init"] == given.name
+
+
 def test_which_policy_a_run_starts_from(tmp_path):
     for name in ("SFV-Walk-v0", "SFV-Walk-Atlas-v0"):
         (tmp_path / f"{name}.safetensors").touch()
