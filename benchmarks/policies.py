@@ -110,7 +110,8 @@ def page(records: Records) -> str:
         if not ids:
             continue
         level = "" if terrain == "flat" else " At difficulty 0.5."
-        lines += [f"## {title}", "", f"{len(ids)} policies.{level}", "", _row(COLUMNS)]
+        shipped = _counted(len(ids), "policy", "policies")
+        lines += [f"## {title}", "", f"{shipped}.{level}", "", _row(COLUMNS)]
         lines.append("|---|" + "---:|" * (len(COLUMNS) - 1))
         lines += [_line(i, records[i], notes["paper"].get(i, {})) for i in ids] + [""]
         remarks = [f"* **{_name(i)}**: {notes['remarks'][i]}" for i in ids if i in notes["remarks"]]
@@ -134,10 +135,14 @@ def _summary(records: Records) -> str:
         if rates:
             good, fair = (sum(rate >= least for rate in rates) for least in (0.9, 0.5))
             parts.append(
-                f"{title}: {len(rates)} skills, success of at least 0.9 on {good}, "
-                f"of at least 0.5 on {fair}."
+                f"{title}: {_counted(len(rates), 'skill', 'skills')}, success of at least 0.9 on "
+                f"{good}, of at least 0.5 on {fair}."
             )
     return " ".join(parts)
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _episodes(records: Records) -> int:
