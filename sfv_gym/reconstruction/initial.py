@@ -30,7 +30,8 @@ MIN_LEG_JUMP = 0.2
 
 def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Root rotations (T, 4) wxyz in a level camera's world, angles (T, 28) in radians, and the
-    frames (T,) bool that are believed; the others are bridged, see ``believable``."""
+    frames (T,) bool that are believed; the others are bridged, see ``believable`` and
+    ``leg_jumps``."""
     world = evidence.points @ WORLD_TO_CAMERA  # camera to world is the transpose
 
     def at(landmark: int) -> np.ndarray:
