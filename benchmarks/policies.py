@@ -35,7 +35,8 @@ GROUPS = {
     "Atlas on slopes": ("atlas", "slopes"),
 }
 CARD_FACTS = ("samples", "seconds", "samples_total", "seconds_total", "seed", "machine", "init",
-              "motion_hash", "mujoco_version", "outcome")  # fmt: skip
+              "samples_before", "seconds_before", "motion_hash", "mujoco_version",
+              "outcome")  # fmt: skip
 SIZE = 160
 """Of each half of an animated picture, pixels."""
 SECONDS, HZ = 4.0, 15
@@ -86,7 +87,8 @@ reference's all along, upright at the end where the reference is. **NR**: the re
 that an episode can give, under the paper's reward (`sfv`, which they were trained with) and under
 `pose`. **Joint error**: mean distance of the 15 links from the reference's, in the world and from
 the root. Samples and minutes are those up to the checkpoint that ships, in parentheses the whole
-run's; every run had one core of a machine of two, beside another run.
+run's; before a plus stands what had gone into the policy that the run began from, where that was
+noted. Every run had one core of a machine of two, beside another run.
 
 The paper's figures (Peng et al. 2018) are on its own clips, under its own reward, of which `sfv` is
 our reading: they say what is usual, not who wins.
@@ -173,7 +175,9 @@ def _spent(training: dict[str, Any], name: str, unit: float, digits: int) -> str
     if name not in training:
         return ""
     until, whole = training[name] / unit, training.get(f"{name}_total", training[name]) / unit
-    return f"{until:.{digits}f} ({whole:.{digits}f})"
+    own = f"{until:.{digits}f} ({whole:.{digits}f})"
+    before = training.get(f"{name}_before", 0) / unit
+    return f"{before:.{digits}f} + {own}" if before else own
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 
-LIBRARY_VERSION = 4
+LIBRARY_VERSION = 5
 """Raised when the pipeline changes so that every motion is to be made again."""
 MAX_BYTES = 200_000
 COLUMNS = 6

@@ -31,6 +31,7 @@ from sfv_gym.pose import (
 )
 from sfv_gym.pose import bundle as bundles
 from sfv_gym.pose.landmarks import BONES, LANDMARKS, MIRROR
+from sfv_gym.pose.legs import untangle_legs
 from sfv_gym.pose.model import variant_of
 from sfv_gym.pose.overlay import LEFT, RIGHT
 from sfv_gym.pose.person import Person, merge, without_doubles
@@ -259,7 +260,7 @@ def standing(x: float = 300.0, turn: float = 0.0, swing: float = 0.0) -> Person:
     """Somebody 1.7 m tall, 100 pixels a metre, seen from the side; the limbs swing apart."""
     metres = np.zeros((33, 3))
     heights = {"shoulder": -0.5, "elbow": -0.25, "wrist": 0.0, "hip": 0.0, "knee": 0.4,
-               "ankle": 0.8, "foot_index": 0.85}  # fmt: skip
+               "ankle": 0.8, "heel": 0.85, "foot_index": 0.85}  # fmt: skip
     for side, sign in (("left", 1.0), ("right", -1.0)):
         for part, height in heights.items():
             forward = sign * swing * max(height + 0.5, 0.0) * (part not in ("shoulder", "hip"))
@@ -314,6 +315,66 @@ def test_a_jump_to_somebody_else_is_not_taken() -> None:
     for t in set(range(20)) - {12}:
         assert found[t] is not None
         np.testing.assert_allclose(found[t].centre, truth[t].centre)
+
+
+def film(people: list[Person | None], fps: float = 30.0) -> PoseSequence:
+    """The people's landmarks as one sequence; nobody in the frames that have None."""
+    nobody = np.full((33, 3), np.nan)
+    return PoseSequence(
+        landmarks_2d=np.array([nobody[:, :2] if p is None else p.landmarks_2d for p in people]),
+        visibility=np.array([np.zeros(33) if p is None else p.visibility for p in people]),
+        landmarks_3d=np.array([nobody if p is None else p.landmarks_3d for p in people]),
+        detected=np.array([p is not None for p in people]),
+        fps=fps,
+        width=640,
+        height=480,
+    )
+
+
+def with_crossed_legs(person: Person) -> Person:
+    """What a network says that takes one leg for the other; each stays at its hip's depth."""
+    order = np.arange(33)
+    for part in ("knee", "ankle", "heel", "foot_index"):
+        legs = [LANDMARKS.index(f"{side}_{part}") for side in ("left", "right")]
+        order[legs] = legs[::-1]
+    metres = person.landmarks_3d[order].copy()
+    metres[:, 2] = person.landmarks_3d[:, 2]
+    return Person(person.landmarks_2d[order], person.visibility[order], metres)
+
+
+@pytest.mark.parametrize("wrong", [[], [20], [21, 22, 23, 24], [0, 1, 2, 40, 41, 58, 59]])
+@pytest.mark.parametrize("fps", [30.0, 120.0])
+def test_legs_that_change_places_are_put_right(wrong: list[int], fps: float) -> None:
+    pace = 30.0 / fps
+    truth = [standing(300.0 + 4 * t, swing=0.5 * np.cos(0.2 * t)) for t in pace * np.arange(60)]
+    seen: list[Person | None] = list(truth)
+    for t in wrong:
+        seen[t] = with_crossed_legs(truth[t])
+    found, exchanged = untangle_legs(film(seen, fps))
+    # legs closer to each other than to where they swing cannot be told, and need not be
+    apart = [abs(np.cos(0.2 * pace * t)) > 0.35 for t in range(60)]
+    assert np.flatnonzero(exchanged & apart).tolist() == [t for t in wrong if apart[t]]
+    right = film(list(truth), fps)
+    for name in ("landmarks_2d", "visibility", "landmarks_3d"):
+        np.testing.assert_allclose(getattr(found, name)[apart], getattr(right, name)[apart])
+
+
+def test_legs_are_followed_through_holes_and_short_clips_left_alone() -> None:
+    people: list[Person | None] = [
+        with_crossed_legs(p) if t in (6, 7) else p for t, p in enumerate(walk(40))
+    ]
+    people[8] = people[15] = None
+    found, exchanged = untangle_legs(film(people))
+    assert np.flatnonzero(exchanged).tolist() == [6, 7]
+    assert np.isnan(found.landmarks_2d[8]).all()
+    assert not found.detected[15]
+    short = film([people[0], people[6], None])
+    assert untangle_legs(short)[0] is short
+    # who stands with closed legs, and a clip that is wrong all along: nothing to go by
+    crossed = film([with_crossed_legs(p) for p in walk(40)])
+    assert untangle_legs(crossed)[0] is crossed
+    still = film([standing(swing=0.0)] * 40)
+    assert untangle_legs(still)[0] is still
 
 
 def test_sightings_are_averaged_only_where_they_agree() -> None:
@@ -588,6 +649,7 @@ def test_where_a_pose_comes_from_is_recorded(backflip: PoseSequence) -> None:
     assert len(source["sha256"]) == len(source["pose_model_sha256"]) == 64
     assert source["pose_model"] in model.VARIANTS
     assert source["notes"] == []
+    assert source["legs_exchanged"] == []
 
 
 @pytest.mark.network

@@ -125,6 +125,8 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
     train(rough, run, steps=512, init=given, progress=False, settings=settings)
     flat, policy = Policy.load(given), Policy.load(run / "policy.safetensors")
     assert policy.card["init"] == given.name
+    assert policy.card["samples_before"] == flat.card["samples_total"] == 512
+    assert policy.card["seconds_before"] == flat.card["seconds_total"]
     curve = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
     assert [row["samples"] for row in curve] == [0, 512]  # what it was given counts, too
     config = json.loads((run / "config.json").read_text())["ppo"]
@@ -159,7 +161,7 @@ def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, tmp_path, mon
     curve = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
     assert curve == [0, 512]
     card = Policy.load(run / "policy.safetensors").card
-    assert card["samples"] == 0
+    assert (card["samples"], card["samples_before"]) == (0, 512)
     assert card["init"] == given.name
 
 

@@ -266,6 +266,20 @@ def export_policy(model: LeanPPO, card: dict[str, Any]) -> Policy:
     )
 
 
+INIT_FACTS = ("init", "samples_before", "seconds_before")
+"""What a card says of the policy that a run began with: its file, and all that went into it."""
+
+
+def _what_was_given(init: Path) -> dict[str, Any]:
+    card = Policy.load(init).card
+    spent = {
+        f"{name}_before": card.get(f"{name}_total", card.get(name, 0))
+        + card.get(f"{name}_before", 0)
+        for name in ("samples", "seconds")
+    }
+    return {"init": init.name, **spent}  # its path says nothing elsewhere
+
+
 class _Recorder(BaseCallback):
     """Learning rate, evaluations, the best policy, checkpoints, and the end of a run."""
 
@@ -285,7 +299,7 @@ class _Recorder(BaseCallback):
         super().__init__()
         self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
         self.evaluate_every, self.keep_going = evaluate_every, keep_going
-        self.init = None if init is None else Path(init).name  # a path says nothing elsewhere
+        self.init: dict[str, Any] = {} if init is None else _what_was_given(Path(init))
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
         self.curve: list[dict[str, Any]] = []
@@ -325,7 +339,7 @@ class _Recorder(BaseCallback):
         card = read_json(self.folder / CARD)
         if card:
             self.best = Evaluation.from_dict(card.get("selection", card["evaluation"]))
-            self.init = card.get("init")
+            self.init = {name: card[name] for name in INIT_FACTS if name in card}
         saved = model.extra.get("annealing")
         self.annealing = Annealing(**saved) if saved else None
         if get_entry(self.env_id).terrain != "flat":
@@ -339,7 +353,7 @@ class _Recorder(BaseCallback):
         )
         self._progress.start()
         self._begun = True
-        if self.init is not None and not samples:  # never to end with less than it began with
+        if self.init.get("init") and not samples:  # never to end with less than it began with
             self._record()
 
     @property
@@ -487,7 +501,8 @@ class _Recorder(BaseCallback):
             "motion_source": motion.provenance.get("source"),
             "algorithm": "PPO",
             "settings": self.config.as_dict(),
-            "init": self.init,
+            "init": None,
+            **self.init,
             "seed": self.run_seed,
             **figures,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",

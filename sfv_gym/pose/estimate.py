@@ -21,6 +21,7 @@ from sfv_gym.files import cache_folder
 from sfv_gym.pose import ensemble as fusion
 from sfv_gym.pose.detector import look, people_in, quiet_stderr
 from sfv_gym.pose.landmarks import LANDMARKS
+from sfv_gym.pose.legs import untangle_legs
 from sfv_gym.pose.model import ensure_pose_model, variant_of
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.sequence import PoseSequence
@@ -48,7 +49,8 @@ def estimate_pose(
     Args:
         variant: MediaPipe's model: heavy, full or lite.
         mirror: average with the mirrored frame's pose: twice the time, better 3D.
-        ensemble: look at doubtful frames again, closer and turned (`sfv_gym.pose.ensemble`).
+        ensemble: look at doubtful frames again, closer and turned (`sfv_gym.pose.ensemble`), and
+            put legs that change places right (`sfv_gym.pose.legs`).
         subject: which of several people: ``"largest"`` (the largest, longest track, where
             getting about counts double), their number in that order from 1 on, or ``"x,y"`` for
             the one who comes nearest to a point, in shares of the picture's width and height. A
@@ -83,6 +85,9 @@ def estimate_pose(
         poses = _as_sequence(video, person, {**source, "notes": notes})
         if cache:
             _write_cache(path, poses)
+    if ensemble:
+        poses, exchanged = untangle_legs(poses)
+        poses.source["legs_exchanged"] = np.flatnonzero(exchanged).tolist()
     for note in poses.source["notes"]:
         log.warning("%s: %s", video.path.name, note)
     return poses
