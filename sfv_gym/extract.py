@@ -81,6 +81,7 @@ def extract_motion(
             _check_writable(Path(target))
 
     from sfv_gym.pose import estimate_pose, overlay_frames, parse_subject, stabilize
+    from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
     from sfv_gym.video import check_one_shot, open_video, write_video
@@ -94,17 +95,20 @@ def extract_motion(
     poses = _from_video(poses, reader, notes)
     if poses_out is not None:
         poses.save(poses_out)
-    shown = poses
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
     if camera == "moving":
         poses = stabilize(poses, reader, focal_px)
+    elif (turn := camera_turn(poses, reader, focal_px)) > WORTH_MENTIONING:
+        log.warning(
+            "%s: the camera seems to turn, by some %.0f degrees; if it does: --camera moving",
+            reader.path.name, np.degrees(turn),
+        )  # fmt: skip
     motion = reconstruct(
         poses, skill=skill, loop=loop, focal_px=focal_px, prior=prior, progress=progress
     )
     if overlay is not None:
-        # a camera that pans is at rest in the fit, so there the detected pose is shown
-        shown = reprojected(motion, poses) if camera == "static" else shown
-        write_video(overlay, overlay_frames(reader, shown), reader.file_fps)
+        frames = overlay_frames(reader, reprojected(motion, poses))
+        write_video(overlay, frames, reader.file_fps)
     if source:
         motion.provenance["source"] = {**motion.provenance.get("source", {}), **source}
     motion.save(out)

@@ -169,9 +169,7 @@ def _write_sheet(
     reader = open_video(
         video, **{k: v for k, v in clip.settings.items() if k in ("start", "end", "speed")}
     )
-    moving = clip.settings.get("camera") == "moving"  # which stands still in the fit
-    shown = poses if moving else reprojected(motion, poses)
-    panels = clip_panels(overlay_frames(reader, shown), poses)
+    panels = clip_panels(overlay_frames(reader, reprojected(motion, poses)), poses)
     frames = np.linspace(0, len(panels) - 1, COLUMNS).round().astype(int)
     character = reference_pictures(
         motion, frames / motion.fps, width=CLIP_WIDTH, height=HEIGHT, azimuth=view_azimuth(poses)

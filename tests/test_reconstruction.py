@@ -1,6 +1,8 @@
 """Stage 2 on made-up people in front of a made-up camera, where the truth is known exactly."""
 
 import dataclasses
+import logging
+import re
 
 import numpy as np
 import pytest
@@ -196,6 +198,32 @@ def _root_relative(joints: np.ndarray, truth: np.ndarray) -> float:
 def _kinematics(motion: ReferenceMotion):
     pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
     return skeleton.sole_corners(pos, quat), skeleton.centre_of_mass(pos, quat)
+
+
+def test_a_moving_camera_sees_the_person_where_they_were_seen(jump):
+    """The fit is of a camera at rest; the overlay is drawn into frames of one that turned."""
+    scene, motion = jump
+    turns = Rotation.from_rotvec(np.linspace([0, -0.2, 0], [0.05, 0.3, 0.02], len(scene.root_pos)))
+    source = {"camera_turns": turns.as_rotvec().tolist()}
+    panned = dataclasses.replace(motion, provenance={**motion.provenance, "source": source})
+    at_rest, seen = (reprojected(m, scene.poses).landmarks_2d for m in (motion, panned))
+    camera = motion.provenance["camera"]
+    rays = np.concatenate(
+        ((at_rest - camera["centre_px"]) / camera["focal_px"], np.ones((*at_rest.shape[:2], 1))), 2
+    )
+    rays = np.einsum("tji,tmj->tmi", turns.as_matrix(), rays)
+    expected = camera["centre_px"] + camera["focal_px"] * rays[..., :2] / rays[..., 2:]
+    np.testing.assert_allclose(seen[:, LANDMARKS], expected[:, LANDMARKS], atol=1e-6)
+    assert np.abs(seen - at_rest).max() > 50
+
+
+def test_slow_motion_is_noticed_and_its_speed_named(caplog):
+    """A jump played at 0.4 of its speed hangs in the air for more than a second."""
+    slow = dataclasses.replace(jumping().poses, fps=0.4 * FPS)
+    with caplog.at_level(logging.WARNING):
+        reconstruct(slow, skill="x", **FAST)
+    (message,) = [r.getMessage() for r in caplog.records if "--speed" in r.getMessage()]
+    assert float(re.search(r"--speed ([\d.]+)", message)[1]) == pytest.approx(0.4, abs=0.08)
 
 
 def test_jump_is_found_and_falls_with_g(jump):

@@ -7,6 +7,7 @@ import pytest
 from sfv_gym.errors import MotionError, PoseError
 from sfv_gym.extract import extract_motion
 from sfv_gym.pose import PoseSequence, stabilize
+from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn
 
 WIDTH, HEIGHT, FRAMES = 320, 240, 16
 FOCAL = 352.0
@@ -65,6 +66,16 @@ def test_a_camera_at_rest_changes_nothing():
     frames, poses, _ = panned(0.0)
     out = stabilize(poses, frames, FOCAL)
     np.testing.assert_allclose(out.landmarks_2d, poses.landmarks_2d, atol=0.1)
+
+
+def test_a_camera_that_turns_unasked_is_noticed():
+    frames, poses, _ = panned(12.0)
+    # of 16 frames every fourth is looked at
+    assert np.degrees(camera_turn(poses, frames, FOCAL)) == pytest.approx(12.0 * 12 / 15, rel=0.1)
+    frames, poses, _ = panned(0.0)
+    assert camera_turn(poses, frames, FOCAL) < 0.1 * WORTH_MENTIONING
+    blank = [np.full_like(frame, 90) for frame in frames]
+    assert camera_turn(poses, blank, FOCAL) == 0.0, "nothing to tell by"
 
 
 def test_frames_without_a_person_stay_without():

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from sfv_gym.errors import PoseError
 from sfv_gym.pose.sequence import PoseSequence
@@ -21,6 +22,12 @@ MIN_FEATURES = 12
 MARGIN = 0.25
 """Share of the person's size around them that does not count as background."""
 INLIER_PX = 1.5
+MAX_LOST = 0.1
+"""Share of frames whose background may not be found in the next."""
+WORTH_MENTIONING = np.radians(2.0)
+"""A camera that turns by less is as good as one at rest."""
+_LOOKS_PER_SECOND = 8.0
+"""At which a camera that is said to be at rest is looked after."""
 
 
 def stabilize(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -> PoseSequence:
@@ -32,9 +39,18 @@ def stabilize(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -
 
     Raises:
         PoseError: the background cannot be followed, or the camera turns by more than 100 degrees.
+
+    Returns:
+        The landmarks in that view; ``source["camera_turns"]`` has the rotation vectors (T, 3) from
+        each frame's camera to the middle frame's.
     """
     centre = np.array([0.5 * poses.width, 0.5 * poses.height])
-    to_first = _rotations(poses, frames, focal, centre)
+    to_first, lost = _rotations(poses, enumerate(frames), focal, centre)
+    if lost > MAX_LOST * len(to_first):
+        raise PoseError(
+            f"the background could not be followed in {lost} of {len(to_first)} frames; if the "
+            "camera is at rest, do without --camera moving"
+        )
     to_middle = to_first[len(to_first) // 2].T @ to_first
     ahead = to_middle[:, :, 2]
     widest = float(np.arccos(np.clip(ahead[:, 2], -1.0, 1.0)).max())
@@ -51,32 +67,48 @@ def stabilize(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -
     return replace(
         poses,
         landmarks_2d=centre + focal * rays[..., :2] / rays[..., 2:],
-        source={**poses.source, "camera": "moving", "notes": notes},
+        source={
+            **poses.source,
+            "camera": "moving",
+            "camera_turns": Rotation.from_matrix(to_middle).as_rotvec().round(6).tolist(),
+            "notes": notes,
+        },
     )
 
 
+def camera_turn(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -> float:
+    """By how much the camera turns from the first frame at most, in radians; 0 if there is too
+    little background to tell. A quick look at a few frames a second."""
+    centre = np.array([0.5 * poses.width, 0.5 * poses.height])
+    every = max(1, round(poses.fps / _LOOKS_PER_SECOND))
+    some = ((t, frame) for t, frame in enumerate(frames) if t % every == 0)
+    rotations, lost = _rotations(poses, some, focal, centre)
+    if lost > MAX_LOST * len(rotations):
+        return 0.0
+    return float(Rotation.from_matrix(rotations).magnitude().max())
+
+
 def _rotations(
-    poses: PoseSequence, frames: Iterable[np.ndarray], focal: float, centre: np.ndarray
-) -> np.ndarray:
-    """Rotations (T, 3, 3) from each frame's camera to the first frame's."""
+    poses: PoseSequence,
+    frames: Iterable[tuple[int, np.ndarray]],
+    focal: float,
+    centre: np.ndarray,
+) -> tuple[np.ndarray, int]:
+    """Rotations (N, 3, 3) from the camera of each of these frames to the first one's, and in how
+    many the background could not be followed: they count as not turned."""
     out = [np.eye(3)]
-    before: np.ndarray | None = None
+    before: tuple[int, np.ndarray] | None = None
     lost = 0
-    for t, frame in enumerate(frames):
+    for t, frame in frames:
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if before is not None:
-            turn = _turn(before, grey, _background(poses, t - 1), focal, centre)
+            turn = _turn(before[1], grey, _background(poses, before[0]), focal, centre)
             if turn is None:
                 lost += 1
                 turn = np.eye(3)
             out.append(out[-1] @ turn)
-        before = grey
-    if lost > 0.1 * len(out):
-        raise PoseError(
-            f"the background could not be followed in {lost} of {len(out)} frames; if the camera "
-            "is at rest, do without --camera moving"
-        )
-    return np.array(out)
+        before = (t, grey)
+    return np.array(out), lost
 
 
 def _background(poses: PoseSequence, t: int) -> np.ndarray:

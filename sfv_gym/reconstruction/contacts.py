@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from sfv_gym.flight import MIN_FLIGHT_SECONDS
+from sfv_gym.flight import GRAVITY, MIN_FLIGHT_SECONDS
 from sfv_gym.reconstruction.body import DTYPE, HANDS, ROUND_HANDS, ROUND_RADII, Body, Pose
 
 
@@ -23,6 +23,9 @@ class Contacts:
             those of the hands left at 0.
         in_air: (T,) in 0..1, 1 where nothing at all touches.
         flights: (first, last) frame in the air of each flight.
+        played_at: the share of the real speed at which gravity would explain the longest stretch
+            off the ground, where that is too slow for a flight and long enough to tell; None
+            elsewhere.
     """
 
     soles: torch.Tensor
@@ -30,6 +33,7 @@ class Contacts:
     rounds: torch.Tensor
     in_air: torch.Tensor
     flights: tuple[tuple[int, int], ...]
+    played_at: float | None = None
 
     def grounded(self) -> Contacts:
         """The same contacts without the flights, for a fit that does not believe them yet."""
@@ -45,6 +49,8 @@ WRIST_HEIGHT = 0.07
 """Metres, of a person's wrist over the palm that they stand on."""
 REST_SPEED = 0.4
 """m/s, up or down, of a part of the trunk or a knee that rests on the ground."""
+LONG_STRETCH = 0.5
+"""Seconds off the ground from which on a slow fall says that the clip is played slowly."""
 RUNNING = 0.5
 """A planted foot may seem to move at this share of the root's speed: the path of somebody who runs
 by, or whom the camera follows, is that wrong at first. A swinging foot is faster than the root."""
@@ -83,11 +89,16 @@ def find_contacts(
     )
     every = np.concatenate((touch.reshape(len(touch), -1), hand_touch, round_touch), axis=1)
     any_touch = every.max(1) > 0.5
-    flights = tuple(
-        (first, last)
+    pulls = {
+        (first, last): _pull(com[first : last + 1, 2], fps)
         for first, last in find_flights(any_touch, lowest, fps)
-        if _falls(com[first : last + 1, 2], fps)
-    )
+    }
+    flights = tuple(frames for frames, pull in pulls.items() if -20.0 < pull < -4.0)
+    slow = {
+        last - first: pull
+        for (first, last), pull in pulls.items()
+        if -4.0 <= pull < -0.5 and last - first >= LONG_STRETCH * fps
+    }
     in_air = np.zeros(len(touch))
     for first, last in flights:
         in_air[first : last + 1] = 1.0
@@ -101,6 +112,7 @@ def find_contacts(
         torch.as_tensor(round_touch, dtype=DTYPE),
         torch.as_tensor(in_air, dtype=DTYPE),
         flights,
+        played_at=float(np.sqrt(-slow[max(slow)] / GRAVITY)) if slow else None,
     )
 
 
@@ -134,11 +146,10 @@ def _ground_plane(points: np.ndarray, fps: float, limit: np.ndarray) -> np.ndarr
     return np.array([plane[0] - plane[1:] @ mean, plane[1], plane[2]])
 
 
-def _falls(heights: np.ndarray, fps: float) -> bool:
-    """Does the centre of mass (N,) fall at roughly g? A foot that is not seen to touch may."""
-    t = np.arange(len(heights)) / fps
-    pull = 2 * np.polyfit(t, heights, 2)[0]
-    return bool(-20.0 < pull < -4.0)
+def _pull(heights: np.ndarray, fps: float) -> float:
+    """Mean acceleration of the centre of mass (N,) in m/s2: about -g in flight, but not where only
+    a foot was not seen to touch."""
+    return 2 * float(np.polyfit(np.arange(len(heights)) / fps, heights, 2)[0])
 
 
 def _meet_ground(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
@@ -29,6 +30,8 @@ from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
+
+log = logging.getLogger(__name__)
 
 ITERATIONS = 120
 """Of the solver, in each of its passes."""
@@ -75,6 +78,11 @@ def reconstruct(
     with one_thread(), _Progress(progress, 4 * iterations + iterations) as tick:
         problem = PersonProblem(evidence, weights, prior=prior)
         fit, contacts = fit_person(problem, iterations, fit_focal=fit_focal, callback=tick)
+        if contacts.played_at is not None and poses.source.get("speed", 1.0) == 1.0:
+            log.warning(
+                "%s: the body is off the ground for long and hardly falls; if the clip is in slow "
+                "motion, give its speed (--speed %.2g, by gravity)", skill, contacts.played_at,
+            )  # fmt: skip
         root_pos, root_rot = fit.root_pos.numpy(), fit.root_rot.numpy()
         yaw, start = -_heading_angle(root_rot[0]), root_pos[0] * [1.0, 1.0, 0.0]
         root_pos, root_rot = person = _turned(root_pos, root_rot, yaw)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from scipy.ndimage import maximum_filter1d
+from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
 from sfv_gym.motion import ReferenceMotion
@@ -49,7 +50,8 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
 
     Frames in which nobody was detected have them, too. Visibility is the highest within
     ``SEEN_SECONDS``: a landmark that was not seen for that long is a guess. Those that the fit
-    does not use (fingers, mouth) have visibility 0.
+    does not use (fingers, mouth) have visibility 0. Of a camera that moves, every frame is as the
+    video has it, not as it was stabilized.
 
     Args:
         motion: as ``reconstruct`` made it from ``poses``; its provenance holds the camera.
@@ -65,6 +67,9 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     pose = Pose(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
     markers = body.markers(pose).numpy() - np.array(camera["position"])
     markers = markers @ np.array(camera["rotation"]).T
+    turns = motion.provenance["source"].get("camera_turns")
+    if turns is not None:  # from each frame's camera to the one of the fit
+        markers = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(turns).as_matrix(), markers)
     depth = np.maximum(markers[..., 2:], 0.1)
     flat = np.array(camera["centre_px"]) + camera["focal_px"] * markers[..., :2] / depth
     landmarks = np.repeat(flat.mean(1, keepdims=True), poses.landmarks_2d.shape[1], axis=1)
