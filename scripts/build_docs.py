@@ -108,8 +108,8 @@ def skills_page() -> str:
         "",
         "Every reference motion was made from its video by the same pipeline (`sfv "
         "build-library`), with the settings in `reference_motions/library.yml` and no hand "
-        "edits. Above: the video with the reconstructed person drawn in (the detected pose where "
-        "the camera pans), where it may be shown. Below: the motion of the character at the same "
+        "edits. Above: the video with the reconstructed person drawn in, where "
+        "it may be shown. Below: the motion of the character at the same "
         "times. The rendered people move as in motion-captured clips; see NOTICE.md. How the "
         "motions are made and how true they are: [reconstruction](reconstruction.md).",
         "",
