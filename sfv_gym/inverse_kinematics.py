@@ -5,23 +5,20 @@ pass matches the pose alone: directions of limbs, orientations of trunk and feet
 mass above the feet. It says how high the root has to be and where the feet come down. The second
 pass puts the whole body into the world: planted feet and hands stay where they are, the centre of
 mass follows the scaled path of the original, and in flight the parabola that gravity prescribes.
+Momentum and torques are left to ``dynamic_retargeting``, which goes on from here.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import mujoco
 import numpy as np
 from mujoco import minimize
 
 from sfv_gym import skeleton
-from sfv_gym.errors import MotionError, OutputError, UnknownIdError
-from sfv_gym.files import atomic_path, cache_folder
+from sfv_gym.errors import MotionError, UnknownIdError
 from sfv_gym.flight import GRAVITY, MIN_FLIGHT_SECONDS
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.rotations import (
@@ -32,9 +29,6 @@ from sfv_gym.rotations import (
     quat_to_matrix,
     rotvec_to_quat,
 )
-
-RETARGETING_VERSION = 2
-"""Part of every cache key: raised whenever the same input gives another result."""
 
 MAX_ANGLE = 3.0  # rad; a hinge's angle has to survive as a quaternion, which ends at pi
 MAX_SPEED = 12.0  # rad/s, of a hinge
@@ -81,35 +75,21 @@ class Retargeted:
     scale: float
 
 
-def retarget(
-    motion: ReferenceMotion, model: mujoco.MjModel, links: Mapping[str, str]
-) -> Retargeted:
-    """Find the character's joint angles that show a motion best.
-
-    Args:
-        model: a free root and hinges, all with a range; its key frame ``stand``, or else qpos0,
-            shows it upright with level feet, pelvis and chest, which is taken to match the
-            canonical rest pose. Ground geoms in it do no harm.
-        links: the body for each canonical link, such as ``{"right_knee": "r_lleg"}``.
-
-    Raises:
-        UnknownIdError: a link has no body, or the model has none of that name.
-        MotionError: the model's joints are not a free root and hinges.
-    """
-    rig = _Rig(model, links)
-    targets = _Targets(motion, rig)
+def solve_kinematics(motion: ReferenceMotion, rig: Rig) -> Retargeted:
+    """Find the character's joint angles that show a motion best."""
+    targets = Targets(motion, rig)
     wraps = motion.loop == "wrap"
     pose = _first_pass(rig, targets)
     for sweep in range(_SWEEPS):
         if wraps:
-            _close(pose.hinges, motion.loop_range)
+            close_cycle(pose.hinges, motion.loop_range)
         _smooth(rig, targets, pose, backwards=sweep % 2 == 0)
     if wraps:
-        _close(pose.hinges, motion.loop_range)
+        close_cycle(pose.hinges, motion.loop_range)
     plan = _Plan(motion, rig, targets, pose)
     placed = _second_pass(rig, targets, pose, plan)
     if wraps:
-        _close(placed.hinges, motion.loop_range)
+        close_cycle(placed.hinges, motion.loop_range)
     np.clip(placed.hinges, rig.lower, rig.upper, out=placed.hinges)
     _settle(rig, targets, placed)
     return Retargeted(rig.qpos(placed), rig.scale)
@@ -127,8 +107,18 @@ class _Poses:
     hinges: np.ndarray
 
 
-class _Rig:
+class Rig:
     """A character's kinematics: link frames, centre of mass, and their Jacobians.
+
+    Args:
+        model: a free root and hinges, all with a range; its key frame ``stand``, or else qpos0,
+            shows it upright with level feet, pelvis and chest, which is taken to match the
+            canonical rest pose. Ground geoms in it do no harm.
+        links: the body for each canonical link, such as ``{"right_knee": "r_lleg"}``.
+
+    Raises:
+        UnknownIdError: a link has no body, or the model has none of that name.
+        MotionError: the model's joints are not a free root and hinges.
 
     Attributes:
         bodies: (15,) body ids in the order of skeleton.LINKS.
@@ -284,7 +274,7 @@ def _right_jacobian(v: np.ndarray) -> np.ndarray:
 # --- what the motion asks for ---------------------------------------------------------------
 
 
-class _Targets:
+class Targets:
     """The motion's figures at each frame, as far as they do not depend on where the root is.
 
     Attributes:
@@ -302,7 +292,7 @@ class _Targets:
         flights: first and last frame in the air.
     """
 
-    def __init__(self, motion: ReferenceMotion, rig: _Rig) -> None:
+    def __init__(self, motion: ReferenceMotion, rig: Rig) -> None:
         # a wrapped motion from its cycle on as it is played: closed, and the cycle over and over
         frames = np.arange(motion.num_frames)
         root_pos, root_quat, joint_quat = motion.pose(frames / motion.fps)
@@ -403,7 +393,7 @@ def _blur(values: np.ndarray, passes: int = 1) -> np.ndarray:
     return values
 
 
-def _close(hinges: np.ndarray, loop_range: np.ndarray) -> None:
+def close_cycle(hinges: np.ndarray, loop_range: np.ndarray) -> None:
     """Spread a cycle's closing error over it, in place: its ends show the same angles (T, H)."""
     first, last = (int(i) for i in loop_range)
     share = np.clip((np.arange(len(hinges)) - first) / (last - first), 0, 1)
@@ -420,7 +410,7 @@ class _Problem:
     from the pose that it starts from, and the hinges (H). The first pass has no shift.
     """
 
-    def __init__(self, rig: _Rig, targets: _Targets, t: int, shift: bool) -> None:
+    def __init__(self, rig: Rig, targets: Targets, t: int, shift: bool) -> None:
         self.rig, self.targets, self.t = rig, targets, t
         self.first = 0 if shift else 3
         self.base_pos = np.zeros(3)
@@ -567,7 +557,7 @@ class _Problem:
         return np.asarray(jac[link, 0] - np.cross(arm[:, None], jac[link, 1], axis=0))
 
 
-def _first_pass(rig: _Rig, targets: _Targets) -> _Poses:
+def _first_pass(rig: Rig, targets: Targets) -> _Poses:
     """The pose at every frame, the root being at the origin."""
     frames = len(targets)
     poses = _Poses(np.zeros((frames, 3)), np.zeros((frames, 4)), np.zeros((frames, len(rig.stand))))
@@ -582,7 +572,7 @@ def _first_pass(rig: _Rig, targets: _Targets) -> _Poses:
     return poses
 
 
-def _smooth(rig: _Rig, targets: _Targets, poses: _Poses, backwards: bool) -> None:
+def _smooth(rig: Rig, targets: Targets, poses: _Poses, backwards: bool) -> None:
     """Solve every frame again, in place, with its hinges pulled to the mean of its neighbours'.
 
     Where a limb hangs straight down or is stretched, two of its hinges turn it about the same
@@ -607,9 +597,7 @@ class _Plan:
         centre, centre_weights: (T, 3) metres and (T, 3), the centre of mass.
     """
 
-    def __init__(
-        self, motion: ReferenceMotion, rig: _Rig, targets: _Targets, poses: _Poses
-    ) -> None:
+    def __init__(self, motion: ReferenceMotion, rig: Rig, targets: Targets, poses: _Poses) -> None:
         frames = len(targets)
         centre = np.zeros((frames, 3))
         middle = np.zeros((frames, 4, 3))
@@ -673,7 +661,7 @@ def _join_places(
     places[ends[1]] = turn @ places[ends[0]] + scale * np.array([x, y])
 
 
-def _root_height(rig: _Rig, targets: _Targets, low: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+def _root_height(rig: Rig, targets: Targets, low: np.ndarray, lowest: np.ndarray) -> np.ndarray:
     """Height of the root (T,) in metres that puts what bears the body onto the ground.
 
     Args:
@@ -696,7 +684,7 @@ def _root_height(rig: _Rig, targets: _Targets, low: np.ndarray, lowest: np.ndarr
     return np.where(free, np.maximum(height, -lowest), height)
 
 
-def _fly(targets: _Targets, centre: np.ndarray, scale: float) -> None:
+def _fly(targets: Targets, centre: np.ndarray, scale: float) -> None:
     """Put the centre of mass (T, 3) on parabolas in flight, in place.
 
     It takes the time that the original takes, however long the legs are. Just before the first
@@ -727,7 +715,7 @@ def _fly(targets: _Targets, centre: np.ndarray, scale: float) -> None:
         centre[t, 2] = [own(int(k)) for k in t] + np.interp(t, frames, gaps)
 
 
-def _second_pass(rig: _Rig, targets: _Targets, first: _Poses, plan: _Plan) -> _Poses:
+def _second_pass(rig: Rig, targets: Targets, first: _Poses, plan: _Plan) -> _Poses:
     """Every frame's pose in the world, close to the first pass's."""
     frames = len(targets)
     poses = _Poses(np.zeros((frames, 3)), np.zeros((frames, 4)), np.zeros_like(first.hinges))
@@ -762,7 +750,7 @@ def _slow_down(hinges: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]
     return hinges, weights
 
 
-def _settle(rig: _Rig, targets: _Targets, poses: _Poses) -> None:
+def _settle(rig: Rig, targets: Targets, poses: _Poses) -> None:
     """Move flights, in place, so that the centre of mass is on its parabola exactly."""
     if not targets.flights:
         return
@@ -773,71 +761,3 @@ def _settle(rig: _Rig, targets: _Targets, poses: _Poses) -> None:
     settled = centre.copy()
     _fly(targets, settled, rig.scale)
     poses.root_pos += settled - centre
-
-
-# --- cache ------------------------------------------------------------------------------------
-
-
-def retarget_cached(
-    motion: ReferenceMotion, model: mujoco.MjModel, links: Mapping[str, str]
-) -> Retargeted:
-    """The same as ``retarget``, kept in memory and in the user's cache folder.
-
-    A cache that cannot be read or written costs time, never an error.
-    """
-    key = _cache_key(motion, model, links)
-    if key not in _recent:
-        found = _read_cache(key, (motion.num_frames, model.nq))
-        if found is None:
-            found = retarget(motion, model, links)
-            _write_cache(key, found)
-        while len(_recent) >= _RECENT_SIZE:
-            del _recent[next(iter(_recent))]
-        _recent[key] = found
-    kept = _recent[key] = _recent.pop(key)  # the most recent one is last
-    return Retargeted(kept.qpos.copy(), kept.scale)
-
-
-_RECENT_SIZE = 64
-_recent: dict[str, Retargeted] = {}
-
-_MODEL_FIELDS = (
-    "body_parentid", "body_pos", "body_quat", "body_ipos", "body_mass",
-    "jnt_type", "jnt_bodyid", "jnt_pos", "jnt_axis", "jnt_range", "jnt_limited",
-    "qpos0", "key_qpos",
-    "geom_type", "geom_bodyid", "geom_pos", "geom_quat", "geom_size", "geom_contype",
-)  # fmt: skip
-"""What of a model decides the result."""
-
-
-def _cache_key(motion: ReferenceMotion, model: mujoco.MjModel, links: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(f"{RETARGETING_VERSION} {motion.content_hash()}".encode())
-    digest.update(np.round(motion.contacts, 4).astype("<f4").tobytes())
-    for name in _MODEL_FIELDS:
-        values = np.asarray(getattr(model, name), np.float64)
-        digest.update(f"{name} {values.shape}".encode() + values.astype("<f8").tobytes())
-    digest.update(model.names)
-    digest.update(repr(sorted(links.items())).encode())
-    return digest.hexdigest()[:32]
-
-
-def _cache_path(key: str) -> Path:
-    return cache_folder() / "retargeted" / f"{key}.npz"
-
-
-def _read_cache(key: str, shape: tuple[int, int]) -> Retargeted | None:
-    try:
-        with np.load(_cache_path(key), allow_pickle=False) as data:
-            found = Retargeted(np.asarray(data["qpos"], np.float64), float(data["scale"]))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
-        return None
-    whole = found.qpos.shape == shape and np.isfinite(found.qpos).all()
-    return found if whole and np.isfinite(found.scale) else None
-
-
-def _write_cache(key: str, found: Retargeted) -> None:
-    try:
-        with atomic_path(_cache_path(key)) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, qpos=found.qpos, scale=np.array(found.scale))
-    except (OSError, OutputError):
-        pass

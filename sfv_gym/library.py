@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
 from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.retargeting import save_retargeted
 
 LIBRARY_VERSION = 5
 """Raised when the pipeline changes so that every motion is to be made again."""
@@ -121,6 +123,7 @@ def _build(
     if target.is_file() and not force:
         motion = ReferenceMotion.load(target)
         if motion.provenance.get("library") == made_of:
+            _save_retargeted(motion, clip.skill, out)
             return Built(clip.skill, False, motion)
     poses = None if sheets is None else Path(sheets) / f".{clip.skill}_poses.npz"
     try:
@@ -137,12 +140,20 @@ def _build(
         motion.save(target)
         if target.stat().st_size > MAX_BYTES:
             raise MotionError(f"{target} is larger than {MAX_BYTES // 1000} kB")
+        _save_retargeted(motion, clip.skill, out)
         if sheets is not None and poses is not None:
             _write_sheet(video, clip, poses, motion, Path(sheets) / f"{clip.skill}.webp")
     finally:
         if poses is not None:
             poses.unlink(missing_ok=True)
     return Built(clip.skill, True, motion)
+
+
+def _save_retargeted(motion: ReferenceMotion, skill: str, out: Path) -> None:
+    """Beside the motion, in a folder of each other character's name, its trajectory."""
+    for character in CHARACTERS.values():
+        if not character.is_canonical:
+            save_retargeted(motion, character, out / character.name / f"{skill}.npz")
 
 
 def find_clip(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:

@@ -1,20 +1,35 @@
 """Canonical motion to a character's generalized coordinates.
 
 The humanoid is the canonical skeleton, so its joints take the motion's rotations as they are. Any
-other character's joint angles are found by inverse kinematics, once, and cached.
+other character's joint angles are found by inverse kinematics and then brought within its physics.
+That takes some 15 s a motion: the library's trajectories ship, one's own are kept in the cache.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import logging
+import os
+import zipfile
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 
 import mujoco
 import numpy as np
 
 from sfv_gym.characters import Character
-from sfv_gym.inverse_kinematics import retarget_cached
+from sfv_gym.errors import MissingExtraError, OutputError
+from sfv_gym.files import atomic_path, cache_folder
+from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
 from sfv_gym.motion import MotionState, ReferenceMotion, Trajectory
 from sfv_gym.rotations import quat_to_rotvec
+
+log = logging.getLogger(__name__)
+
+RETARGETING_VERSION = 3
+"""Part of every key: raised whenever the same input gives another result."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +106,7 @@ def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
     if character.is_canonical:
         return motion
     model = character.model()
-    solved = retarget_cached(motion, model, character.links)
+    solved = retargeted(motion, character)
     joints = JointMap.of(model)
     half = 0.5 * solved.qpos[:, joints.hinge_qpos, None]
     offset = motion.loop_offset * np.array([*[solved.scale] * 3, 1.0])
@@ -105,3 +120,112 @@ def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
         loop_offset=offset,
         joint_names=tuple(joints.names[i] for i in joints.hinges),
     )
+
+
+def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
+    """The motion in the character's joints: from memory, from what ships, from the cache, or anew.
+
+    A cache that cannot be read or written costs time, never an error.
+
+    Raises:
+        MissingExtraError: it is to be solved anew, for which PyTorch is needed.
+        MotionError: the character is not of a free root and hinges.
+    """
+    key = _key(motion, character)
+    if key not in _recent:
+        found = _shipped(motion, character, key) or _read(_cache_path(key), key)
+        if found is None:
+            found = solve(motion, character)
+            _keep(found, key)
+        while len(_recent) >= _RECENT_SIZE:
+            del _recent[next(iter(_recent))]
+        _recent[key] = found
+    kept = _recent[key] = _recent.pop(key)  # the most recent one is last
+    return Retargeted(kept.qpos.copy(), kept.scale)
+
+
+def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
+    """By inverse kinematics, and from there to what the character's masses and motors can do."""
+    try:
+        from sfv_gym.dynamic_retargeting import make_feasible
+    except ImportError as error:
+        raise MissingExtraError(
+            f"a motion of one's own for {character.name} takes more packages ({error}): "
+            "pip install sfv-gym[video]"
+        ) from error
+    log.info("retargeting a motion to %s, once: some 15 s", character.name)
+    rig = Rig(character.model(), character.links)
+    return make_feasible(solve_kinematics(motion, rig), motion, rig)
+
+
+def save_retargeted(
+    motion: ReferenceMotion, character: Character, path: str | os.PathLike[str]
+) -> None:
+    """Write the character's trajectory, solved anew unless the file is of this motion already.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    key = _key(motion, character)
+    if _read(Path(path), key) is None:
+        _write(path, solve(motion, character), key)
+
+
+_RECENT_SIZE = 64
+_recent: dict[str, Retargeted] = {}
+
+_MODEL_FIELDS = (
+    "body_parentid", "body_pos", "body_quat", "body_ipos", "body_iquat", "body_mass",
+    "body_inertia", "jnt_type", "jnt_bodyid", "jnt_pos", "jnt_axis", "jnt_range", "jnt_limited",
+    "qpos0", "key_qpos", "actuator_trnid", "actuator_gear", "actuator_forcerange",
+    "geom_type", "geom_bodyid", "geom_pos", "geom_quat", "geom_size", "geom_contype",
+)  # fmt: skip
+"""What of a model decides the result."""
+
+
+def _key(motion: ReferenceMotion, character: Character) -> str:
+    model = character.model()
+    digest = hashlib.sha256(f"{RETARGETING_VERSION} {motion.content_hash()}".encode())
+    digest.update(np.round(motion.contacts, 4).astype("<f4").tobytes())
+    for name in _MODEL_FIELDS:
+        values = np.asarray(getattr(model, name), np.float64)
+        digest.update(f"{name} {values.shape}".encode() + values.astype("<f8").tobytes())
+    digest.update(model.names)
+    digest.update(repr(sorted(character.links.items())).encode())
+    return digest.hexdigest()[:32]
+
+
+def _shipped(motion: ReferenceMotion, character: Character, key: str) -> Retargeted | None:
+    skill = motion.provenance.get("skill")
+    return _read(shipped_folder() / character.name / f"{skill}.npz", key)
+
+
+def shipped_folder() -> Path:
+    """Where the library's motions lie, and in a folder of each character's name what it does."""
+    return Path(str(resources.files("sfv_gym.reference_motions")))
+
+
+def _cache_path(key: str) -> Path:
+    return cache_folder() / "retargeted" / f"{key}.npz"
+
+
+def _keep(found: Retargeted, key: str) -> None:
+    with contextlib.suppress(OSError, OutputError):
+        _write(_cache_path(key), found, key)
+
+
+def _write(path: str | os.PathLike[str], found: Retargeted, key: str) -> None:
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, qpos=found.qpos, scale=np.array(found.scale), key=np.array(key))
+
+
+def _read(path: Path, key: str) -> Retargeted | None:
+    """What the file holds; None if there is none, or not of this key."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            if str(data["key"]) != key:
+                return None
+            found = Retargeted(np.asarray(data["qpos"], np.float64), float(data["scale"]))
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+        return None
+    return found if np.isfinite(found.qpos).all() and np.isfinite(found.scale) else None

@@ -1,5 +1,6 @@
 """Physics truths of Atlas, and what retargeting a motion to it must keep."""
 
+import sys
 from dataclasses import replace
 
 import mujoco
@@ -7,15 +8,17 @@ import numpy as np
 import pytest
 from physics import assert_it_comes_to_rest, assert_momentum_is_kept_in_flight
 
-from sfv_gym import inverse_kinematics, retargeting, skeleton
+from sfv_gym import retargeting, skeleton
 from sfv_gym.characters import get_character
-from sfv_gym.errors import MotionError, UnknownIdError
-from sfv_gym.inverse_kinematics import Retargeted, retarget, retarget_cached
+from sfv_gym.errors import MissingExtraError, MotionError, UnknownIdError
+from sfv_gym.imitability import assess
+from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.terrains import get_terrain
 
 ATLAS = get_character("atlas")
 MOTIONS = ("walk", "backflip")
+SKILLS = sorted(file.stem for file in retargeting.shipped_folder().glob("*.npz"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def solved(request) -> dict[str, tuple[ReferenceMotion, Retargeted]]:
     out = {}
     for name in MOTIONS:
         motion = ReferenceMotion.load(request.config.rootpath / f"reference_motions/{name}.npz")
-        out[name] = motion, retarget(motion, ATLAS.model(), ATLAS.links)
+        out[name] = motion, retargeting.retargeted(motion, ATLAS)
     return out
 
 
@@ -230,16 +233,93 @@ def test_its_trajectory_has_the_same_angles(solved, tmp_path, monkeypatch):
     np.testing.assert_allclose(qpos[:, 7:], found.qpos[:, 7:], atol=1e-6)
 
 
-def test_wrong_input_is_named(solved):
-    motion, _ = solved["backflip"]
+def test_wrong_input_is_named():
     with pytest.raises(UnknownIdError, match="r_tail"):
-        retarget(motion, ATLAS.model(), {**ATLAS.links, "right_wrist": "r_tail"})
+        Rig(ATLAS.model(), {**ATLAS.links, "right_wrist": "r_tail"})
     with pytest.raises(UnknownIdError, match="left_knee"):
-        links = {k: v for k, v in ATLAS.links.items() if k != "left_knee"}
-        retarget(motion, ATLAS.model(), links)
+        Rig(ATLAS.model(), {k: v for k, v in ATLAS.links.items() if k != "left_knee"})
     humanoid = get_character("humanoid")
     with pytest.raises(MotionError, match="hinges"):
-        retarget(motion, humanoid.model(), humanoid.links)
+        Rig(humanoid.model(), humanoid.links)
+
+
+# --- what its masses and motors can do ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hinged():
+    dynamic = pytest.importorskip("sfv_gym.dynamic_retargeting")
+    return dynamic, dynamic.HingeBody(Rig(ATLAS.model(), ATLAS.links))
+
+
+def swinging(model: mujoco.MjModel, times: np.ndarray) -> np.ndarray:
+    """qpos (T, nq) of a smooth motion in the air, all joints at once."""
+    rng = np.random.default_rng(3)
+    wave = np.sin(rng.uniform(2.0, 4.0, model.nv) * times[:, None] + rng.uniform(0, 6, model.nv))
+    qpos = np.tile(model.key("stand").qpos, (len(times), 1))
+    qpos[:, 2] += 5.0  # far from any ground
+    velocity = 0.2 * wave
+    for t, change in enumerate(velocity):
+        mujoco.mj_integratePos(model, qpos[t], change, 1.0)
+    return qpos
+
+
+def test_kinematics_momentum_and_torques_are_mujocos(hinged, model):
+    dynamic, body = hinged
+    fps = 1000.0  # fine enough for differences to be derivatives
+    qpos = swinging(model, np.arange(5) / fps)
+    pose = body.pose(
+        dynamic._tensor(qpos[:, :3]), dynamic._matrices(qpos[:, 3:7]), dynamic._tensor(qpos[:, 7:])
+    )
+    data = mujoco.MjData(model)
+    before, after = np.zeros((2, model.nv))
+    mujoco.mj_differentiatePos(model, before, 1 / fps, qpos[1], qpos[2])
+    mujoco.mj_differentiatePos(model, after, 1 / fps, qpos[2], qpos[3])
+    data.qpos[:], data.qvel[:] = qpos[2], 0.5 * (before + after)
+    data.qacc[:] = (after - before) * fps
+    mujoco.mj_inverse(model, data)
+    mujoco.mj_subtreeVel(model, data)
+    np.testing.assert_allclose(pose.pos[2], data.xpos[1:], atol=1e-12)
+    np.testing.assert_allclose(body.centre_of_mass(pose)[2], data.subtree_com[1], atol=1e-12)
+    spin = body.spin(pose, fps)[1:3].mean(0)
+    np.testing.assert_allclose(spin, data.subtree_angmom[1], atol=0.02 * np.linalg.norm(spin))
+    torque = body.torques(pose, fps)[1].numpy()
+    # what the joints' own ends push is no motor's
+    needed = (data.qfrc_inverse + data.qfrc_constraint)[6:]
+    np.testing.assert_allclose(torque, needed, atol=0.02 * abs(torque).max())
+
+
+def test_ankles_bear_the_weight_on_a_part_of_the_sole(hinged):
+    _, body = hinged
+    weight = body.mass * 9.81
+    for name, whole, part in zip(skeleton.END_EFFECTORS, body.touching, body.bearing, strict=True):
+        if name.endswith("wrist"):
+            np.testing.assert_array_equal(whole, part)
+        else:  # the published limits of aky and akx, 92 and 45 N m
+            np.testing.assert_allclose(
+                np.ptp(part.numpy(), axis=0)[:2], [184 / weight, 90 / weight]
+            )
+            assert (np.ptp(whole.numpy(), axis=0)[:2] > np.ptp(part.numpy(), axis=0)[:2]).all()
+
+
+@pytest.mark.parametrize("name", ["kick", "jump"])
+def test_what_ships_is_nearer_to_what_it_can_do_than_kinematics(name, request, monkeypatch):
+    motion = ReferenceMotion.load(request.config.rootpath / f"reference_motions/{name}.npz")
+    ours = assess(motion, "atlas")
+    plain = solve_kinematics(motion, Rig(ATLAS.model(), ATLAS.links))
+    monkeypatch.setattr(retargeting, "retargeted", lambda *_: plain)
+    kinematic = assess(motion, "atlas")
+    assert ours.feasible_fraction > 0.7 > 0.4 > kinematic.feasible_fraction
+    assert np.percentile(ours.torque_ratio.max(1), 90) < 3.0
+    assert np.percentile(kinematic.torque_ratio.max(1), 90) > 3.0
+
+
+@pytest.mark.parametrize(
+    "skill", sorted(p.stem for p in retargeting.shipped_folder().glob("*.npz"))
+)
+def test_every_shipped_trajectory_is_of_the_motion_that_ships(skill):
+    motion = ReferenceMotion.load(retargeting.shipped_folder() / f"{skill}.npz")
+    assert retargeting._shipped(motion, ATLAS, retargeting._key(motion, ATLAS)) is not None
 
 
 # --- cache ------------------------------------------------------------------------------------
@@ -247,24 +327,25 @@ def test_wrong_input_is_named(solved):
 
 def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
     motion, found = solved["backflip"]
+    motion = replace(motion, provenance={})  # one's own: nothing ships for it
     calls = []
 
     def fake(*_):
         calls.append(1)
         return Retargeted(found.qpos.copy(), found.scale)
 
-    monkeypatch.setattr(inverse_kinematics, "retarget", fake)
-    monkeypatch.setattr(inverse_kinematics, "_recent", {})
+    monkeypatch.setattr(retargeting, "solve", fake)
+    monkeypatch.setattr(retargeting, "_recent", {})
     monkeypatch.setenv("SFV_GYM_CACHE", str(tmp_path / "cache"))
 
     def get() -> Retargeted:
-        return retarget_cached(motion, ATLAS.model(), ATLAS.links)
+        return retargeting.retargeted(motion, ATLAS)
 
     first = get()
     first.qpos[:] = 0.0  # the caller's own copy
     np.testing.assert_array_equal(get().qpos, found.qpos)  # from memory
     assert len(calls) == 1
-    inverse_kinematics._recent.clear()
+    retargeting._recent.clear()
     again = get()  # from the file
     np.testing.assert_array_equal(again.qpos, found.qpos)
     assert again.scale == found.scale and len(calls) == 1
@@ -272,35 +353,49 @@ def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
     (file,) = (tmp_path / "cache").rglob("*.npz")
     whole = file.read_bytes()
     for damaged in (b"", b"not a zip", whole[: len(whole) // 2], whole[:-200] + b"x" * 200):
-        inverse_kinematics._recent.clear()
+        retargeting._recent.clear()
         file.write_bytes(damaged)
         calls.clear()
         np.testing.assert_array_equal(get().qpos, found.qpos)
         assert len(calls) == 1
     assert file.read_bytes() == whole
 
-    inverse_kinematics._recent.clear()
+    retargeting._recent.clear()
     blocked = tmp_path / "a file"
     blocked.write_text("")
     monkeypatch.setenv("SFV_GYM_CACHE", str(blocked))
     np.testing.assert_array_equal(get().qpos, found.qpos)
 
 
+def test_without_pytorch_one_s_own_motion_says_what_is_missing(solved, monkeypatch, tmp_path):
+    motion, _ = solved["backflip"]
+    monkeypatch.setitem(sys.modules, "sfv_gym.dynamic_retargeting", None)
+    monkeypatch.setattr(retargeting, "_recent", {})
+    monkeypatch.setenv("SFV_GYM_CACHE", str(tmp_path))
+    assert len(retargeting.retargeted(motion, ATLAS).qpos) == motion.num_frames  # it ships
+    retargeting._recent.clear()
+    with pytest.raises(MissingExtraError, match=r"pip install sfv-gym\[video\]"):
+        retargeting.retargeted(replace(motion, provenance={}), ATLAS)
+
+
 def test_the_cache_knows_contacts_model_and_links(solved):
     motion, _ = solved["backflip"]
 
-    def key(**other) -> str:
-        given = {"motion": motion, "model": ATLAS.model(), "links": ATLAS.links, **other}
-        return inverse_kinematics._cache_key(**given)
+    class Other(type(ATLAS)):
+        def model(self):
+            spec = ATLAS.spec()
+            spec.body("r_lleg").pos[2] -= 0.01
+            return spec.compile()
 
-    spec = ATLAS.spec()
-    spec.body("r_lleg").pos[2] -= 0.01
+    def key(motion=motion, character=ATLAS) -> str:
+        return retargeting._key(motion, character)
+
     contacts = motion.contacts.copy()
     contacts[0, 0] = 1.0
     keys = {
         key(),
         key(motion=replace(motion, contacts=contacts)),
-        key(model=spec.compile()),
-        key(links={**ATLAS.links, "neck": "utorso"}),
+        key(character=Other(ATLAS.name, ATLAS.title, ATLAS.links, ATLAS.fall_links)),
+        key(character=replace(ATLAS, links={**ATLAS.links, "neck": "utorso"})),
     }
     assert len(keys) == 4 and key() in keys

@@ -112,7 +112,7 @@ def carry(
         total = total + losses.effort(com, contacts.in_air, fps, w.effort)
         total = total + losses.balance(body, pose, contacts, fps, w.balance)
         if cycle is not None:
-            total = total + _closing(v["angles"], pose, cycle) / w.closing**2
+            total = total + losses.closing(v["angles"], pose, cycle) / w.closing**2
         return total
 
     found, _ = solve(
@@ -142,16 +142,3 @@ def _lift_to_ground(body: Body, pose: Pose, contacts: Contacts) -> torch.Tensor:
         return torch.zeros(3, dtype=DTYPE)
     mean = (weights * body.soles(pose)[..., 2]).sum() / weights.sum()
     return torch.stack((0 * mean, 0 * mean, -mean))
-
-
-def _closing(angles: torch.Tensor, pose: Pose, cycle: tuple[int, int]) -> torch.Tensor:
-    """How far a cycle's two ends differ, in pose, in root height, and one frame on and back."""
-    first, last = cycle
-    total = 10 * (pose.pos[first, 0, 2] - pose.pos[last, 0, 2]).square()
-    for step in (-1, 0, 1):
-        a, b = first + step, last + step
-        if a < 0 or b >= len(angles):
-            continue
-        total = total + (angles[a] - angles[b]).square().sum()
-        total = total + 0.5 * (pose.rot[a, 0] - pose.rot[b, 0]).square().sum()
-    return total

@@ -184,31 +184,68 @@ def balance(
         contacts: frames without any do not count.
         sigma: metres.
     """
-    com = _smooth(body.centre_of_mass(pose))
-    spin = _smooth(body.angular_momentum(pose, fps))  # (T - 1, 3), between frames
+    point = zero_moment_point(
+        _smooth(body.centre_of_mass(pose)),
+        _smooth(body.angular_momentum(pose, fps)),
+        skeleton.LINK_MASSES.sum(),
+        fps,
+    )
+    touching = torch.cat((contacts.soles.flatten(1), contacts.hands, contacts.rounds), 1)
+    points = (body.soles(pose).flatten(1, 2), pose.pos[:, HANDS], body.round_centres(pose))
+    return within_support(point, torch.cat(points, 1), touching, sigma)
+
+
+def zero_moment_point(
+    com: torch.Tensor, spin: torch.Tensor, mass: float, fps: float
+) -> torch.Tensor:
+    """(T - 2, 2) metres, where on z = 0 the ground's push acts.
+
+    Args:
+        com: (T, 3) metres. spin: (T - 1, 3) kg m2/s about it, between frames.
+    """
     force = acceleration(com, fps) + torch.tensor([0.0, 0.0, GRAVITY], dtype=com.dtype)
-    force = skeleton.LINK_MASSES.sum() * force  # (T - 2, 3)
+    force = mass * force  # (T - 2, 3)
     torque = (spin[1:] - spin[:-1]) * fps
-    up = torch.clamp(force[:, 2], min=0.25 * GRAVITY * skeleton.LINK_MASSES.sum())
+    up = torch.clamp(force[:, 2], min=0.25 * GRAVITY * mass)
     centre = com[1:-1]
     # (p - c) x F = dL/dt for a point p on the ground, solved for its x and y
-    point = torch.stack(
+    return torch.stack(
         (
             centre[:, 0] - (torque[:, 1] + centre[:, 2] * force[:, 0]) / up,
             centre[:, 1] + (torque[:, 0] - centre[:, 2] * force[:, 1]) / up,
         ),
         -1,
     )
-    touching = torch.cat((contacts.soles.flatten(1), contacts.hands, contacts.rounds), 1)
-    points = (body.soles(pose).flatten(1, 2), pose.pos[:, HANDS], body.round_centres(pose))
-    touching, spots = touching[1:-1], torch.cat(points, 1)[1:-1, :, :2]  # (T - 2, P, ...)
-    angles = torch.arange(16, dtype=com.dtype) * (2 * torch.pi / 16)
+
+
+def within_support(
+    point: torch.Tensor,
+    spots: torch.Tensor,
+    touching: torch.Tensor,
+    sigma: float | torch.Tensor,
+) -> torch.Tensor:
+    """Zero-moment points (T - 2, 2) against the hull of the spots (T, P, 3) that touch (T, P)."""
+    touching, spots = touching[1:-1], spots[1:-1, :, :2]
+    angles = torch.arange(16, dtype=point.dtype) * (2 * torch.pi / 16)
     directions = torch.stack((torch.cos(angles), torch.sin(angles)), -1)
     # frames in the air are left out, not masked: their reach is infinite and so its gradient NaN
     held = touching.amax(-1) >= 0.5
     reach = (spots[held] @ directions.T).masked_fill(touching[held][..., None] < 0.5, -torch.inf)
     beyond = torch.relu(point[held] @ directions.T - reach.amax(1))  # (held, 16)
     return cauchy(beyond.square().amax(-1) / sigma**2, 3.0).sum()
+
+
+def closing(angles: torch.Tensor, pose: Pose, cycle: tuple[int, int]) -> torch.Tensor:
+    """How far a cycle's two ends differ, in pose, in root height, and one frame on and back."""
+    first, last = cycle
+    total = 10 * (pose.pos[first, 0, 2] - pose.pos[last, 0, 2]).square()
+    for step in (-1, 0, 1):
+        a, b = first + step, last + step
+        if a < 0 or b >= len(angles):
+            continue
+        total = total + (angles[a] - angles[b]).square().sum()
+        total = total + 0.5 * (pose.rot[a, 0] - pose.rot[b, 0]).square().sum()
+    return total
 
 
 def _smooth(x: torch.Tensor) -> torch.Tensor:
