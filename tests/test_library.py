@@ -1,18 +1,24 @@
 """The library of skills: its data file, and building it."""
 
+import numpy as np
 import pytest
 from motions import swing
 
-from sfv_gym import library
+from sfv_gym import library, retargeting
 from sfv_gym.errors import UnknownIdError
+from sfv_gym.inverse_kinematics import Retargeted
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import is_skill_name
 
 
 @pytest.fixture
 def clips(tmp_path, monkeypatch):
-    """A folder with clips of two skills, and an extraction that takes no time."""
+    """A folder with clips of two skills; extraction and retargeting take no time."""
     made = []
+
+    def solve(motion, character):
+        made.append(character.name)
+        return Retargeted(np.zeros((motion.num_frames, character.model().nq)), 1.0)
 
     def extract(video, *, skill, out, source, progress, poses_out=None, **settings):
         motion = swing()
@@ -22,6 +28,7 @@ def clips(tmp_path, monkeypatch):
         return motion
 
     monkeypatch.setattr(library, "extract_motion", extract)
+    monkeypatch.setattr(retargeting, "solve", solve)
     folder = tmp_path / "clips"
     folder.mkdir()
     (folder / "kick_a.mp4").write_bytes(b"a kick")
@@ -50,11 +57,16 @@ def test_what_is_there_already_is_left_alone(clips, tmp_path):
     assert [built.fresh for built in build()] == [True, True]
     provenance = ReferenceMotion.load(out / "kick.npz").provenance
     assert provenance["source"]["licence"] == "MIT" and "kick" in provenance["source"]["title"]
+    robot = out / "atlas" / "kick.npz"
+    assert robot.is_file() and made.count("atlas") == 2
+    robot.unlink()
     assert [built.fresh for built in build()] == [False, False]
+    assert robot.is_file() and made.count("atlas") == 3  # what is missing is made again, alone
     (folder / "kick_a.mp4").write_bytes(b"another kick")
     assert [built.fresh for built in build()] == [True, False]
     assert [built.fresh for built in build(force=True)] == [True, True]
-    assert len(made) == 5
+    assert len([one for one in made if one != "atlas"]) == 5
+    assert made.count("atlas") == 3  # the motion is the same, from whatever clip
 
 
 def test_a_clip_that_fails_does_not_cost_the_others(clips, tmp_path):
