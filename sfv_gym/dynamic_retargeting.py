@@ -9,6 +9,7 @@ motors' limits, and a zero-moment point that the ankles can hold.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mujoco
@@ -28,7 +29,7 @@ from sfv_gym.reconstruction.solver import Variables, one_thread, solve
 from sfv_gym.rotations import quat_continuous, quat_to_matrix
 
 WEIGHTS = CarryWeights()
-"""Spreads, as for the humanoid; ``spin`` is in units of its mass, see ``_spin_spread``."""
+"""Spreads, as for the humanoid; that of the spin grows with the mass."""
 HINGE = 0.3
 """Radians, a joint's angle against the inverse kinematics'."""
 TORQUE_SHARE, TORQUE_SPREAD = 0.8, 0.2
@@ -190,18 +191,24 @@ class HingeBody:
         return (axis * (moment - torch.linalg.cross(anchor, force))).sum(-1)
 
 
-def make_feasible(kinematic: Retargeted, motion: ReferenceMotion, rig: Rig) -> Retargeted:
+def make_feasible(
+    kinematic: Retargeted,
+    motion: ReferenceMotion,
+    rig: Rig,
+    callback: Callable[[], None] | None = None,
+) -> Retargeted:
     """The trajectory nearest to a kinematic one that the character could follow.
 
     Args:
-        kinematic: what `inverse_kinematics.retarget` found for ``motion`` and ``rig``.
+        kinematic: what `inverse_kinematics.solve_kinematics` found for ``motion`` and ``rig``.
+        callback: called after each of at most ``ITERATIONS`` iterations.
 
     Raises:
         MotionError: the solver came to values that are not finite.
     """
     with one_thread():
         problem = _Problem(kinematic, motion, rig)
-        qpos = problem.solve()
+        qpos = problem.solve(callback)
         hinges = qpos[:, 7:]
         if motion.loop == "wrap":
             close_cycle(hinges, motion.loop_range)
@@ -241,7 +248,7 @@ class _Problem:
             yaw = np.array([0.0, 0.0, motion.loop_offset[3]])
             self._turn = rotation_matrix(_tensor(yaw))
 
-    def solve(self) -> np.ndarray:
+    def solve(self, callback: Callable[[], None] | None) -> np.ndarray:
         """qpos (T, nq)."""
         frames = len(self.root)
         found, _ = solve(
@@ -255,6 +262,7 @@ class _Problem:
             scales={"root": 0.03, "turn": 0.1, "hinges": 0.1},
             over_time=("root", "turn", "hinges"),
             iterations=ITERATIONS,
+            callback=callback,
         )
         rot = (self.rot @ rotation_matrix(found["turn"])).numpy()
         quat = np.roll(Rotation.from_matrix(rot).as_quat(), 1, axis=-1)

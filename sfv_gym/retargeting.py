@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
+import sys
 import zipfile
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +18,8 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+from rich.console import Console
+from rich.progress import Progress
 
 from sfv_gym.characters import Character
 from sfv_gym.errors import MissingExtraError, OutputError
@@ -25,8 +27,6 @@ from sfv_gym.files import atomic_path, cache_folder
 from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
 from sfv_gym.motion import MotionState, ReferenceMotion, Trajectory
 from sfv_gym.rotations import quat_to_rotvec
-
-log = logging.getLogger(__name__)
 
 RETARGETING_VERSION = 3
 """Part of every key: raised whenever the same input gives another result."""
@@ -147,15 +147,19 @@ def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
 def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
     """By inverse kinematics, and from there to what the character's masses and motors can do."""
     try:
-        from sfv_gym.dynamic_retargeting import make_feasible
+        from sfv_gym.dynamic_retargeting import ITERATIONS, make_feasible
     except ImportError as error:
         raise MissingExtraError(
             f"a motion of one's own for {character.name} takes more packages ({error}): "
             "pip install sfv-gym[video]"
         ) from error
-    log.info("retargeting a motion to %s, once: some 15 s", character.name)
     rig = Rig(character.model(), character.links)
-    return make_feasible(solve_kinematics(motion, rig), motion, rig)
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task(f"retargeting to {character.name}, once", total=ITERATIONS)
+        kinematic = solve_kinematics(motion, rig)
+        return make_feasible(kinematic, motion, rig, lambda: bar.advance(task))
 
 
 def save_retargeted(

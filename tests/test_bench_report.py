@@ -14,7 +14,7 @@ from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.matrix import matrix_markdown, matrix_values, measure_matrix
 from sfv_gym.benchmarks.players import Player, find_player, find_players
 from sfv_gym.benchmarks.pushes import DIRECTIONS, largest_pushes, measure_pushes, survives
-from sfv_gym.benchmarks.report import write_report
+from sfv_gym.benchmarks.report import _tables, leaderboard_text, write_report
 from sfv_gym.benchmarks.results import read_results, run_folder
 from sfv_gym.benchmarks.suites import get_suite
 from sfv_gym.errors import BenchmarkError, PolicyError, SFVError, UnknownIdError
@@ -160,6 +160,13 @@ def test_one_seed_has_no_interval(made, tmp_path):
 def test_other_contents_of_a_suite_are_refused(made):
     with pytest.raises(BenchmarkError, match="other contents of SFV-Quick-v1"):
         analyse([{**one, "suite_hash": "0"} for one in made])
+
+
+def test_the_leaderboard_in_the_docs_is_of_the_baselines_that_ship(request):
+    root = request.config.rootpath
+    analysis = analyse(read_results(root / "benchmarks" / "baselines" / "SFV-Quick"))
+    page = (root / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    assert leaderboard_text(analysis, _tables(analysis)) == page
 
 
 def test_mixed_versions_are_refused_before_anything_is_written(made, tmp_path):
