@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -26,7 +26,13 @@ from sfv_gym.errors import MissingExtraError, OutputError
 from sfv_gym.files import atomic_path, cache_folder
 from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
 from sfv_gym.motion import MotionState, ReferenceMotion, Trajectory
-from sfv_gym.rotations import quat_to_rotvec
+from sfv_gym.rotations import (
+    heading,
+    quat_conjugate,
+    quat_multiply,
+    quat_rotate,
+    quat_to_rotvec,
+)
 
 RETARGETING_VERSION = 3
 """Part of every key: raised whenever the same input gives another result."""
@@ -125,23 +131,48 @@ def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
 def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
     """The motion in the character's joints: from memory, from what ships, from the cache, or anew.
 
-    A cache that cannot be read or written costs time, never an error.
+    Where a motion begins and where it heads makes no difference: what is kept begins over the
+    origin and heads along x. A cache that cannot be read or written costs time, never an error.
 
     Raises:
         MissingExtraError: it is to be solved anew, for which PyTorch is needed.
         MotionError: the character is not of a free root and hinges.
     """
-    key = _key(motion, character)
+    at_origin, turn, place = _from_origin(motion)
+    key = _key(at_origin, character)
     if key not in _recent:
         found = _shipped(motion, character, key) or _read(_cache_path(key), key)
         if found is None:
-            found = solve(motion, character)
+            found = solve(at_origin, character)
             _keep(found, key)
         while len(_recent) >= _RECENT_SIZE:
             del _recent[next(iter(_recent))]
         _recent[key] = found
     kept = _recent[key] = _recent.pop(key)  # the most recent one is last
-    return Retargeted(kept.qpos.copy(), kept.scale)
+    qpos = kept.qpos.copy()
+    qpos[:, :3] = quat_rotate(turn, qpos[:, :3]) + kept.scale * place
+    qpos[:, 3:7] = quat_multiply(turn, qpos[:, 3:7])
+    return Retargeted(qpos, kept.scale)
+
+
+def _from_origin(motion: ReferenceMotion) -> tuple[ReferenceMotion, np.ndarray, np.ndarray]:
+    """The motion as it begins over the origin and heads along x, and the turn (4,) wxyz about z
+    and the place (3,) in metres that take it back."""
+    turn, place = heading(motion.root_quat[0]), motion.root_pos[0] * [1.0, 1.0, 0.0]
+    back = quat_conjugate(turn)
+    root_quat = quat_multiply(back, motion.root_quat)
+    root_quat *= 1.0 if root_quat[0, 0] >= 0 else -1.0
+    yaw, offset = motion.loop_offset[3], np.array(motion.loop_offset, float)
+    if motion.loop == "wrap":  # the map of one cycle, seen from there
+        cycle = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+        offset[:3] = quat_rotate(back, quat_rotate(cycle, place) + offset[:3] - place)
+    moved = replace(
+        motion,
+        root_pos=quat_rotate(back, motion.root_pos - place),
+        root_quat=root_quat,
+        loop_offset=offset,
+    )
+    return moved, turn, place
 
 
 def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
@@ -170,9 +201,10 @@ def save_retargeted(
     Raises:
         OutputError: it cannot be written.
     """
-    key = _key(motion, character)
+    at_origin, _, _ = _from_origin(motion)
+    key = _key(at_origin, character)
     if _read(Path(path), key) is None:
-        _write(path, solve(motion, character), key)
+        _write(path, solve(at_origin, character), key)
 
 
 _RECENT_SIZE = 64
@@ -188,9 +220,13 @@ _MODEL_FIELDS = (
 
 
 def _key(motion: ReferenceMotion, character: Character) -> str:
+    """Of a motion that begins over the origin, and the character's model."""
     model = character.model()
-    digest = hashlib.sha256(f"{RETARGETING_VERSION} {motion.content_hash()}".encode())
-    digest.update(np.round(motion.contacts, 4).astype("<f4").tobytes())
+    digest = hashlib.sha256(f"{RETARGETING_VERSION} {motion.fps:.6f} {motion.loop}".encode())
+    for name in ("root_pos", "root_quat", "joint_quat", "loop_offset", "contacts"):
+        rounded = np.round(np.asarray(getattr(motion, name), float), 4) + 0.0  # no negative zeros
+        digest.update(rounded.astype("<f4").tobytes())
+    digest.update(np.asarray(motion.loop_range, "<i8").tobytes())
     for name in _MODEL_FIELDS:
         values = np.asarray(getattr(model, name), np.float64)
         digest.update(f"{name} {values.shape}".encode() + values.astype("<f8").tobytes())
