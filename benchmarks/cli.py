@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sfv_gym.benchmarks.choices import choices
@@ -17,6 +19,9 @@ from sfv_gym.benchmarks.policies import policies
 from sfv_gym.benchmarks.reconstruction import reconstruction
 from sfv_gym.benchmarks.throughput import throughput
 from sfv_gym.benchmarks.torques import torques
+
+if TYPE_CHECKING:
+    from sfv_gym.benchmarks.players import Player
 
 app = typer.Typer(
     help="Compare algorithms and policies; measure environments and reconstruction.",
@@ -127,34 +132,37 @@ def matrix(
     out: OutFolder = Path("bench"),
     docs: Docs = None,
 ) -> None:
-    """Success and return of policies on every terrain, by difficulty: matrix.json and pictures."""
+    """Success and return of policies on every terrain, by difficulty: matrix.json and pictures.
+
+    What the folder holds of the same policies already is kept: the same command goes on.
+    """
     from sfv_gym.benchmarks import plots
     from sfv_gym.benchmarks.matrix import (
         MATRIX_FILE,
         matrix_figures,
         matrix_markdown,
+        matrix_overview,
         measure_matrix,
     )
-    from sfv_gym.benchmarks.players import find_players
-    from sfv_gym.files import write_json, write_text
+    from sfv_gym.files import write_text
 
-    players = find_players(policy)
-    with _progress() as progress:
-        task = progress.add_task("matrix")
+    with _policies(policy, "matrix") as (players, tick):
         found = measure_matrix(
             players,
             terrains=terrain,
             episodes=episodes,
             seed=seed,
-            progress=lambda text: progress.update(task, description=text),
+            file=out / MATRIX_FILE,
+            progress=tick,
         )
-    write_json(out / MATRIX_FILE, found)
     write_text(out / "matrix.md", matrix_markdown(found))
     for i, (_, figure) in enumerate(matrix_figures(found)):
         name = f"matrix_{i}"
         write_text(out / "figures" / f"{name}.svg", plots.svg(figure, name))
     if docs is not None:
-        write_text(docs, matrix_markdown(found))
+        picture = docs.with_name("images") / f"{docs.stem}_matrix.svg"
+        write_text(picture, plots.svg(matrix_overview(found), "matrix"))
+        write_text(docs, matrix_markdown(found, f"images/{picture.name}"))
     console.print(f"{out / MATRIX_FILE} and {out / 'matrix.md'}")
 
 
@@ -168,23 +176,23 @@ def pushes(
     out: OutFolder = Path("bench"),
     docs: Docs = None,
 ) -> None:
-    """The largest push over 0.2 s, from the front and the side, that policies survive."""
-    from sfv_gym.benchmarks.players import find_players
-    from sfv_gym.benchmarks.pushes import PUSHES_FILE, measure_pushes, push_table, pushes_markdown
-    from sfv_gym.files import write_json, write_text
+    """The largest push over 0.2 s, from the front and the side, that policies survive.
 
-    players = find_players(policy)
-    with _progress() as progress:
-        task = progress.add_task("pushes")
+    What the folder holds of the same policies already is kept: the same command goes on.
+    """
+    from sfv_gym.benchmarks.pushes import PUSHES_FILE, measure_pushes, push_table, pushes_markdown
+    from sfv_gym.files import write_text
+
+    with _policies(policy, "pushes") as (players, tick):
         found = measure_pushes(
             players,
             step=step,
             most=most,
             episodes=episodes,
             seed=seed,
-            progress=lambda text: progress.update(task, description=text),
+            file=out / PUSHES_FILE,
+            progress=tick,
         )
-    write_json(out / PUSHES_FILE, found)
     write_text(out / "pushes.md", pushes_markdown(found))
     if docs is not None:
         write_text(docs, pushes_markdown(found))
@@ -232,11 +240,22 @@ def algorithms() -> None:
     Console().print(table)
 
 
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
+@contextmanager
+def _policies(
+    asked: list[str] | None, what: str
+) -> Iterator[tuple[list[Player], Callable[[int], None]]]:
+    """The policies asked for, or every shipped one, and a bar over them."""
+    from sfv_gym.benchmarks.players import find_players
+
+    players = find_players(asked)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=console, transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(what, total=len(players))
+
+        def tick(done: int) -> None:
+            bar.update(task, completed=done, description=f"{what}: {players[done].name}")
+
+        yield players, tick

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from sfv_gym.benchmarks import plots
-from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
-from sfv_gym.benchmarks.players import Player
+from sfv_gym.benchmarks.players import Player, measure_players
 from sfv_gym.benchmarks.run import figures
 from sfv_gym.benchmarks.statistics import bootstrap, mean, wilson
 from sfv_gym.errors import UnknownIdError
@@ -34,20 +34,25 @@ def measure_matrix(
     difficulties: Sequence[float] = DIFFICULTIES,
     episodes: int = 50,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda text: None,
+    file: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Evaluate every policy on every terrain, as it is written to ``matrix.json``.
 
+    Args:
+        file, progress: see ``players.measure_players``.
+
     Raises:
         UnknownIdError: an unknown terrain.
+        OutputError: the file cannot be written.
     """
     chosen = list(terrains or TERRAIN_TITLES)
     for terrain in chosen:
         if terrain not in TERRAIN_TITLES:
             known = ", ".join(TERRAIN_TITLES)
             raise UnknownIdError(f"unknown terrain {terrain!r}; known: {known}")
-    rows = []
-    for player in players:
+
+    def measure(player: Player) -> dict[str, Any]:
         entry = get_entry(player.env_id)
         cells = []
         for terrain in chosen:
@@ -70,18 +75,15 @@ def measure_matrix(
                         "return_interval": [round(x, 4) for x in interval],
                     }
                 )
-                progress(f"{player.name} on {terrain}")
-        rows.append({**player.describe(), "cells": cells})
-    return {
+        return {"cells": cells}
+
+    settings = {
         "episodes": episodes,
         "seed": seed,
         "terrains": chosen,
         "difficulties": list(difficulties),
-        "policies": rows,
-        "machine": describe_machine(),
-        "versions": versions(),
-        "revision": git_revision(),
     }
+    return measure_players(players, measure, settings, file, progress)
 
 
 def matrix_values(matrix: dict[str, Any], policy: dict[str, Any], key: str) -> np.ndarray:
@@ -94,6 +96,21 @@ def matrix_values(matrix: dict[str, Any], policy: dict[str, Any], key: str) -> n
         else:
             values[row, matrix["difficulties"].index(cell["difficulty"])] = cell[key]
     return values
+
+
+def matrix_overview(matrix: dict[str, Any]) -> Figure:
+    """One heat map: the success of every policy on every terrain, at the middle difficulty."""
+    middle, values = _middle(matrix), []
+    for policy in matrix["policies"]:
+        every = matrix_values(matrix, policy, "success_rate")
+        values.append(every[:, matrix["difficulties"].index(middle)])
+    names = [policy["policy"] for policy in matrix["policies"]]
+    title = f"success, at difficulty {middle:g}"
+    return plots.heat_map(np.array(values), names, matrix["terrains"], title)
+
+
+def _middle(matrix: dict[str, Any]) -> float:
+    return matrix["difficulties"][len(matrix["difficulties"]) // 2]
 
 
 def matrix_figures(matrix: dict[str, Any]) -> list[tuple[str, Figure]]:
@@ -109,40 +126,57 @@ def matrix_figures(matrix: dict[str, Any]) -> list[tuple[str, Figure]]:
     return found
 
 
-def matrix_markdown(matrix: dict[str, Any]) -> str:
-    """A table of each policy: success with its interval, and normalized return."""
-    parts = []
+def matrix_markdown(matrix: dict[str, Any], picture: str | None = None) -> str:
+    """A page: an overview, then a table of each policy with success, return, their intervals.
+
+    Args:
+        picture: where ``matrix_overview`` lies, from the page.
+    """
+    overview = ["policy", *matrix["terrains"]]
+    parts = [f"## At difficulty {_middle(matrix):g}", "", *_head(overview)]
+    for policy in matrix["policies"]:
+        texts = [
+            _share(cell)
+            for cell in policy["cells"]
+            if cell["difficulty"] in (None, _middle(matrix))
+        ]
+        parts.append(f"| {policy['policy']} | {' | '.join(texts)} |")
+    if picture is not None:
+        parts += ["", f"![Success of every policy on every terrain]({picture})"]
+    parts += ["", "## At every difficulty", ""]
     for policy in matrix["policies"]:
         head = ["terrain", *(f"difficulty {d:g}" for d in matrix["difficulties"])]
-        parts += [
-            f"## {policy['policy']}",
-            "",
-            f"| {' | '.join(head)} |",
-            f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|",
-        ]
+        parts += [f"<details><summary>{policy['policy']}</summary>", "", *_head(head)]
         for terrain in matrix["terrains"]:
             cells = [cell for cell in policy["cells"] if cell["terrain"] == terrain]
-            texts = [_cell(cell) for cell in cells]
+            texts = [f"{_share(cell)}<br>{_returned(cell)}" for cell in cells]
             texts += [""] * (len(matrix["difficulties"]) - len(texts))
             parts.append(f"| {terrain} | {' | '.join(texts)} |")
-        parts.append("")
+        parts += ["", "</details>", ""]
     return "\n".join(
         [
             "<!-- written by `sfv bench matrix` -->",
             "# Policies across terrains",
             "",
-            f"Success and below it normalized return, with 95 % intervals (Wilson's, bootstrap); "
-            f"{matrix['episodes']} episodes each. " + MATRIX_NOTE,
+            f"Success, and below it normalized return where it is given, with 95 % intervals "
+            f"(Wilson's, bootstrap); {matrix['episodes']} episodes each. " + MATRIX_NOTE,
             "",
             *parts,
         ]
     )
 
 
-def _cell(cell: dict[str, Any]) -> str:
-    texts = []
-    for key, interval in (("success_rate", "success_interval"),
-                          ("normalized_return", "return_interval")):  # fmt: skip
-        low, high = cell[interval]
-        texts.append(f"{cell[key]:.2f} [{low:.2f}, {high:.2f}]")
-    return "<br>".join(texts)
+def _head(columns: list[str]) -> list[str]:
+    return [f"| {' | '.join(columns)} |", f"|{'|'.join(['---', *['---:'] * (len(columns) - 1)])}|"]
+
+
+def _share(cell: dict[str, Any]) -> str:
+    return _with_interval(cell["success_rate"], cell["success_interval"])
+
+
+def _returned(cell: dict[str, Any]) -> str:
+    return _with_interval(cell["normalized_return"], cell["return_interval"])
+
+
+def _with_interval(value: float, interval: Sequence[float]) -> str:
+    return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
+from sfv_gym.benchmarks.results import read_json
 from sfv_gym.errors import PolicyError
+from sfv_gym.files import write_json
 from sfv_gym.policy import Policy, load_policy, policies_folder
 from sfv_gym.registry import get_entry, load_motion
 
@@ -43,6 +48,7 @@ class Player:
             "policy": self.name,
             "env_id": self.env_id,
             "samples": self.policy.card.get("samples"),
+            "policy_hash": self.policy.content_hash(),
             "motion_hash": load_motion(entry.motion).content_hash(),
         }
 
@@ -65,3 +71,47 @@ def find_players(texts: list[str] | None) -> list[Player]:
     """Those asked for, or every shipped one."""
     shipped = sorted(path.stem for path in policies_folder().glob("*.safetensors"))
     return [find_player(text) for text in texts or shipped]
+
+
+def measure_players(
+    players: Sequence[Player],
+    measure: Callable[[Player], dict[str, Any]],
+    settings: dict[str, Any],
+    file: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """Measure policies one after the other, as it is written to a JSON file.
+
+    Rows that ``file`` holds of the same weights on the same motion are kept, if it was written
+    with the same settings and versions; so a measurement that was stopped goes on, and a new
+    policy costs its own row alone.
+
+    Args:
+        measure: the figures of one policy.
+        settings: what the figures depend on beside the policies.
+        file: JSON to go on from, and to write after each policy.
+        progress: called with the number of policies that are done.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    settings, installed = json.loads(json.dumps(settings)), versions()
+    known: list[dict[str, Any]] = []
+    if file is not None and file.is_file():
+        earlier = read_json(file)
+        if earlier.get("versions") == installed and settings.items() <= earlier.items():
+            known = earlier["policies"]
+    rows: list[dict[str, Any]] = []
+    found = {**settings, "policies": rows, "machine": describe_machine(), "versions": installed}
+    for done, player in enumerate(players):
+        progress(done)
+        facts = player.describe()
+        row = next((row for row in known if facts.items() <= row.items()), None)
+        rows.append(row or {**facts, "revision": git_revision(), **measure(player)})
+        if file is not None:
+            # what comes later in the file is not lost if this is stopped
+            later = [row for row in known if row["policy"] not in {r["policy"] for r in rows}]
+            write_json(file, {**found, "policies": [*rows, *later]})
+    if file is not None:
+        write_json(file, found)
+    return found

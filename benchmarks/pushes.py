@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
-from sfv_gym.benchmarks.players import Player
+from sfv_gym.benchmarks.players import Player, measure_players
 from sfv_gym.benchmarks.statistics import bootstrap
 from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.perturbations import Pushes
@@ -35,6 +35,10 @@ PUSHES_NOTE = (
 )
 
 
+class NeverFallsError(SFVError):
+    """A skill whose trunk or head touches the ground anyway cannot be pushed over."""
+
+
 def survives(player: Player, force: float, angle: float, episodes: int, seed: int) -> np.ndarray:
     """Which episodes (N,) get through one push of ``force`` newtons without a fall."""
     entry = get_entry(player.env_id)
@@ -51,7 +55,7 @@ def survives(player: Player, force: float, angle: float, episodes: int, seed: in
     pushes = Pushes(force, DURATION, interval=horizon / CONTROL_HZ, angle=angle)
     simulation = make_simulation(entry.motion, pushes=pushes, horizon=horizon, **settings)
     if not simulation.termination.fall_contact:
-        raise SFVError(
+        raise NeverFallsError(
             f"{player.env_id}: the skill itself goes to the ground; no push makes it fall"
         )
     simulation.seed(seed)
@@ -89,16 +93,30 @@ def measure_pushes(
     most: float = 1000.0,
     episodes: int = 32,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda text: None,
+    file: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """The figures of every policy and direction, as they are written to ``pushes.json``."""
-    rows = []
-    for player in players:
-        row: dict[str, Any] = player.describe()
+    """The figures of every policy and direction, as they are written to ``pushes.json``.
+
+    A skill that goes to the ground itself has none: no push makes it fall.
+
+    Args:
+        file, progress: see ``players.measure_players``.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def measure(player: Player) -> dict[str, Any]:
+        row: dict[str, Any] = {}
         for name, angle in DIRECTIONS.items():
-            forces = largest_pushes(
-                player, angle, step=step, most=most, episodes=episodes, seed=seed
-            )
+            try:
+                forces = largest_pushes(
+                    player, angle, step=step, most=most, episodes=episodes, seed=seed
+                )
+            except NeverFallsError:
+                row[name] = None
+                continue
             found = bootstrap(
                 forces[:, None],
                 lambda x: np.median(x[..., 0], axis=-1),
@@ -109,19 +127,12 @@ def measure_pushes(
                 "interval": [float(found.low), float(found.high)],
                 "episodes": forces.tolist(),
             }
-            progress(f"{player.name} from the {name}")
-        rows.append(row)
-    return {
-        "step": step,
-        "most": most,
-        "episodes": episodes,
-        "seed": seed,
-        "duration": DURATION,
-        "policies": rows,
-        "machine": describe_machine(),
-        "versions": versions(),
-        "revision": git_revision(),
-    }
+        return row
+
+    settings = {
+        "step": step, "most": most, "episodes": episodes, "seed": seed, "duration": DURATION,
+    }  # fmt: skip
+    return measure_players(players, measure, settings, file, progress)
 
 
 def push_table(pushes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -151,7 +162,9 @@ def pushes_markdown(pushes: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cell(found: dict[str, Any], most: float) -> str:
+def _cell(found: dict[str, Any] | None, most: float) -> str:
+    if found is None:
+        return "on the ground itself"
     low, high = found["interval"]
     more = "≥ " if found["median"] >= most else ""
     return f"{more}{found['median']:.0f} [{low:.0f}, {high:.0f}]"

@@ -24,7 +24,7 @@ from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting import save_retargeted
 
-LIBRARY_VERSION = 5
+LIBRARY_VERSION = 6
 """Raised when the pipeline changes so that every motion is to be made again."""
 MAX_BYTES = 200_000
 COLUMNS = 6
@@ -123,7 +123,7 @@ def _build(
     if target.is_file() and not force:
         motion = ReferenceMotion.load(target)
         if motion.provenance.get("library") == made_of:
-            _save_retargeted(motion, clip.skill, out)
+            _save_retargeted(target)
             return Built(clip.skill, False, motion)
     poses = None if sheets is None else Path(sheets) / f".{clip.skill}_poses.npz"
     try:
@@ -140,7 +140,7 @@ def _build(
         motion.save(target)
         if target.stat().st_size > MAX_BYTES:
             raise MotionError(f"{target} is larger than {MAX_BYTES // 1000} kB")
-        _save_retargeted(motion, clip.skill, out)
+        _save_retargeted(target)
         if sheets is not None and poses is not None:
             _write_sheet(video, clip, poses, motion, Path(sheets) / f"{clip.skill}.webp")
     finally:
@@ -149,11 +149,13 @@ def _build(
     return Built(clip.skill, True, motion)
 
 
-def _save_retargeted(motion: ReferenceMotion, skill: str, out: Path) -> None:
-    """Beside the motion, in a folder of each other character's name, its trajectory."""
+def _save_retargeted(target: Path) -> None:
+    """Beside a motion, in a folder of each other character's name, its trajectory."""
+    # as it is loaded: the file's numbers are rounded, and the trajectory belongs to those
+    motion = ReferenceMotion.load(target)
     for character in CHARACTERS.values():
         if not character.is_canonical:
-            save_retargeted(motion, character, out / character.name / f"{skill}.npz")
+            save_retargeted(motion, character, target.parent / character.name / target.name)
 
 
 def find_clip(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:

@@ -5,6 +5,7 @@ Evaluating one needs NumPy alone, and loading one runs no pickled code.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
@@ -49,6 +50,13 @@ class Policy:
             x = np.maximum(x @ weight.T + bias, 0.0)
         weight, bias = self.layers[-1]
         return np.clip(x @ weight.T + bias, -1.0, 1.0)
+
+    def content_hash(self) -> str:
+        """Hash of what its actions depend on: weights and normalisation, not the card."""
+        digest = hashlib.sha256(f"policy {FORMAT}".encode())
+        for values in (self.mean, self.std, *(array for layer in self.layers for array in layer)):
+            digest.update(np.ascontiguousarray(values, "<f4").tobytes())
+        return digest.hexdigest()[:16]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one ``.safetensors`` file, whole or not at all."""

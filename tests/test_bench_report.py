@@ -5,21 +5,36 @@ import csv
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.analysis import analyse
 from sfv_gym.benchmarks.films import FILM
-from sfv_gym.benchmarks.matrix import matrix_markdown, matrix_values, measure_matrix
-from sfv_gym.benchmarks.players import Player, find_player, find_players
-from sfv_gym.benchmarks.pushes import DIRECTIONS, largest_pushes, measure_pushes, survives
+from sfv_gym.benchmarks.matrix import (
+    matrix_markdown,
+    matrix_overview,
+    matrix_values,
+    measure_matrix,
+)
+from sfv_gym.benchmarks.players import Player, find_player, find_players, measure_players
+from sfv_gym.benchmarks.pushes import (
+    DIRECTIONS,
+    NeverFallsError,
+    largest_pushes,
+    measure_pushes,
+    pushes_markdown,
+    survives,
+)
 from sfv_gym.benchmarks.report import _tables, leaderboard_text, write_report
 from sfv_gym.benchmarks.results import read_results, run_folder
 from sfv_gym.benchmarks.suites import get_suite
-from sfv_gym.errors import BenchmarkError, PolicyError, SFVError, UnknownIdError
+from sfv_gym.errors import BenchmarkError, PolicyError, UnknownIdError
 from sfv_gym.files import write_json
 
+ROOT = Path(__file__).resolve().parent.parent
 SUITE = get_suite("SFV-Quick")
 BUDGET = {"steps": 1000, "evaluations": 4}
 
@@ -229,6 +244,8 @@ def test_the_matrix_holds_every_cell_and_hard_ground_is_harder(walker, tmp_path)
         assert low <= cell["success_rate"] <= high
     text = matrix_markdown(found)
     assert "| gaps | " in text and text.count("[") >= 4
+    html = plots.svg(matrix_overview(found), "matrix")
+    assert "SFV-Walk-v0" in html and "gaps" in html
     with pytest.raises(UnknownIdError, match="unknown terrain 'moon'"):
         measure_matrix([walker], terrains=["moon"])
 
@@ -257,5 +274,56 @@ def test_pushes_make_a_table_and_appear_in_the_report(made, walker, tmp_path):
 
 
 def test_a_skill_on_the_ground_cannot_be_pushed_over(walker):
-    with pytest.raises(SFVError, match="goes to the ground"):
-        survives(replace(walker, env_id="SFV-GetUpFaceUp-v0"), 10.0, 0.0, 2, 0)
+    lying = replace(walker, name="lying", env_id="SFV-GetUpFaceUp-v0")
+    with pytest.raises(NeverFallsError, match="goes to the ground"):
+        survives(lying, 10.0, 0.0, 2, 0)
+    found = measure_pushes([lying], step=500.0, most=500.0, episodes=2)
+    assert found["policies"][0]["front"] is None
+    assert "| lying | on the ground itself |" in pushes_markdown(found)
+
+
+def test_a_measurement_goes_on_and_measures_only_what_is_new(walker, tmp_path):
+    file, asked = tmp_path / "rows.json", []
+
+    def measure(player):
+        asked.append(player.name)
+        if player.name == "broken":
+            raise KeyboardInterrupt
+        return {"figure": float(len(asked))}
+
+    def rows(names, settings):
+        players = [replace(walker, name=name) for name in names]
+        return measure_players(players, measure, settings, file)["policies"]
+
+    with pytest.raises(KeyboardInterrupt):
+        rows(["a", "b", "broken"], {"episodes": 2})
+    assert [row["policy"] for row in json.loads(file.read_text())["policies"]] == ["a", "b"]
+    found = rows(["new", "a", "b"], {"episodes": 2})
+    assert asked == ["a", "b", "broken", "new"]
+    assert [row["figure"] for row in found] == [4.0, 1.0, 2.0]
+    assert json.loads(file.read_text())["policies"] == found
+
+    changed = replace(walker.policy, mean=walker.policy.mean + 1)
+    assert changed.content_hash() != walker.policy.content_hash()
+    walker = replace(walker, policy=changed)
+    assert rows(["a"], {"episodes": 2})[0]["figure"] == 5.0  # other weights
+    assert rows(["a"], {"episodes": 3})[0]["figure"] == 6.0  # other settings
+    assert len(asked) == 6
+
+
+@pytest.mark.parametrize(
+    "name, page, markdown",
+    [("matrix.json", "terrains.md", lambda x: matrix_markdown(x, "images/terrains_matrix.svg")),
+     ("pushes.json", "pushes.md", pushes_markdown)],
+)  # fmt: skip
+def test_the_pages_show_every_shipped_policy_from_the_committed_figures(name, page, markdown):
+    found = json.loads((ROOT / "benchmarks/baselines/policies" / name).read_text())
+    assert (ROOT / "docs" / page).read_text() == markdown(found)
+    rows = {row["policy"]: row for row in found["policies"]}
+    for player in find_players(None):
+        facts = player.describe()
+        assert facts.items() <= rows.pop(player.name).items(), (
+            f"{player.name} has changed: run sfv bench {name.removesuffix('.json')} --out "
+            f"benchmarks/baselines/policies --docs docs/{page}"
+        )
+    assert not rows  # and no other

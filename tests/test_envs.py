@@ -37,6 +37,8 @@ def zeros(env: gym.vector.VectorEnv) -> np.ndarray:
 
 # What does not depend on the motion is tested with two skills, one cyclic and one not.
 SOME_IDS = [i for i in IDS if i.split("-")[1] in ("Walk", "Backflip")]
+# What takes long is tested in full for these and for every skill on flat ground.
+LONG_IDS = {e.env_id for e in sfv_gym.list_envs() if e.terrain == "flat"}.union(SOME_IDS)
 
 
 @pytest.fixture(params=IDS)
@@ -73,10 +75,11 @@ def test_gymnasium_and_sb3_checkers_and_a_picture(env_id):
     env = gym.make(env_id, render_mode="rgb_array", width=64, height=64)
     check_env(env.unwrapped, skip_render_check=True)
     sb3_check_env(env.unwrapped, skip_render_check=True)
-    env.reset(seed=0)
-    frame = env.render()
-    assert frame.shape == (64, 64, 3) and frame.dtype == np.uint8
-    assert frame.mean() > 20 and frame.std() > 10  # neither black nor empty
+    if env_id in LONG_IDS:
+        env.reset(seed=0)
+        frame = env.render()
+        assert frame.shape == (64, 64, 3) and frame.dtype == np.uint8
+        assert frame.mean() > 20 and frame.std() > 10  # neither black nor empty
     env.close()
 
 
@@ -145,12 +148,13 @@ def test_a_start_without_noise_is_on_the_reference(env_id):
     assert simulation.reward(errors)[0].min() > 1 - 1e-6
 
 
-def test_zero_and_random_agents_stay_finite_for_a_thousand_steps(env_id):
+def test_zero_and_random_agents_stay_finite(env_id):
+    """For a thousand steps, or for 150: several episodes of each, as most end within a second."""
     env = make_vector(env_id, 2)
     rng = np.random.default_rng(1)
     env.reset(seed=1)
     action = zeros(env)
-    for _ in range(1000):
+    for _ in range(1000 if env_id in LONG_IDS else 150):
         action[1] = rng.uniform(-1, 1, action.shape[1])
         observation, reward, *_ = env.step(action)
         assert np.isfinite(observation).all() and np.isfinite(reward).all()

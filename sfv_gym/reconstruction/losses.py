@@ -177,13 +177,27 @@ def balance(
     """The ground's push acts between the points that touch: the zero-moment point is among them.
 
     A single camera hardly sees depth, so the body leans towards or away from it; a body that
-    leans beyond its feet falls, whatever its joints do. The distance is that to the convex hull
-    of what touches, measured along 16 directions.
+    leans beyond its feet falls, whatever its joints do.
 
     Args:
         contacts: frames without any do not count.
         sigma: metres.
     """
+    return within_support(*_push_and_spots(body, pose, contacts, fps), sigma)
+
+
+def out_of_balance(body: Body, pose: Pose, contacts: Contacts, fps: float) -> torch.Tensor:
+    """Metres (held,) by which the zero-moment point lies beyond what touches, where anything does.
+
+    The distance is that to the convex hull, measured along 16 directions.
+    """
+    return _beyond(*_push_and_spots(body, pose, contacts, fps))
+
+
+def _push_and_spots(
+    body: Body, pose: Pose, contacts: Contacts, fps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Zero-moment points (T - 2, 2), what may touch the ground (T, P, 3), what does (T, P)."""
     point = zero_moment_point(
         _smooth(body.centre_of_mass(pose)),
         _smooth(body.angular_momentum(pose, fps)),
@@ -191,8 +205,8 @@ def balance(
         fps,
     )
     touching = torch.cat((contacts.soles.flatten(1), contacts.hands, contacts.rounds), 1)
-    points = (body.soles(pose).flatten(1, 2), pose.pos[:, HANDS], body.round_centres(pose))
-    return within_support(point, torch.cat(points, 1), touching, sigma)
+    spots = (body.soles(pose).flatten(1, 2), pose.pos[:, HANDS], body.round_centres(pose))
+    return point, torch.cat(spots, 1), touching
 
 
 def zero_moment_point(
@@ -225,14 +239,18 @@ def within_support(
     sigma: float | torch.Tensor,
 ) -> torch.Tensor:
     """Zero-moment points (T - 2, 2) against the hull of the spots (T, P, 3) that touch (T, P)."""
+    return cauchy(_beyond(point, spots, touching).square() / sigma**2, 3.0).sum()
+
+
+def _beyond(point: torch.Tensor, spots: torch.Tensor, touching: torch.Tensor) -> torch.Tensor:
+    """Metres (held,) from the hull of what touches to the zero-moment point, 0 within it."""
     touching, spots = touching[1:-1], spots[1:-1, :, :2]
     angles = torch.arange(16, dtype=point.dtype) * (2 * torch.pi / 16)
     directions = torch.stack((torch.cos(angles), torch.sin(angles)), -1)
     # frames in the air are left out, not masked: their reach is infinite and so its gradient NaN
     held = touching.amax(-1) >= 0.5
     reach = (spots[held] @ directions.T).masked_fill(touching[held][..., None] < 0.5, -torch.inf)
-    beyond = torch.relu(point[held] @ directions.T - reach.amax(1))  # (held, 16)
-    return cauchy(beyond.square().amax(-1) / sigma**2, 3.0).sum()
+    return torch.relu(point[held] @ directions.T - reach.amax(1)).amax(-1)
 
 
 def closing(angles: torch.Tensor, pose: Pose, cycle: tuple[int, int]) -> torch.Tensor:

@@ -230,9 +230,15 @@ class PersonProblem:
         contacts: Contacts | None = None,
         iterations: int = 200,
         fixed: tuple[str, ...] = ("log_focal",),
+        camera_step: float = 1.0,
         callback: Callable[[], None] | None = None,
     ) -> PersonFit:
-        """Solve from ``start``; the variables named in ``fixed`` stay as they are."""
+        """Solve from ``start``; the variables named in ``fixed`` stay as they are.
+
+        Args:
+            camera_step: how much larger than usual the solver's steps of the camera's tilt and
+                height are, see ``pipeline.WIDE_STEP``.
+        """
         held = {name: start[name].detach() for name in fixed}
         free = {name: value for name, value in start.items() if name not in held}
         found, loss = solve(
@@ -243,9 +249,9 @@ class PersonProblem:
                 # from a child to a giant
                 "log_size": (np.log([0.6]), np.log([1.3])),
             },
-            scales={"log_size": 0.05, "log_lengths": 0.05, "log_focal": 0.05, "tilt": 0.02,
-                    "lean": 0.05, "height": 0.05, "rays": 0.01, "log_depth": 0.05, "turn": 0.2,
-                    "angles": 0.3},
+            scales={"log_size": 0.05, "log_lengths": 0.05, "log_focal": 0.05,
+                    "tilt": 0.02 * camera_step, "lean": 0.05, "height": 0.05 * camera_step,
+                    "rays": 0.01, "log_depth": 0.05, "turn": 0.2, "angles": 0.3},
             over_time=("rays", "log_depth", "turn", "angles"),
             iterations=iterations,
             modes=self.modes,

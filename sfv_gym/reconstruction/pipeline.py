@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
 from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
+from sfv_gym.reconstruction import losses
 from sfv_gym.reconstruction.body import DOFS
 from sfv_gym.reconstruction.character import Carried, CarryWeights, carry
 from sfv_gym.reconstruction.contacts import Contacts, find_contacts
@@ -35,6 +36,13 @@ log = logging.getLogger(__name__)
 
 ITERATIONS = 120
 """Of the solver, in each of its passes."""
+TIPPING = 0.1
+"""Metres, for a person of the character's size, by which the zero-moment point lies beyond the
+support on average over the clip, before a fit is doubted."""
+WIDE_STEP = 5.0
+"""Factor on the solver's steps of the camera's tilt and height in a second fit."""
+MARKEDLY = 0.9
+"""Share of the first fit's objective below which the second is taken."""
 STRAIGHT_YAW = np.radians(20.0)
 """A cycle that turns less than this is taken for a straight one: the depth of a single camera
 errs by as much."""
@@ -139,24 +147,55 @@ def fit_person(
     ground: bool = True,
     callback: Callable[[], None] | None = None,
 ) -> tuple[PersonFit, Contacts]:
-    """Coarse to fine: no ground, then the ground found, then gravity with contacts found anew.
+    """Fit the person; where nobody could stand like that, again with a freer camera.
+
+    A camera that looks down on the scene, or is held aslant, tilts the person out of balance. The
+    usual steps of the solver hardly turn the camera; with wider ones it finds such a tilt, and
+    otherwise a fit like the first, which then stays.
 
     Args:
         iterations: of the solver, in each of the four passes.
         fit_focal: let all passes but the first change the focal length.
         ground: without it neither contacts nor gravity play a part in any pass.
     """
+    options = {"fit_focal": fit_focal, "ground": ground, "callback": callback}
+    fit, contacts = _coarse_to_fine(problem, iterations, **options)
+    if ground and _falls(fit, contacts, problem.evidence.fps):
+        other = _coarse_to_fine(problem, iterations, camera_step=WIDE_STEP, **options)
+        if other[0].loss < MARKEDLY * fit.loss:
+            return other
+    return fit, contacts
+
+
+def _coarse_to_fine(
+    problem: PersonProblem,
+    iterations: int,
+    *,
+    fit_focal: bool,
+    ground: bool,
+    camera_step: float = 1.0,
+    callback: Callable[[], None] | None,
+) -> tuple[PersonFit, Contacts]:
+    """No ground, then the ground found, then gravity with contacts found anew."""
     fps = problem.evidence.fps
-    fit = problem.fit(problem.start, iterations=iterations, callback=callback)
+    options: dict[str, Any] = {
+        "iterations": iterations, "camera_step": camera_step, "callback": callback
+    }  # fmt: skip
+    fit = problem.fit(problem.start, **options)
     fixed = () if fit_focal else ("log_focal",)
     for gravity in (False, True, True):
         contacts = find_contacts(fit.body, fit.pose, fps) if ground else None
         if contacts is not None and not gravity:
             contacts = contacts.grounded()
-        fit = problem.fit(
-            fit.variables, contacts=contacts, iterations=iterations, fixed=fixed, callback=callback
-        )
+        fit = problem.fit(fit.variables, contacts=contacts, fixed=fixed, **options)
     return fit, find_contacts(fit.body, fit.pose, fps)
+
+
+def _falls(fit: PersonFit, contacts: Contacts, fps: float) -> bool:
+    """Whether the person is far out of balance."""
+    beyond = losses.out_of_balance(fit.body, fit.pose, contacts, fps)
+    size = torch.exp(fit.variables["log_size"])
+    return len(beyond) > 0 and float(beyond.mean() / size) > TIPPING
 
 
 def _turned(
