@@ -18,7 +18,7 @@ from sfv_gym.errors import MotionError, PoseError  # noqa: E402
 from sfv_gym.imitability import find_motion  # noqa: E402
 from sfv_gym.motion import ReferenceMotion  # noqa: E402
 from sfv_gym.pose.sequence import PoseSequence  # noqa: E402
-from sfv_gym.reconstruction import reconstruct, reprojected  # noqa: E402
+from sfv_gym.reconstruction import losses, pipeline, reconstruct, reprojected  # noqa: E402
 from sfv_gym.reconstruction.ballistics import parabola  # noqa: E402
 from sfv_gym.reconstruction.body import DOFS, Body  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
@@ -63,10 +63,19 @@ def _pose(root_pos: np.ndarray, angles: np.ndarray, root_rot: np.ndarray | None 
     return body, body.pose(*(torch.as_tensor(x) for x in (root_pos, rot, angles)))
 
 
-def film(root_pos: np.ndarray, angles: np.ndarray, yaw: float, noise: float = 1.0) -> Scene:
-    """Put the person 4.5 m before a camera that looks 4 degrees down, and detect landmarks.
+def film(
+    root_pos: np.ndarray,
+    angles: np.ndarray,
+    yaw: float,
+    noise: float = 1.0,
+    roll: float = 0.0,
+    pitch: float = 4.0,
+    height: float = 1.3,
+) -> Scene:
+    """Put the person 4.5 m before a camera and detect landmarks.
 
-    Noise is 2 px and 15 mm standard deviation, times ``noise``.
+    Noise is 2 px and 15 mm standard deviation, times ``noise``. The camera is held aslant by
+    ``roll`` degrees and looks ``pitch`` degrees down from ``height`` metres.
     """
     rng = np.random.default_rng(3)
     c, s = np.cos(yaw), np.sin(yaw)
@@ -78,8 +87,8 @@ def film(root_pos: np.ndarray, angles: np.ndarray, yaw: float, noise: float = 1.
     camera = Camera(
         torch.tensor(focal, dtype=torch.float64),
         torch.as_tensor(centre),
-        torch.tensor([0.0, np.radians(4.0)], dtype=torch.float64),
-        torch.tensor(1.3, dtype=torch.float64),
+        torch.tensor(np.radians([roll, pitch]), dtype=torch.float64),
+        torch.tensor(height, dtype=torch.float64),
     )
     markers = body.markers(pose)
     flat = camera.project(markers).numpy()
@@ -396,6 +405,64 @@ def test_a_runner_whose_path_is_off_still_has_planted_feet():
     faster[:, :2] += np.arange(len(faster))[:, None] * 0.5 * speed * np.array([c, s])
     body, pose = _pose(faster, scene.angles, turn)
     assert find_contacts(body, pose, FPS).effectors()[:, 2:].max(1).mean() > 0.75
+
+
+def balancing(**camera: float) -> Scene:
+    """Stands on the left foot and swings the other leg and the arms."""
+    frames = 30
+    swing = np.sin(2 * np.pi * np.arange(frames) / frames)
+    angles = np.zeros((frames, len(DOFS)))
+    angles[:, _angle("right_hip")] = -0.5 + 0.15 * swing
+    angles[:, _angle("right_knee")] = 0.9
+    for side, up in (("right", -1.0), ("left", 1.0)):
+        angles[:, _angle(f"{side}_shoulder", 0)] = up * (0.5 + 0.3 * swing)
+    body, pose = _pose(np.zeros((frames, 3)), angles)
+    return film(-body.soles(pose).numpy()[:, 1].mean(1), angles, yaw=2.6, noise=0.3, **camera)
+
+
+def test_a_doubted_fit_is_made_again_with_a_freer_camera(monkeypatch):
+    fits, fit = [], pipeline._coarse_to_fine
+
+    def spy(*args, camera_step=1.0, **options):
+        found = fit(*args, camera_step=camera_step, **options)
+        fits.append((camera_step, found[0]))
+        return found
+
+    monkeypatch.setattr(pipeline, "_coarse_to_fine", spy)
+    monkeypatch.setattr(pipeline, "_falls", lambda *_: True)
+    scene = balancing(roll=7.0, pitch=19.0, height=2.3)
+    taken, _ = pipeline.fit_person(PersonProblem(gather_evidence(scene.poses)), 60)
+    (first_step, first), (second_step, second) = fits
+    assert first_step == 1.0 and second_step == pipeline.WIDE_STEP
+    assert taken is second and second.loss < pipeline.MARKEDLY * first.loss
+    error = [abs(np.degrees(float(one.variables["tilt"][1])) - 19.0) for one in (first, second)]
+    assert error[1] < 0.75 * error[0]
+
+    fits.clear()
+    monkeypatch.setattr(pipeline, "MARKEDLY", 0.0)  # nothing is that much better
+    problem = PersonProblem(gather_evidence(scene.poses))
+    taken, _ = pipeline.fit_person(problem, 1)
+    assert taken is fits[0][1] and len(fits) == 2
+    monkeypatch.setattr(pipeline, "_falls", lambda *_: False)
+    fits.clear()
+    pipeline.fit_person(problem, 1)
+    assert len(fits) == 1
+
+
+def test_who_leans_beyond_the_feet_is_out_of_balance():
+    frames, sole = 12, _pose(np.zeros((1, 3)), np.zeros((1, len(DOFS))))
+    down = sole[0].soles(sole[1]).numpy()[..., 2].min()
+    for lean, beyond in ((0.0, 0.0), (0.35, 0.2)):
+        # bent at the ankles: the feet stay flat, and everything above them leans forward
+        turn = Rotation.from_euler("y", lean).as_matrix()
+        angles = np.zeros((frames, len(DOFS)))
+        angles[:, [_angle("right_ankle"), _angle("left_ankle")]] = -lean
+        root = np.tile(turn @ [0.0, 0.0, -down - 0.06] + [0.0, 0.0, 0.06], (frames, 1))
+        body, pose = _pose(root, angles, np.tile(turn, (frames, 1, 1)))
+        contacts = find_contacts(body, pose, FPS)
+        found = losses.out_of_balance(body, pose, contacts, FPS)
+        assert len(found) == frames - 2
+        np.testing.assert_allclose(found, beyond, atol=0.08)
 
 
 def test_who_lies_on_the_back_rests_on_the_trunk():
