@@ -84,7 +84,7 @@ def measure_players(
 
     Rows that ``file`` holds of the same weights on the same motion are kept, if it was written
     with the same settings and versions; so a measurement that was stopped goes on, and a new
-    policy costs its own row alone.
+    policy costs its own row alone. In the end the file holds the policies asked for.
 
     Args:
         measure: the figures of one policy.

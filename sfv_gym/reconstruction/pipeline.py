@@ -158,7 +158,7 @@ def fit_person(
         fit_focal: let all passes but the first change the focal length.
         ground: without it neither contacts nor gravity play a part in any pass.
     """
-    options = {"fit_focal": fit_focal, "ground": ground, "callback": callback}
+    options: dict[str, Any] = {"fit_focal": fit_focal, "ground": ground, "callback": callback}
     fit, contacts = _coarse_to_fine(problem, iterations, **options)
     if ground and _falls(fit, contacts, problem.evidence.fps):
         other = _coarse_to_fine(problem, iterations, camera_step=WIDE_STEP, **options)
