@@ -163,6 +163,7 @@ def heat_map(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], ti
             )
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
+    axes.xaxis.tick_top()  # heads, as of a table: many rows would hide what stands below
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(title, fontsize=10)
