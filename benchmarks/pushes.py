@@ -31,7 +31,9 @@ FALLS = EarlyTermination(link_distance=None, root_angle=None)
 PUSHES_NOTE = (
     "Pushes: a force on the root over 0.2 s, once an episode at a time drawn from its middle half, "
     "of up to 10 s; the largest, in steps, before the first that makes trunk or head touch the "
-    "ground. Median over episodes with its 95 % bootstrap interval."
+    "ground. Median over episodes with its 95 % bootstrap interval. An episode of a skill that is "
+    "not cyclic ends with its clip: where that is a second or two, few falls are over by then, and "
+    "the figures are high. They compare policies of one skill, not skills."
 )
 
 
