@@ -45,7 +45,7 @@ Policies = Annotated[
     ),
 ]
 OutFolder = Annotated[Path, typer.Option(help="Folder to write to.")]
-Docs = Annotated[Path | None, typer.Option(help="Also write the table as a Markdown page there.")]
+Docs = Annotated[Path | None, typer.Option(help="Write the page there, not to --out.")]
 
 
 @app.command(
@@ -155,15 +155,17 @@ def matrix(
             file=out / MATRIX_FILE,
             progress=tick,
         )
-    write_text(out / "matrix.md", matrix_markdown(found))
-    for i, (_, figure) in enumerate(matrix_figures(found)):
-        name = f"matrix_{i}"
-        write_text(out / "figures" / f"{name}.svg", plots.svg(figure, name))
     if docs is not None:
         picture = docs.with_name("images") / f"{docs.stem}_matrix.svg"
         write_text(picture, plots.svg(matrix_overview(found), "matrix"))
         write_text(docs, matrix_markdown(found, f"images/{picture.name}"))
-    console.print(f"{out / MATRIX_FILE} and {out / 'matrix.md'}")
+    else:
+        docs = out / "matrix.md"
+        write_text(docs, matrix_markdown(found))
+        for i, (_, figure) in enumerate(matrix_figures(found)):
+            name = f"matrix_{i}"
+            write_text(out / "figures" / f"{name}.svg", plots.svg(figure, name))
+    console.print(f"{out / MATRIX_FILE} and {docs}")
 
 
 @app.command(epilog="Example: [bold]sfv bench pushes --policy SFV-Walk-v0[/bold]")
@@ -193,9 +195,7 @@ def pushes(
             file=out / PUSHES_FILE,
             progress=tick,
         )
-    write_text(out / "pushes.md", pushes_markdown(found))
-    if docs is not None:
-        write_text(docs, pushes_markdown(found))
+    write_text(docs or out / "pushes.md", pushes_markdown(found))
     head, rows = push_table(found)
     table = Table(*head)
     for row in rows:

@@ -205,6 +205,8 @@ def _policy_rows(result: SkillResult) -> list[list[str]]:
     rows = [["algorithm", str(card.get("algorithm", "unknown"))]]
     if "samples" in card:
         rows.append(["control steps learned from", f"{card['samples']:,}"])
+    if card.get("samples_before"):
+        rows.append(["those of the policy it began from", f"{card['samples_before']:,}"])
     if "seconds" in card:
         rows.append(["trained in", _duration(float(card["seconds"]))])
     for name in ("machine", "mujoco_version", "stable_baselines3_version"):
