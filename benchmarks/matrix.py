@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sfv_gym.benchmarks import plots
+from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.players import Player, measure_players
 from sfv_gym.benchmarks.run import figures
 from sfv_gym.benchmarks.statistics import bootstrap, mean, wilson
@@ -132,26 +133,24 @@ def matrix_markdown(matrix: dict[str, Any], picture: str | None = None) -> str:
     Args:
         picture: where ``matrix_overview`` lies, from the page.
     """
-    overview = ["policy", *matrix["terrains"]]
-    parts = [f"## At difficulty {_middle(matrix):g}", "", *_head(overview)]
+    middle, rows = _middle(matrix), []
     for policy in matrix["policies"]:
-        texts = [
-            _share(cell)
-            for cell in policy["cells"]
-            if cell["difficulty"] in (None, _middle(matrix))
-        ]
-        parts.append(f"| {policy['policy']} | {' | '.join(texts)} |")
+        cells = [cell for cell in policy["cells"] if cell["difficulty"] in (None, middle)]
+        rows.append([policy["policy"], *map(_share, cells)])
+    overview = table_lines(["policy", *matrix["terrains"]], rows)
+    parts = [f"## At difficulty {middle:g}", "", *overview]
     if picture is not None:
         parts += ["", f"![Success of every policy on every terrain]({picture})"]
     parts += ["", "## At every difficulty", ""]
+    head = ["terrain", *(f"difficulty {d:g}" for d in matrix["difficulties"])]
     for policy in matrix["policies"]:
-        head = ["terrain", *(f"difficulty {d:g}" for d in matrix["difficulties"])]
-        parts += [f"<details><summary>{policy['policy']}</summary>", "", *_head(head)]
+        rows = []
         for terrain in matrix["terrains"]:
             cells = [cell for cell in policy["cells"] if cell["terrain"] == terrain]
             texts = [f"{_share(cell)}<br>{_returned(cell)}" for cell in cells]
-            texts += [""] * (len(matrix["difficulties"]) - len(texts))
-            parts.append(f"| {terrain} | {' | '.join(texts)} |")
+            rows.append([terrain, *texts, *[""] * (len(matrix["difficulties"]) - len(texts))])
+        name = policy["policy"]
+        parts += [f"<details><summary>{name}</summary>", "", *table_lines(head, rows)]
         parts += ["", "</details>", ""]
     return "\n".join(
         [
@@ -164,10 +163,6 @@ def matrix_markdown(matrix: dict[str, Any], picture: str | None = None) -> str:
             *parts,
         ]
     )
-
-
-def _head(columns: list[str]) -> list[str]:
-    return [f"| {' | '.join(columns)} |", f"|{'|'.join(['---', *['---:'] * (len(columns) - 1)])}|"]
 
 
 def _share(cell: dict[str, Any]) -> str:

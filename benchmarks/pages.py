@@ -1,7 +1,8 @@
-"""Pages of the documentation that hold measured tables between marks."""
+"""Pages of the documentation with measured tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sfv_gym.errors import SFVError
@@ -21,3 +22,9 @@ def fill(page: Path, begin: str, end: str, text: str) -> None:
     if not (found_begin and found_end):
         raise SFVError(f"{page} has no place for figures: {begin} … {end}")
     write_text(page, f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table; all columns but the first stand to the right."""
+    rule = f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|"
+    return [f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)]

@@ -93,7 +93,8 @@ def measure_players(
         progress: called with the number of policies that are done.
 
     Raises:
-        OutputError: the file cannot be written.
+        BenchmarkError: the file is damaged.
+        OutputError: it cannot be written.
     """
     settings, installed = json.loads(json.dumps(settings)), versions()
     known: list[dict[str, Any]] = []

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.players import Player, measure_players
 from sfv_gym.benchmarks.statistics import bootstrap
 from sfv_gym.envs.imitation_env import make_simulation
@@ -156,9 +157,7 @@ def pushes_markdown(pushes: dict[str, Any]) -> str:
         "",
         f"{PUSHES_NOTE} {pushes['episodes']} episodes each, steps of {pushes['step']:g} N.",
         "",
-        f"| {' | '.join(head)} |",
-        f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|",
-        *(f"| {' | '.join(row)} |" for row in rows),
+        *table_lines(head, rows),
         "",
     ]
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.analysis import Analysis, analyse
 from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.matrix import MATRIX_FILE, MATRIX_NOTE, matrix_figures
+from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.pushes import PUSHES_FILE, PUSHES_NOTE, push_table
 from sfv_gym.benchmarks.results import FINISHED, read_json, read_results, run_folder
 from sfv_gym.benchmarks.statistics import Interval
@@ -43,12 +44,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        lines = [
-            f"| {' | '.join(self.head)} |",
-            f"|{'|'.join(['---', *['---:'] * (len(self.head) - 1)])}|",
-            *(f"| {' | '.join(row)} |" for row in self.rows),
-        ]
-        return "\n".join(lines)
+        return "\n".join(table_lines(self.head, self.rows))
 
 
 @dataclass(frozen=True)
