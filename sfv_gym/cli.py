@@ -41,6 +41,15 @@ PolicyFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Agent = Annotated[str, typer.Option(help="policy, or without learning: zero, random, reference.")]
 Reward = Annotated[str | None, typer.Option(help="sfv or pose; the recipe's by default.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another value for a setting of the recipe, as gamma=0.98; can be given several "
+        "times. docs/training.md says where they are listed.",
+    ),
+]
 Difficulty = Annotated[
     float | None, typer.Option(help="Of the terrain, 0 to 1; 0.5 by default.", min=0.0, max=1.0)
 ]
@@ -260,6 +269,7 @@ def train(
     threads: Annotated[int, typer.Option(help="Threads of the physics and of torch.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     reward: Reward = None,
+    otherwise: Settings = None,
     init: Annotated[
         Path | None,
         typer.Option(
@@ -282,7 +292,7 @@ def train(
             num_threads=threads,
             init=init,
             device=device,
-            settings={"reward": reward},
+            settings={**_settings(otherwise), "reward": reward},
         )
     except KeyboardInterrupt:
         console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {escape(str(folder))}")
@@ -320,6 +330,7 @@ def train_all_command(
         ),
     ] = None,
     reward: Reward = None,
+    otherwise: Settings = None,
     init: Annotated[
         Path | None,
         typer.Option(
@@ -362,7 +373,7 @@ def train_all_command(
             seed=seed,
             threads=threads,
             device=device,
-            settings={"reward": reward, "target_success": target},
+            settings={**_settings(otherwise), "reward": reward, "target_success": target},
             init={i: str(path) for i, path in parents.items() if path},
             install=install,
             console=console,
@@ -463,6 +474,23 @@ def _skill_of(video: Path) -> str:
     """A skill's name out of a file's: phones number their videos, and people write any script."""
     words = re.sub(r"[^a-z0-9]+", "_", video.stem.lower()).strip("_")
     return words if words[:1].isalpha() else f"clip_{words}".rstrip("_")
+
+
+def _settings(pairs: list[str] | None) -> dict[str, Any]:
+    """What ``--set`` was given; raises SFVError for what is not of the form NAME=VALUE."""
+    import yaml
+
+    settings = {}
+    for pair in pairs or []:
+        name, sign, text = pair.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = None
+        if not sign or value is None:
+            raise SFVError(f"--set takes NAME=VALUE, as gamma=0.98; it was given {pair!r}")
+        settings[name.strip()] = value
+    return settings
 
 
 def _print_evaluation(*evaluations: dict[str, Any]) -> None:

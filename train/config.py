@@ -44,6 +44,9 @@ class PPOConfig:
     last_difficulty: float
     harder_by: float
     harder_at: float
+    first_help: float
+    less_help_by: float
+    less_help_at: float
     reward: str
 
     @classmethod
@@ -56,14 +59,23 @@ class PPOConfig:
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise SFVError(f"unknown PPO setting: {', '.join(unknown)}")
-        values["hidden"] = tuple(values["hidden"])
-        # YAML 1.1 reads 5e-4 as text; numbers that came as text are made numbers here
         for field in fields(cls):
-            if field.type in ("int", "float") and isinstance(values[field.name], str):
-                values[field.name] = float(values[field.name])
-            if field.type == "int":
-                values[field.name] = int(values[field.name])
+            values[field.name] = _as(field.type, field.name, values[field.name])
         return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _as(kind: Any, name: str, value: Any) -> Any:
+    """The value of a setting as the type it has; YAML 1.1 reads 5e-4, for one, as text."""
+    try:
+        if kind == "str":
+            return str(value)
+        if kind == "float":
+            return float(value)
+        if kind == "int":
+            return int(value)
+        return tuple(int(width) for width in value)
+    except (TypeError, ValueError):
+        raise SFVError(f"the PPO setting {name} cannot be {value!r}") from None

@@ -1,4 +1,4 @@
-"""How hard the terrain is that a run trains on: harder as it gets better."""
+"""How hard a run's task is: less help and harder terrain as it gets better."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import numpy as np
 from sfv_gym.train.config import PPOConfig
 
 EPISODES = 200
-"""How many are counted before the limit may move."""
+"""How many are counted before it may become harder."""
 
 
 @dataclass
 class Curriculum:
-    """Difficulties drawn evenly from 0 to a limit that rises with the share of episodes that end
-    without early termination.
+    """Help that falls and then a difficulty that rises, a step whenever enough of the last
+    episodes end without early termination.
 
     Attributes:
-        limit: 0..1.
-        ended, completed: training episodes since the limit was last looked at.
+        limit: 0..1, to which the terrain's difficulties are drawn evenly from 0.
+        help: 0..1, of the ``HelpingHand``.
+        ended, completed: training episodes since the last step was looked at.
     """
 
     limit: float
+    help: float = 0.0
     ended: int = 0
     completed: int = 0
 
     @classmethod
     def begin(cls, config: PPOConfig) -> Curriculum:
-        return cls(config.first_difficulty)
+        return cls(config.first_difficulty, config.first_help)
 
     def count(self, ended: int, completed: int) -> None:
         """Take note of episodes that ended, and of how many of those were not cut by failure."""
@@ -37,10 +39,14 @@ class Curriculum:
         self.completed += completed
 
     def adapt(self, config: PPOConfig) -> None:
-        """Raise the limit when enough of the last episodes went through."""
+        """Make it a step harder when enough of the last episodes went through."""
         if self.ended < EPISODES:
             return
-        if self.completed >= config.harder_at * self.ended:
+        share = self.completed / self.ended
+        if self.help > 0:
+            if share >= config.less_help_at:
+                self.help = max(self.help - config.less_help_by, 0.0)
+        elif share >= config.harder_at:
             self.limit = min(self.limit + config.harder_by, config.last_difficulty)
         self.ended = self.completed = 0
 

@@ -112,6 +112,7 @@ def train(
     motion = load_motion(entry.motion)
     if resume and not (folder / CHECKPOINT).is_file():
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
+    PPOConfig.for_env(env_id, steps=steps, **(settings or {}))  # a wrong setting leaves no folder
     start_from = None if init is None or resume else Policy.load(init)
     torch.set_num_threads(num_threads)
     with locked_folder(folder, f"another process is training in {folder}", wait=wait):
@@ -342,9 +343,11 @@ class _Recorder(BaseCallback):
             self.init = {name: card[name] for name in INIT_FACTS if name in card}
         saved = model.extra.get("annealing")
         self.annealing = Annealing(**saved) if saved else None
-        if get_entry(self.env_id).terrain != "flat":
-            saved = model.extra.get("curriculum")
-            self.curriculum = Curriculum(**saved) if saved else Curriculum.begin(self.config)
+        saved = model.extra.get("curriculum")
+        if saved:
+            self.curriculum = Curriculum(**saved)
+        elif get_entry(self.env_id).terrain != "flat" or self.config.first_help > 0:
+            self.curriculum = Curriculum.begin(self.config)
         self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
         self._next_evaluation = samples + self.evaluate_every
         self._started = time.monotonic()
@@ -373,7 +376,9 @@ class _Recorder(BaseCallback):
             self.curriculum.adapt(self.config)
             difficulty = self.curriculum.draw(self.run_seed, samples)
             self.training_env.env_method("set_difficulty", difficulty)
+            self.training_env.env_method("set_help", self.curriculum.help)
             self.logger.record("train/hardest_terrain", self.curriculum.limit)
+            self.logger.record("train/help", self.curriculum.help)
             self.model.extra["curriculum"] = self.curriculum.as_dict()
 
     def _on_step(self) -> bool:
@@ -415,6 +420,7 @@ class _Recorder(BaseCallback):
             "samples_per_second": round(rate, 1),
             "reward_per_step": round(float(mean), 4),
             "hardest_terrain": self.curriculum.limit if self.curriculum else None,
+            "help": self.curriculum.help if self.curriculum else None,
         }
         write_json(self.folder / PROGRESS, figures)
         self._progress.update(

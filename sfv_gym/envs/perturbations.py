@@ -1,4 +1,5 @@
-"""What makes a policy robust: randomised physics, drawn per episode, and pushes."""
+"""Physics and forces that a task itself does not have: what makes a policy robust, randomised
+physics and pushes, and what lets one begin on a skill that it cannot do yet, a helping hand."""
 
 from __future__ import annotations
 
@@ -134,7 +135,6 @@ class PushSchedule:
         n = batch.nsim
         self._start = np.zeros((n, self._count), int)
         self._size, self._angle = np.zeros((n, self._count)), np.zeros((n, self._count))
-        self._applied = batch.bind("xfrc_applied")
 
     def draw(self, ids: np.ndarray, uniform: np.ndarray) -> None:
         """New pushes for the environments ``ids`` (n,), from uniform (n, num_uniform)."""
@@ -146,10 +146,9 @@ class PushSchedule:
             self._angle[ids] = 2 * np.pi * angle
         else:
             self._angle[ids], self._size[ids] = self._settings.angle, self._settings.force
-        self._applied[ids] = 0.0
 
-    def apply(self, elapsed: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> None:
-        """Set the forces of the coming control step.
+    def force(self, elapsed: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+        """The forces (N, 3) in newtons of the coming control step, in the world.
 
         Args:
             elapsed: (N,) control steps since the episode began.
@@ -159,5 +158,40 @@ class PushSchedule:
         size = np.where((since >= 0) & (since < self._length), self._size, 0.0)
         along = (size * np.cos(self._angle)).sum(-1)
         across = (size * np.sin(self._angle)).sum(-1)
-        self._applied[:, 1, 0] = cos * along - sin * across
-        self._applied[:, 1, 1] = sin * along + cos * across
+        return np.stack(
+            (cos * along - sin * across, sin * along + cos * across, 0 * along), axis=-1
+        )
+
+
+class HelpingHand:
+    """A force on the root that takes the centre of mass to where the reference's is.
+
+    With it a character tracks a reference long before its policy can keep its balance, so that
+    episodes last and every part of the skill is seen; a curriculum takes it away. Nothing of it
+    is in the observation. (A helper of this kind: Yu, Turk and Liu 2018, sec. 5.)
+    """
+
+    STIFFNESS, DAMPING = 60.0, 12.0
+    """1/s2 and 1/s, times the character's mass: slightly underdamped, and stable at 30 Hz."""
+    MOST = 1.0
+    """Body weights that the whole help may reach."""
+
+    def __init__(self, model: mujoco.MjModel, num_envs: int, control_hz: float) -> None:
+        self.mass = float(model.body_subtreemass[1])
+        self._most = self.MOST * self.mass * float(np.linalg.norm(model.opt.gravity))
+        self._control_hz = control_hz
+        self._last = np.zeros((num_envs, 3))
+
+    def force(self, share: float, offset: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """The forces (N, 3) in newtons of the coming control step, in the world.
+
+        Args:
+            share: of the whole help, 0..1.
+            offset: (N, 3) metres from the character's centre of mass to the reference's, now.
+            first: (N,) whether the episode has just begun.
+        """
+        rate = np.where(first[:, None], 0.0, (offset - self._last) * self._control_hz)
+        self._last[:] = offset
+        force = self.mass * (self.STIFFNESS * offset + self.DAMPING * rate)
+        size = np.linalg.norm(force, axis=1, keepdims=True)
+        return share * force * np.minimum(1.0, self._most / np.maximum(size, 1e-9))

@@ -19,6 +19,7 @@ from sfv_gym.envs.kernel import Layout, Lift, Measures, State, measure
 from sfv_gym.envs.observations import observation_parts, slices
 from sfv_gym.envs.perturbations import (
     DomainRandomization,
+    HelpingHand,
     Pushes,
     PushSchedule,
     RandomizedPhysics,
@@ -146,6 +147,8 @@ class ImitationSimulation:
         self._pushes = (
             PushSchedule(pushes, self.batch, CONTROL_HZ, self.horizon) if pushes else None
         )
+        self._hand = HelpingHand(self.model, num_envs, CONTROL_HZ)
+        self.help = 0.0  # share of the whole that the hand gives; see HelpingHand
         self._bind()
 
         fall = np.array([self.model.geom(name).id for name in self.character.fall_links])
@@ -177,6 +180,7 @@ class ImitationSimulation:
         batch, joints = self.batch, self.joints
         self._state = State(*(batch.bind(name) for name in State._fields))
         self._ctrl = batch.bind("ctrl")
+        self._applied = batch.bind("xfrc_applied")
         self._warmstart = batch.bind("qacc_warmstart")
         self._geom_xpos, self._geom_xmat = batch.bind("geom_xpos"), batch.bind("geom_xmat")
         self._bounded = joints.ball_dof - 6  # columns of ctrl
@@ -276,8 +280,7 @@ class ImitationSimulation:
             ActionError: another shape, or NaN or infinite values.
         """
         action = np.clip(self._checked(action), -1.0, 1.0)
-        if self._pushes:
-            self._pushes.apply(self.elapsed, *_heading(self._state.qpos))
+        self._applied[:, 1, :3] = self._outside_force()
         self.elapsed += 1
         ids = self.all_ids
         if self.action_mode == "residual":
@@ -310,6 +313,20 @@ class ImitationSimulation:
             "joint_error_root": distance[:, 3],
         }
         return StepResult(observation, reward, terminated, truncated, errors, {**parts, **figures})
+
+    def _outside_force(self) -> np.ndarray | float:
+        """Forces (N, 3) in newtons on the roots that the task itself does not have; 0 for none."""
+        force: np.ndarray | float = 0.0
+        if self._pushes:
+            force = self._pushes.force(self.elapsed, *_heading(self._state.qpos))
+        if self.help > 0:
+            row = self.reference_row(self.all_ids)
+            centre = self.reference.part("com")[row]
+            if not self.ground.is_flat:
+                centre[:, 2] += self.ground.lift(self.all_ids, self.reference.qpos[row, :2])
+            offset = centre - self._state.subtree_com[:, self._links[0]]
+            force = force + self._hand.force(self.help, offset, self.elapsed == 0)
+        return force
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
         action = np.asarray(action, float)

@@ -12,6 +12,7 @@ from mujoco.batch import Batch
 
 from sfv_gym.envs.imitation_env import MotionLike, make_simulation, spaces
 from sfv_gym.envs.simulation import CONTROL_HZ
+from sfv_gym.errors import SFVError
 
 
 class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -68,6 +69,16 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
             SFVError: it is out of range.
         """
         self.simulation.ground.set_difficulty(difficulty)
+
+    def set_help(self, share: float) -> None:
+        """How much of the ``HelpingHand`` pulls from now on, 0..1: for a curriculum.
+
+        Raises:
+            SFVError: it is out of range.
+        """
+        if not 0.0 <= share <= 1.0:
+            raise SFVError(f"the share of help must lie in 0..1; it is {share}")
+        self.simulation.help = share
 
     def reset(
         self,
