@@ -25,6 +25,7 @@ from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
 from sfv_gym.policy import Policy, load_policy, policies_folder
 from sfv_gym.registry import get_entry, list_envs, load_motion
+from sfv_gym.train.runs import POLICY
 
 EPISODES, SEED = 32, 1
 GROUPS = {
@@ -66,6 +67,36 @@ def measure(env_ids: Sequence[str], folder: Path, *, episodes: int, progress: bo
             "curve": card.get("curve", []),
         }
     return records
+
+
+def measure_again(runs: Sequence[Path], records: Records, *, episodes: int) -> None:
+    """Add to ``records`` what the policies of ``runs``, of other seeds, come to.
+
+    Raises:
+        SFVError: a run's id is not among the records, its seed is the record's own, or its
+            policy is of another motion.
+    """
+    from sfv_gym.evaluation import evaluate_both
+
+    for run in runs:
+        policy = Policy.load(run / POLICY)
+        card = policy.card
+        env_id, seed = card["env_id"], card["seed"]
+        record = records.get(env_id)
+        if record is None:
+            raise SFVError(f"{run}: {env_id} has no shipped policy to compare with")
+        if seed == record["training"].get("seed"):
+            raise SFVError(f"{run}: the shipped policy of {env_id} has seed {seed}, too")
+        if card["motion_hash"] != record["training"].get("motion_hash"):
+            raise SFVError(f"{run}: it was trained on another motion than the shipped policy")
+        fixed, rsi = evaluate_both(policy.predict, env_id, episodes=episodes, seed=SEED)
+        row = {
+            "first_frame": asdict(fixed),
+            "rsi": asdict(rsi),
+            "training": {name: card[name] for name in CARD_FACTS if name in card},
+        }
+        others = [old for old in record.get("again", []) if old["training"]["seed"] != seed]
+        record["again"] = sorted([*others, row], key=lambda one: one["training"]["seed"])
 
 
 def shipped(folder: Path) -> list[str]:
@@ -119,6 +150,7 @@ def page(records: Records) -> str:
         remarks = [f"* **{_name(i)}**: {notes['remarks'][i]}" for i in ids if i in notes["remarks"]]
         if remarks:
             lines += ["Seen in the renderings:", "", *remarks, ""]
+    lines += _again_lines(records)
     lines += ["## Learning curves", "", "Success (orange) and normalized return (blue, `sfv`) over "
               "millions of samples; 20 episodes an evaluation.", "",
               "![Learning curves](images/results_curves.webp)", "", "## Each policy", "",
@@ -128,6 +160,35 @@ def page(records: Records) -> str:
     cells += [""] * (-len(cells) % 4)
     lines += [_row(cells[k : k + 4]) for k in range(0, len(cells), 4)]
     return "\n".join(lines) + "\n"
+
+
+def _again_lines(records: Records) -> list[str]:
+    """The section of what other seeds come to; nothing where none was tried."""
+    rows = []
+    for env_id, record in records.items():
+        for one in record.get("again", []):
+            cells = [cell for which in (record, one) for cell in _brief(which)]
+            shipped, again = (r["first_frame"]["normalized_return_sfv"] for r in (record, one))
+            seed = str(one["training"]["seed"])
+            rows.append(_row((f"`{env_id}`", *cells, seed, f"{again - shipped:+.3f}")))
+    if not rows:
+        return []
+    brief = ("NR `sfv`", "NR `pose`", "M samples")
+    columns = ("shipped: success", *brief, "again: success", *brief, "seed", "NR `sfv` differs by")
+    return ["## From another seed", "",
+            "Trained anew by the recipe as it is now, all that is drawn from another seed, and "
+            "evaluated in the same episodes.", "",
+            _row(("skill", *columns)), "|---|" + "---:|" * len(columns), *rows, ""]  # fmt: skip
+
+
+def _brief(record: dict[str, Any]) -> tuple[str, ...]:
+    first = record["first_frame"]
+    return (
+        f"{first['success_rate']:.2f}",
+        f"{first['normalized_return_sfv']:.3f}",
+        f"{first['normalized_return']:.3f}",
+        _spent(record["training"], "samples", 1e6, 1),
+    )
 
 
 def _summary(records: Records) -> str:
@@ -295,6 +356,12 @@ def policies(
         "out/results"
     ),
     episodes: Annotated[int, typer.Option(help="Of each kind of start.", min=1)] = EPISODES,
+    again: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of a run of another seed, to compare; can be given several times."
+        ),
+    ] = None,
     pictures: Annotated[bool, typer.Option(help="Also draw every policy.")] = True,
     from_json: Annotated[
         bool, typer.Option("--from-json", help="Take the figures in results.json as they are.")
@@ -307,13 +374,16 @@ def policies(
     if missing := [i for i in asked if i not in known]:
         raise SFVError(f"no policy in {folder} for {', '.join(missing)}")
     figures = docs / "results.json"
-    records: Records = {}
-    if figures.is_file() and (env_ids or from_json):
-        records = json.loads(figures.read_text(encoding="utf-8"))
-    elif from_json:
+    if from_json and not figures.is_file():
         raise SFVError(f"{figures} is not there: run it without --from-json")
+    old: Records = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
+    records = dict(old) if env_ids or from_json else {}
     if not from_json:
         records |= measure(asked, folder, episodes=episodes, progress=True)
+        for env_id in records:  # what other seeds came to is not measured anew
+            if "again" in old.get(env_id, {}):
+                records[env_id]["again"] = old[env_id]["again"]
+    measure_again(again or [], records, episodes=episodes)
     # the registry's order, and nothing of policies that are gone
     records = {env_id: records[env_id] for env_id in known if env_id in records}
     if pictures:

@@ -15,6 +15,7 @@ from sfv_gym.benchmarks.cli import app
 from sfv_gym.benchmarks.policies import page, shipped, stale
 from sfv_gym.evaluation import evaluate
 from sfv_gym.policy import load_policy, policies_folder
+from sfv_gym.train.runs import POLICY
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -72,3 +73,25 @@ def test_one_policy_is_measured_and_drawn_into_an_empty_folder(tmp_path):
 def test_a_policy_that_does_not_ship_is_refused(tmp_path):
     result = CliRunner().invoke(app, ["policies", "SFV-Nothing-v0", "--docs", str(tmp_path)])
     assert result.exit_code != 0 and "SFV-Nothing-v0" in str(result.exception)
+
+
+def test_a_run_of_another_seed_is_set_beside_the_shipped_policy_and_kept(tmp_path):
+    env_id, run = "SFV-Backflip-v0", tmp_path / "run"
+    policy = load_policy(env_id)
+    run.mkdir()
+    policy.card = {**policy.card, "seed": 7}
+    policy.save(run / POLICY)
+    arguments = ["policies", env_id, "--docs", str(tmp_path), "--episodes", "2", "--no-pictures"]
+    result = CliRunner().invoke(app, [*arguments, "--again", str(run)])
+    assert result.exit_code == 0, result.output
+    again = json.loads((tmp_path / "results.json").read_text())[env_id]["again"]
+    assert [row["training"]["seed"] for row in again] == [7]
+    text = (tmp_path / "results.md").read_text()
+    assert "## From another seed" in text and "| 7 | +0.000 |" in text
+    CliRunner().invoke(app, arguments)  # measures the shipped one anew
+    assert json.loads((tmp_path / "results.json").read_text())[env_id]["again"] == again
+
+    policy.card["seed"] = load_policy(env_id).card["seed"]
+    policy.save(run / POLICY)
+    result = CliRunner().invoke(app, [*arguments, "--from-json", "--again", str(run)])
+    assert result.exit_code != 0 and "seed 0, too" in str(result.exception)

@@ -31,6 +31,7 @@ class PPOConfig:
     hidden: tuple[int, ...]
     log_std_init: float
     first_frame: float
+    position_noise: float
     critic_warmup: int
     warm_log_std: float
     warm_learning_rate: float

@@ -133,7 +133,9 @@ def train(
             character=entry.character,
             terrain=entry.terrain,
             reward=config.reward,
-            initialization=ReferenceStateInitialization(first_frame=config.first_frame),
+            initialization=ReferenceStateInitialization(
+                first_frame=config.first_frame, position_noise=config.position_noise
+            ),
             horizon=config.horizon,
         )
         adapter = SB3VecEnv(envs)
