@@ -130,7 +130,8 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
     curve = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
     assert [row["samples"] for row in curve] == [0, 512]  # what it was given counts, too
     config = json.loads((run / "config.json").read_text())["ppo"]
-    assert config["learning_rate"] == config["warm_learning_rate"]
+    assert config["learning_rate"] == config["new_body_learning_rate"]
+    assert config["warm_log_std"] == config["new_body_log_std"]
     for (weight, bias), (old_weight, old_bias) in zip(policy.layers, flat.layers, strict=True):
         np.testing.assert_array_equal(weight[:, : old_weight.shape[1]], old_weight)
         np.testing.assert_array_equal(bias, old_bias)
@@ -163,6 +164,8 @@ def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, tmp_path, mon
     card = Policy.load(run / "policy.safetensors").card
     assert (card["samples"], card["samples_before"]) == (0, 512)
     assert card["init"] == given.name
+    assert card["settings"]["learning_rate"] == card["settings"]["warm_learning_rate"]
+    assert card["settings"]["warm_log_std"] != card["settings"]["new_body_log_std"]
 
 
 def test_which_policy_a_run_starts_from(tmp_path):

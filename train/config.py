@@ -35,6 +35,8 @@ class PPOConfig:
     critic_warmup: int
     warm_log_std: float
     warm_learning_rate: float
+    new_body_log_std: float
+    new_body_learning_rate: float
     steps: int
     anneal_steps: int
     target_success: float

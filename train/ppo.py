@@ -38,7 +38,7 @@ from sfv_gym.errors import OutputError, SFVError
 from sfv_gym.evaluation import Evaluation, evaluate, evaluate_both
 from sfv_gym.files import atomic_path, locked_folder, write_json
 from sfv_gym.policy import OBSERVATION_CLIP, Policy
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.registry import get_entry, list_envs, load_motion
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.curve import draw_curve
@@ -124,7 +124,7 @@ def train(
             resume,
             settings,
             motion.content_hash(),
-            warm=start_from is not None,
+            start_from,
         )
         envs = ImitationVectorEnv(
             motion,
@@ -178,7 +178,7 @@ def _open_run(
     resume: bool,
     settings: dict[str, Any] | None,
     motion_hash: str,
-    warm: bool,
+    start_from: Policy | None,
 ) -> tuple[PPOConfig, int]:
     """Settings and seed of a new run, which are written down, or of the one to resume."""
     if resume:
@@ -203,13 +203,28 @@ def _open_run(
                 f"{folder} already holds a run; add --resume or choose another folder"
             )
         config = PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
-        if warm and (settings or {}).get("learning_rate") is None:
-            config = replace(config, learning_rate=config.warm_learning_rate)
+        if start_from is not None:
+            given = {name for name, value in (settings or {}).items() if value is not None}
+            config = replace(config, **_warm_settings(config, env_id, start_from, given))
         for name in (CURVE, CARD, POLICY, PROGRESS):  # of a run that was killed very early
             (folder / name).unlink(missing_ok=True)
     identity = {"env_id": env_id, "motion_hash": motion_hash, "seed": seed}
     write_json(folder / CONFIG, {**identity, "ppo": config.as_dict()})
     return config, seed
+
+
+def _warm_settings(
+    config: PPOConfig, env_id: str, start_from: Policy, given: set[str]
+) -> dict[str, Any]:
+    """What a run that begins with a policy has otherwise, unless it was given."""
+    own, rate, log_std = get_entry(env_id), config.warm_learning_rate, config.warm_log_std
+    origin = {entry.env_id: entry for entry in list_envs()}.get(
+        str(start_from.card.get("env_id")), own
+    )
+    if origin.character != own.character:
+        rate, log_std = config.new_body_learning_rate, config.new_body_log_std
+    warm = {"learning_rate": rate, "warm_log_std": log_std}
+    return {name: value for name, value in warm.items() if name not in given}
 
 
 def _load_model(checkpoint: Path, env: VecNormalize, device: str) -> LeanPPO:
