@@ -7,7 +7,7 @@ learning curves, a contact sheet and an animated picture of each.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sfv_gym.benchmarks.films import film
+from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
 from sfv_gym.policy import Policy, load_policy, policies_folder
@@ -144,9 +145,8 @@ def page(records: Records) -> str:
             continue
         level = "" if terrain == "flat" else " At difficulty 0.5."
         shipped = _counted(len(ids), "policy", "policies")
-        lines += [f"## {title}", "", f"{shipped}.{level}", "", _row(COLUMNS)]
-        lines.append("|---|" + "---:|" * (len(COLUMNS) - 1))
-        lines += [_line(i, records[i], notes["paper"].get(i, {})) for i in ids] + [""]
+        rows = [_cells(i, records[i], notes["paper"].get(i, {})) for i in ids]
+        lines += [f"## {title}", "", f"{shipped}.{level}", "", *table_lines(COLUMNS, rows), ""]
         remarks = [f"* **{_name(i)}**: {notes['remarks'][i]}" for i in ids if i in notes["remarks"]]
         if remarks:
             lines += ["Seen in the renderings:", "", *remarks, ""]
@@ -154,11 +154,10 @@ def page(records: Records) -> str:
     lines += ["## Learning curves", "", "Success (orange) and normalized return (blue, `sfv`) over "
               "millions of samples; 20 episodes an evaluation.", "",
               "![Learning curves](images/results_curves.webp)", "", "## Each policy", "",
-              "Left the reference, right the simulated character.", "",
-              "| | | | |", "|---|---|---|---|"]  # fmt: skip
+              "Left the reference, right the simulated character.", ""]  # fmt: skip
     cells = [f"![{_name(i)}](results/{i}.webp) {_name(i)}" for i in records]
     cells += [""] * (-len(cells) % 4)
-    lines += [_row(cells[k : k + 4]) for k in range(0, len(cells), 4)]
+    lines += table_lines([""] * 4, [cells[k : k + 4] for k in range(0, len(cells), 4)])
     return "\n".join(lines) + "\n"
 
 
@@ -170,7 +169,7 @@ def _again_lines(records: Records) -> list[str]:
             cells = [cell for which in (record, one) for cell in _brief(which)]
             shipped, again = (r["first_frame"]["normalized_return_sfv"] for r in (record, one))
             seed = str(one["training"]["seed"])
-            rows.append(_row((f"`{env_id}`", *cells, seed, f"{again - shipped:+.3f}")))
+            rows.append((f"`{env_id}`", *cells, seed, f"{again - shipped:+.3f}"))
     if not rows:
         return []
     brief = ("NR `sfv`", "NR `pose`", "M samples")
@@ -178,7 +177,7 @@ def _again_lines(records: Records) -> list[str]:
     return ["## From another seed", "",
             "Trained anew by the recipe as it is now, all that is drawn from another seed, and "
             "evaluated in the same episodes.", "",
-            _row(("skill", *columns)), "|---|" + "---:|" * len(columns), *rows, ""]  # fmt: skip
+            *table_lines(("skill", *columns), rows), ""]  # fmt: skip
 
 
 def _brief(record: dict[str, Any]) -> tuple[str, ...]:
@@ -212,23 +211,21 @@ def _episodes(records: Records) -> int:
     return max((record["first_frame"]["episodes"] for record in records.values()), default=0)
 
 
-def _line(env_id: str, record: dict[str, Any], paper: dict[str, float]) -> str:
+def _cells(env_id: str, record: dict[str, Any], paper: dict[str, float]) -> tuple[str, ...]:
     first, rsi, training = record["first_frame"], record["rsi"], record["training"]
     origin = (training.get("init") or "").removesuffix(".safetensors")
-    return _row(
-        (
-            f"`{env_id}`" + (f", begun from {_name(origin)}'s policy" if origin else ""),
-            f"{first['success_rate']:.2f} / {rsi['success_rate']:.2f}",
-            f"{first['normalized_return_sfv']:.3f}",
-            f"{first['normalized_return']:.3f}",
-            f"{paper['return']:.3f}" if "return" in paper else "",
-            f"{first['mpjpe_mm']:.0f} / {first['mpjpe_root_mm']:.0f}",
-            f"{first['velocity_error_mm_s'] / 1000:.2f}",
-            f"{first['acceleration_error_m_s2']:.0f}",
-            _spent(training, "samples", 1e6, 1),
-            f"{paper['samples']:.0f}" if "samples" in paper else "",
-            _spent(training, "seconds", 60.0, 0),
-        )
+    return (
+        f"`{env_id}`" + (f", begun from {_name(origin)}'s policy" if origin else ""),
+        f"{first['success_rate']:.2f} / {rsi['success_rate']:.2f}",
+        f"{first['normalized_return_sfv']:.3f}",
+        f"{first['normalized_return']:.3f}",
+        f"{paper['return']:.3f}" if "return" in paper else "",
+        f"{first['mpjpe_mm']:.0f} / {first['mpjpe_root_mm']:.0f}",
+        f"{first['velocity_error_mm_s'] / 1000:.2f}",
+        f"{first['acceleration_error_m_s2']:.0f}",
+        _spent(training, "samples", 1e6, 1),
+        f"{paper['samples']:.0f}" if "samples" in paper else "",
+        _spent(training, "seconds", 60.0, 0),
     )
 
 
@@ -239,10 +236,6 @@ def _spent(training: dict[str, Any], name: str, unit: float, digits: int) -> str
     own = f"{until:.{digits}f} ({whole:.{digits}f})"
     before = training.get(f"{name}_before", 0) / unit
     return f"{before:.{digits}f} + {own}" if before else own
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _kind(env_id: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from sfv_gym.benchmarks.pages import fill
+from sfv_gym.benchmarks.pages import fill, table_lines
 from sfv_gym.errors import MotionError, SFVError, VideoError
 from sfv_gym.files import atomic_path
 from sfv_gym.skeleton import LINKS
@@ -300,28 +300,27 @@ BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 def tables(figures: dict[str, Any]) -> str:
     """Markdown: every clip, and the means with the ablations'."""
-    head = "| | " + " | ".join(FIGURES.values()) + " |\n|---|" + "---:|" * len(FIGURES)
+    head = ("", *FIGURES.values())
     average = means(figures)
     shares = [average[FULL][f] / average[RAW][f] if f in COMPARED else np.nan for f in FIGURES]
-    lines = [head]
+    rows = []
     for name, clip in figures["clips"].items():
-        lines += [
-            _line(f"{name}, raw", clip["rows"][RAW]),
-            _line(f"**{name}**", clip["rows"][FULL]),
+        rows += [
+            _cells(f"{name}, raw", clip["rows"][RAW]),
+            _cells(f"**{name}**", clip["rows"][FULL]),
         ]
-    lines += [_line("mean, raw", average[RAW]), _line("**mean**", average[FULL])]
-    cells = ["" if np.isnan(share) else f"{share:.2f}" for share in shares]
-    lines += ["| **of raw** | " + " | ".join(cells) + " |"]
+    rows += [_cells("mean, raw", average[RAW]), _cells("**mean**", average[FULL])]
+    rows += [("**of raw**", *("" if np.isnan(share) else f"{share:.2f}" for share in shares))]
+    lines = table_lines(head, rows)
     others = [row for row in average if row != RAW]
     if len(others) > 2:
-        lines += ["", "What each part does (means over the same clips):", "", head]
-        lines += [_line(row, average[row]) for row in others]
+        lines += ["", "What each part does (means over the same clips):", ""]
+        lines += table_lines(head, [_cells(row, average[row]) for row in others])
     return "\n".join(lines)
 
 
-def _line(name: str, row: Row) -> str:
-    cells = ["" if np.isnan(row[f]) else f"{row[f]:.1f}" for f in FIGURES]
-    return f"| {name} | " + " | ".join(cells) + " |"
+def _cells(name: str, row: Row) -> tuple[str, ...]:
+    return name, *("" if np.isnan(row[f]) else f"{row[f]:.1f}" for f in FIGURES)
 
 
 def plot(figures: dict[str, Any], path: Path) -> None:
