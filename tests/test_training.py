@@ -211,13 +211,13 @@ def test_help_is_gone_before_the_terrain_gets_harder():
         seen.append((curriculum.help, round(curriculum.limit, 2)))
     assert seen == [(0.75, 0.2), (0.5, 0.2), (0.25, 0.2), (0, 0.2), (0, 0.25), (0, 0.3)]
     held = Curriculum.begin(config)
-    held.count(200, int(200 * config.less_help_at) - 1)
+    held.count(200, int(200 * config.harder_at) - 1)
     held.adapt(config)
     assert held.help == 1.0
 
 
 def test_a_run_with_help_goes_on_with_what_is_left_of_it(env_id, tmp_path):
-    settings = {**SMALL, "first_help": 1.0, "less_help_at": 0.0}
+    settings = {**SMALL, "first_help": 1.0, "harder_at": 0.0}
     train(env_id, tmp_path, steps=8192, evaluate_every=10**6, progress=False, settings=settings)
     left = read_json(tmp_path / PROGRESS)["help"]
     assert left < 1.0

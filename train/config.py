@@ -49,7 +49,6 @@ class PPOConfig:
     harder_at: float
     first_help: float
     less_help_by: float
-    less_help_at: float
     reward: str
 
     @classmethod

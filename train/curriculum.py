@@ -42,11 +42,11 @@ class Curriculum:
         """Make it a step harder when enough of the last episodes went through."""
         if self.ended < EPISODES:
             return
-        share = self.completed / self.ended
-        if self.help > 0:
-            if share >= config.less_help_at:
-                self.help = max(self.help - config.less_help_by, 0.0)
-        elif share >= config.harder_at:
+        if self.completed < config.harder_at * self.ended:
+            pass
+        elif self.help > 0:
+            self.help = max(self.help - config.less_help_by, 0.0)
+        else:
             self.limit = min(self.limit + config.harder_by, config.last_difficulty)
         self.ended = self.completed = 0
 

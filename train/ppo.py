@@ -320,6 +320,7 @@ class _Recorder(BaseCallback):
         self.init: dict[str, Any] = {} if init is None else _what_was_given(Path(init))
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
+        self.rough = get_entry(env_id).terrain != "flat"
         self.curve: list[dict[str, Any]] = []
         self.best: Evaluation | None = None
         self._begun = False
@@ -363,7 +364,7 @@ class _Recorder(BaseCallback):
         saved = model.extra.get("curriculum")
         if saved:
             self.curriculum = Curriculum(**saved)
-        elif get_entry(self.env_id).terrain != "flat" or self.config.first_help > 0:
+        elif self.rough or self.config.first_help > 0:
             self.curriculum = Curriculum.begin(self.config)
         self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
         self._next_evaluation = samples + self.evaluate_every
@@ -436,7 +437,7 @@ class _Recorder(BaseCallback):
             "seconds": round(self.seconds, 1),
             "samples_per_second": round(rate, 1),
             "reward_per_step": round(float(mean), 4),
-            "hardest_terrain": self.curriculum.limit if self.curriculum else None,
+            "hardest_terrain": self.curriculum.limit if self.curriculum and self.rough else None,
             "help": self.curriculum.help if self.curriculum else None,
         }
         write_json(self.folder / PROGRESS, figures)

@@ -158,9 +158,8 @@ class PushSchedule:
         size = np.where((since >= 0) & (since < self._length), self._size, 0.0)
         along = (size * np.cos(self._angle)).sum(-1)
         across = (size * np.sin(self._angle)).sum(-1)
-        return np.stack(
-            (cos * along - sin * across, sin * along + cos * across, 0 * along), axis=-1
-        )
+        x, y = cos * along - sin * across, sin * along + cos * across
+        return np.stack((x, y, np.zeros_like(x)), axis=-1)
 
 
 class HelpingHand:
@@ -168,7 +167,7 @@ class HelpingHand:
 
     With it a character tracks a reference long before its policy can keep its balance, so that
     episodes last and every part of the skill is seen; a curriculum takes it away. Nothing of it
-    is in the observation. (A helper of this kind: Yu, Turk and Liu 2018, sec. 5.)
+    is in the observation. (A helper of this kind: Yu, Turk and Liu 2018.)
     """
 
     STIFFNESS, DAMPING = 60.0, 12.0

@@ -12,7 +12,6 @@ from mujoco.batch import Batch
 
 from sfv_gym.envs.imitation_env import MotionLike, make_simulation, spaces
 from sfv_gym.envs.simulation import CONTROL_HZ
-from sfv_gym.errors import SFVError
 
 
 class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -76,9 +75,7 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         Raises:
             SFVError: it is out of range.
         """
-        if not 0.0 <= share <= 1.0:
-            raise SFVError(f"the share of help must lie in 0..1; it is {share}")
-        self.simulation.help = share
+        self.simulation.set_help(share)
 
     def reset(
         self,
