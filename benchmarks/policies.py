@@ -150,6 +150,7 @@ def page(records: Records) -> str:
         remarks = [f"* **{_name(i)}**: {notes['remarks'][i]}" for i in ids if i in notes["remarks"]]
         if remarks:
             lines += ["Seen in the renderings:", "", *remarks, ""]
+    lines += _unlearned_lines(records, notes["unlearned"])
     lines += _again_lines(records)
     lines += ["## Learning curves", "", "Success (orange) and normalized return (blue, `sfv`) over "
               "millions of samples; 20 episodes an evaluation.", "",
@@ -159,6 +160,17 @@ def page(records: Records) -> str:
     cells += [""] * (-len(cells) % 4)
     lines += table_lines([""] * 4, [cells[k : k + 4] for k in range(0, len(cells), 4)])
     return "\n".join(lines) + "\n"
+
+
+def _unlearned_lines(records: Records, reasons: dict[str, str]) -> list[str]:
+    """The section of the humanoid's skills on flat ground that have no policy."""
+    ids = [e.env_id for e in list_envs() if (e.character, e.terrain) == ("humanoid", "flat")]
+    missing = [i for i in ids if i not in records]
+    if not missing:
+        return []
+    rows = [f"* **{_name(i)}**: {reasons.get(i, 'not tried.')}" for i in missing]
+    return ["## Not learned", "", "The humanoid's skills on flat ground without a policy.", "",
+            *rows, ""]  # fmt: skip
 
 
 def _again_lines(records: Records) -> list[str]:

@@ -15,6 +15,7 @@ from sfv_gym.benchmarks.cli import app
 from sfv_gym.benchmarks.policies import page, shipped, stale
 from sfv_gym.evaluation import evaluate
 from sfv_gym.policy import load_policy, policies_folder
+from sfv_gym.registry import list_envs
 from sfv_gym.train.runs import POLICY
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -52,6 +53,16 @@ def test_page_shows_the_figures_and_names_the_failures(committed):
     text = page({env_id: record})
     assert "| 0.432 |" in text and "0.25 /" in text
     assert "success of at least 0.9 on 0" in text
+
+
+def test_every_skill_without_a_policy_is_named_with_a_reason(committed):
+    text = page(committed)
+    skills = [e for e in list_envs() if (e.character, e.terrain) == ("humanoid", "flat")]
+    for entry in skills:
+        name = entry.env_id.removeprefix("SFV-").removesuffix("-v0")
+        listed = f"* **{name}**: " in text.partition("## Not learned")[2]
+        assert listed == (entry.env_id not in committed), name
+    assert "not tried" not in text
 
 
 def test_one_policy_is_measured_and_drawn_into_an_empty_folder(tmp_path):
