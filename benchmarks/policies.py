@@ -24,8 +24,9 @@ from sfv_gym.benchmarks.films import film
 from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
+from sfv_gym.library import library_clips
 from sfv_gym.policy import Policy, load_policy, policies_folder
-from sfv_gym.registry import get_entry, list_envs, load_motion
+from sfv_gym.registry import get_entry, list_envs, load_motion, make_id
 from sfv_gym.train.runs import POLICY
 
 EPISODES, SEED = 32, 1
@@ -163,9 +164,9 @@ def page(records: Records) -> str:
 
 
 def _unlearned_lines(records: Records, reasons: dict[str, str]) -> list[str]:
-    """The section of the humanoid's skills on flat ground that have no policy."""
-    ids = [e.env_id for e in list_envs() if (e.character, e.terrain) == ("humanoid", "flat")]
-    missing = [i for i in ids if i not in records]
+    """The section of the library's skills that the humanoid has no policy for on flat ground."""
+    ids = [make_id(clip.skill) for clip in library_clips()]
+    missing = sorted(i for i in ids if i not in records)
     if not missing:
         return []
     rows = [f"* **{_name(i)}**: {reasons.get(i, 'not tried.')}" for i in missing]
