@@ -292,7 +292,7 @@ def train(
             num_threads=threads,
             init=init,
             device=device,
-            settings={**_settings(otherwise), "reward": reward},
+            settings={"reward": reward, **_settings(otherwise)},
         )
     except KeyboardInterrupt:
         console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {escape(str(folder))}")
@@ -373,7 +373,7 @@ def train_all_command(
             seed=seed,
             threads=threads,
             device=device,
-            settings={**_settings(otherwise), "reward": reward, "target_success": target},
+            settings={"reward": reward, "target_success": target, **_settings(otherwise)},
             init={i: str(path) for i, path in parents.items() if path},
             install=install,
             console=console,
@@ -490,6 +490,8 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
         if not sign or value is None:
             raise SFVError(f"--set takes NAME=VALUE, as gamma=0.98; it was given {pair!r}")
         settings[name.strip()] = value
+    if "steps" in settings:
+        raise SFVError("the number of control steps is not for --set: give --steps or --budget")
     return settings
 
 

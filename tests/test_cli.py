@@ -80,6 +80,11 @@ def test_eval_prints_one_json_object(sfv):
         (("train", "SFV-Walk-v0", "--set", "gamma"), "NAME=VALUE, as gamma=0.98"),
         (("train", "SFV-Walk-v0", "--set", "gamma=[1"), "NAME=VALUE, as gamma=0.98"),
         (("train", "SFV-Walk-v0", "--set", "gamma=much"), "gamma cannot be 'much'"),
+        (("train", "SFV-Walk-v0", "--set", "steps=9"), "give --steps or --budget"),
+        (("train", "SFV-Walk-v0", "--set", "env_id=x"), "unknown PPO setting: env_id"),
+        # what is set is not lost to the option that was not given
+        (("train", "SFV-Walk-v0", "--set", "reward=joy"), "unknown reward 'joy'"),
+        (("train-all", "SFV-Walk-v0", "--set", "target_success=much"), "target_success cannot be"),
         (("train", "SFV-Walk-v0", "--set", "gama=0.9"), "unknown PPO setting: gama"),
         (("train", "SFV-Walk-v0", "--init", "none.safetensors"), "no such policy file"),
         (("train-all", "SFV-Nonsense-v0"), "unknown environment id"),

@@ -52,7 +52,7 @@ class PPOConfig:
     reward: str
 
     @classmethod
-    def for_env(cls, env_id: str, **overrides: Any) -> PPOConfig:
+    def for_env(cls, env_id: str, /, **overrides: Any) -> PPOConfig:
         """The settings for an id: defaults, then the id's own, then ``overrides`` not None."""
         text = resources.files("sfv_gym.train").joinpath("hyperparams", "ppo.yml").read_text()
         table: dict[str, dict[str, Any]] = yaml.safe_load(text)

@@ -32,6 +32,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sfv_gym.envs.initialization import ReferenceStateInitialization
+from sfv_gym.envs.rewards import get_reward
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SFVError
@@ -112,7 +113,8 @@ def train(
     motion = load_motion(entry.motion)
     if resume and not (folder / CHECKPOINT).is_file():
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
-    PPOConfig.for_env(env_id, steps=steps, **(settings or {}))  # a wrong setting leaves no folder
+    # what is wrong with the settings is said before there is a folder
+    get_reward(PPOConfig.for_env(env_id, steps=steps, **(settings or {})).reward)
     start_from = None if init is None or resume else Policy.load(init)
     torch.set_num_threads(num_threads)
     with locked_folder(folder, f"another process is training in {folder}", wait=wait):
