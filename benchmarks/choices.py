@@ -19,7 +19,7 @@ import yaml
 from rich.console import Console
 
 from sfv_gym.benchmarks.machine import describe_machine, versions
-from sfv_gym.benchmarks.pages import fill
+from sfv_gym.benchmarks.pages import fill, table_lines
 from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.files import write_json, write_text
 from sfv_gym.registry import get_entry, load_motion
@@ -145,13 +145,15 @@ def table(figures: Figures) -> str:
         f"over {seeds} seeds, and the smallest and largest. In bold, that every seed is on the "
         "same side of every seed of the recipe's.",
         "",
-        f"| | {' | '.join(f'`{skill}`' for skill in skills)} |",
-        "|---|" + "---|" * len(skills),
     ]
-    for key, variant in figures["variants"].items():
-        cells = [_cell(curves[key][skill], curves[RECIPE][skill]) for skill in skills]
-        lines.append(f"| {variant['name']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        (
+            variant["name"],
+            *(_cell(curves[key][skill], curves[RECIPE][skill]) for skill in skills),
+        )
+        for key, variant in figures["variants"].items()
+    ]
+    return "\n".join([*lines, *table_lines(["", *(f"`{skill}`" for skill in skills)], rows)])
 
 
 def _cell(runs: dict[str, Any], recipe: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from sfv_gym.benchmarks.machine import cpu
+from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.envs import ImitationVectorEnv
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
@@ -439,9 +440,10 @@ def page(figures: dict[str, Any]) -> str:
         "the ratios, taken within a round, say more than the rates. With thousands of "
         "environments a turn is a few steps, in which hardly any episode ends.",
         "",
-        "| ratio, median over rounds | |",
-        "|---|---:|",
-        *(f"| {name} | {ratio:.2f} |" for name, ratio in ratios(figures).items()),
+        *table_lines(
+            ("ratio, median over rounds", ""),
+            ((name, f"{ratio:.2f}") for name, ratio in ratios(figures).items()),
+        ),
         "",
         f"Ratios are taken at {COMPARED} environments.",
         "",
@@ -458,9 +460,10 @@ def page(figures: dict[str, Any]) -> str:
         "* **Humanoid-v5** is another task: another body, and another control step (five physics "
         "steps of 3 ms).",
         "",
-        "| | environments | threads or processes | control steps/s | lowest - highest |",
-        "|---|---:|---:|---:|---:|",
-        *(f"| {' | '.join(row)} |" for row in table(figures)),
+        *table_lines(
+            ("", "environments", "threads or processes", "control steps/s", "lowest - highest"),
+            table(figures),
+        ),
         "",
     ]
     if figures["missing"]:
