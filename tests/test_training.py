@@ -18,7 +18,7 @@ from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.ppo import export_policy, train
 from sfv_gym.train.runs import CHECKPOINT, PROGRESS, read_json
-from sfv_gym.train.warm_start import parent_policy
+from sfv_gym.train.warm_start import HEIGHT_SPREAD, parent_policy
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 2, "hidden": (32, 32)}
 
@@ -138,6 +138,8 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
     assert not policy.layers[0][0][:, len(flat.mean) :].any()
     # the normalisation has hardly moved: 512 samples against what the policy's counts for
     np.testing.assert_allclose(policy.mean[: len(flat.mean)], flat.mean, atol=0.1 * flat.std.max())
+    # heights come into the network at the size of what it has seen so far, not vanishingly small
+    np.testing.assert_allclose(policy.std[len(flat.std) :], HEIGHT_SPREAD, rtol=0.3)
     with pytest.raises(PolicyError, match="layers"):
         wide = {**SMALL, "hidden": (64, 32)}
         train(rough, tmp_path / "wide", init=given, progress=False, settings=wide)
