@@ -22,7 +22,7 @@ from sfv_gym.reconstruction import losses, pipeline, reconstruct, reprojected  #
 from sfv_gym.reconstruction.ballistics import parabola  # noqa: E402
 from sfv_gym.reconstruction.body import DOFS, Body  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
-from sfv_gym.reconstruction.contacts import find_contacts, find_flights  # noqa: E402
+from sfv_gym.reconstruction.contacts import RUNNING_FLIGHT, find_contacts, find_flights  # noqa: E402
 from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
 from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
 from sfv_gym.reconstruction.initial import _rotvec, believable, leg_jumps  # noqa: E402
@@ -407,6 +407,64 @@ def test_a_runner_whose_path_is_off_still_has_planted_feet():
     assert find_contacts(body, pose, FPS).effectors()[:, 2:].max(1).mean() > 0.75
 
 
+STRIDE, HALF_FLIGHT = 20, 2
+
+
+def running(strides: int = 3) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Root path (T, 3), angles (T, 28) of somebody who runs along x, and the middle frames of the
+    flights, two a stride: five frames in which the centre of mass falls freely."""
+    frames = strides * STRIDE + 8
+    phase = 2 * np.pi * np.arange(frames) / STRIDE
+    angles = np.zeros((frames, len(DOFS)))
+    for side, shift in (("right", 0.0), ("left", np.pi)):
+        p = phase + shift
+        hip, knee = -0.2 - 0.6 * np.cos(p), 0.25 + 1.2 * np.clip(np.sin(p + 3.6), 0, 1) ** 2
+        angles[:, _angle(f"{side}_hip")], angles[:, _angle(f"{side}_knee")] = hip, knee
+        angles[:, _angle(f"{side}_ankle")] = -(hip + knee)
+    body, pose = _pose(np.zeros((frames, 3)), angles)
+    soles = body.soles(pose).numpy()
+    stance = np.argmin(soles[..., 2].min(-1), axis=1)
+    root = np.zeros((frames, 3))
+    root[:, 2] = -soles[..., 2].min((1, 2))
+    middle = soles.mean(2)
+    for t in range(1, frames):
+        foot = stance[t]
+        root[t, 0] = root[t - 1, 0] - (middle[t, foot, 0] - middle[t - 1, foot, 0])
+    com = body.centre_of_mass(pose).numpy()[:, 2]
+    changes = [int(t) for t in np.flatnonzero(np.diff(stance)) if 3 < t < frames - 5]
+    for t in changes:
+        air = np.arange(t - HALF_FLIGHT, t + HALF_FLIGHT + 1)
+        span = (np.arange(len(air)) + 1) / FPS
+        total = (len(air) + 1) / FPS
+        before, after = ((com + root[:, 2])[k] for k in (air[0] - 1, air[-1] + 1))
+        path = before + (after - before) * span / total + 0.5 * 9.81 * span * (total - span)
+        root[air, 2] = path - com[air]
+    return root, angles, changes
+
+
+def test_a_runs_flights_and_contacts_are_those_of_most_of_its_strides():
+    root, angles, flights = running()
+    along = np.diff(root[:, 0]) * FPS
+    assert np.median(along) > 2.0
+    # in the second stride the left foot seems to slip along: the path is off there
+    spoiled = root.copy()
+    body, pose = _pose(root, angles)
+    left = np.flatnonzero(find_contacts(body, pose, FPS, period=STRIDE).effectors()[:, 3])
+    slipping = left[(left >= STRIDE) & (left < 2 * STRIDE)]
+    slip = np.zeros(len(root))
+    slip[slipping] = 2.0 * np.median(along) / FPS
+    spoiled[:, 0] += np.cumsum(slip)
+    alone = find_contacts(*_pose(spoiled, angles), FPS)
+    together = find_contacts(*_pose(spoiled, angles), FPS, period=STRIDE)
+    assert not alone.effectors()[slipping, 3].any()
+    assert together.effectors()[slipping[:-1], 3].all()  # the last is smoothed into the flight
+    whole = [t for t in flights if t < 3 * STRIDE]
+    assert len(whole) >= 5
+    for t in whole:
+        assert any(first <= t <= last for first, last in together.flights), (t, together.flights)
+    assert not together.effectors()[np.asarray(together.in_air) > 0].any()
+
+
 def balancing(**camera: float) -> Scene:
     """Stands on the left foot and swings the other leg and the arms."""
     frames = 30
@@ -553,6 +611,8 @@ def test_flights_need_time_and_height():
     lowest[10:20] = lowest[25:27] = 0.2
     assert find_flights(touching, lowest, FPS) == ((10, 19),)
     assert find_flights(touching, 0.3 * lowest, FPS) == ()
+    low = find_flights(touching, 0.2 * lowest, FPS, **RUNNING_FLIGHT)  # 4 cm; two frames are few
+    assert low == ((10, 19),)
 
 
 def test_contacts_of_a_known_walk():

@@ -235,13 +235,3 @@ def test_a_run_on_terrain_goes_on_where_its_curriculum_was(env_id, tmp_path):
     assert reached > PPOConfig.for_env(rough).first_difficulty
     train(rough, tmp_path, steps=8704, resume=True, progress=False)
     assert read_json(tmp_path / PROGRESS)["hardest_terrain"] >= reached
-
-
-def test_training_can_be_stricter_than_the_evaluation_about_distance(env_id, tmp_path):
-    rough = env_id.replace("-v0", "-Slopes-v0")
-    settings = {**SMALL, "horizon": 2, "harder_by": 0.1}
-    asked = {"usual": settings, "strict": {**settings, "link_distance": 1e-3}}
-    for name, chosen in asked.items():
-        train(rough, tmp_path / name, steps=1024, progress=False, settings=chosen)
-    reached = {name: read_json(tmp_path / name / PROGRESS)["hardest_terrain"] for name in asked}
-    assert reached["usual"] > reached["strict"] == PPOConfig.for_env(rough).first_difficulty

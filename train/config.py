@@ -32,7 +32,6 @@ class PPOConfig:
     log_std_init: float
     first_frame: float
     position_noise: float
-    link_distance: float
     critic_warmup: int
     warm_log_std: float
     warm_learning_rate: float

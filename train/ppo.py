@@ -34,7 +34,6 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sfv_gym.envs.initialization import ReferenceStateInitialization
 from sfv_gym.envs.rewards import get_reward
 from sfv_gym.envs.sb3 import SB3VecEnv
-from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SFVError
 from sfv_gym.evaluation import Evaluation, evaluate, evaluate_both
@@ -139,7 +138,6 @@ def train(
             initialization=ReferenceStateInitialization(
                 first_frame=config.first_frame, position_noise=config.position_noise
             ),
-            termination=EarlyTermination(link_distance=config.link_distance),
             horizon=config.horizon,
         )
         adapter = SB3VecEnv(envs)

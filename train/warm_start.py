@@ -41,8 +41,8 @@ def warm_start(model: LeanPPO, env: VecNormalize, policy: Policy, log_std: float
 
     A terrain's observation is the flat ground's with a height map at its end: columns that the
     policy did not see begin with weight 0, so that the actions are the policy's, with mean 0 and
-    standard deviation ``HEIGHT_SPREAD``. The critic begins anew: the policy's file has none. Neither
-    has it the noise of the actions, which begins at ``log_std`` (of rad).
+    standard deviation ``HEIGHT_SPREAD``. The critic begins anew: the policy's file has none.
+    Neither has it the noise of the actions, which begins at ``log_std`` (of rad).
 
     Raises:
         PolicyError: the policy has other layers or actions, or sees more than the environment.

@@ -54,16 +54,28 @@ LONG_STRETCH = 0.5
 RUNNING = 0.5
 """A planted foot may seem to move at this share of the root's speed: the path of somebody who runs
 by, or whom the camera follows, is that wrong at first. A swinging foot is faster than the root."""
+RUNNING_PACE = 2.0
+"""m/s of the root from which on somebody who repeats a stride runs."""
+RUNNING_FLIGHT = {"seconds": 0.1, "clearance": 0.025}
+"""A runner's flights are short and low: one foot comes down before the other is drawn up."""
 
 
 def find_contacts(
-    body: Body, pose: Pose, fps: float, *, height: float = 0.06, speed: float = 0.7
+    body: Body,
+    pose: Pose,
+    fps: float,
+    *,
+    height: float = 0.06,
+    speed: float = 0.7,
+    period: int | None = None,
 ) -> Contacts:
     """Contacts from how low and how slow each sole corner and hand is.
 
     Args:
         height: metres above the ground below which a point may touch.
         speed: m/s below which it may; of somebody who runs, RUNNING of the root's speed.
+        period: frames of the motion's cycle, where it has one. Of a run the strides are taken
+            together: what touches in half of them touches in all.
     """
     with torch.no_grad():
         soles, hands = body.soles(pose).numpy(), pose.pos[:, HANDS].numpy()
@@ -72,7 +84,9 @@ def find_contacts(
     # a heel's two corners act as one, and so do a ball's
     edges = np.stack((soles[:, :, :2].mean(2), soles[:, :, 2:].mean(2)), 2)  # (T, 2, 2, 3)
     hand_points = hands - [0.0, 0.0, WRIST_HEIGHT]
-    limit = np.maximum(speed, RUNNING * _pace(pose.pos[:, 0].numpy() * [1.0, 1.0, 0.0], fps))
+    pace = _pace(pose.pos[:, 0].numpy() * [1.0, 1.0, 0.0], fps)
+    limit = np.maximum(speed, RUNNING * pace)
+    stride = period if np.median(pace) > RUNNING_PACE else None
     body_points = (edges.reshape(len(edges), -1, 3), hand_points, rounds)
     plane = _ground_plane(np.concatenate(body_points, axis=1), fps, limit)
     for points in (edges, hand_points, rounds):
@@ -83,16 +97,18 @@ def find_contacts(
 
     round_touch = _rest(round_low, fps, height)
     round_touch[:, ROUND_HANDS] = 0.0
+    if stride is not None:
+        touch, hand_touch, round_touch = (
+            _agreed(points, stride) for points in (touch, hand_touch, round_touch)
+        )
 
     lowest = np.min(
         (edges[..., 2].min((1, 2)), hand_points[..., 2].min(1), round_low.min(1)), axis=0
     )
     every = np.concatenate((touch.reshape(len(touch), -1), hand_touch, round_touch), axis=1)
     any_touch = every.max(1) > 0.5
-    pulls = {
-        (first, last): _pull(com[first : last + 1, 2], fps)
-        for first, last in find_flights(any_touch, lowest, fps)
-    }
+    stretches = find_flights(any_touch, lowest, fps, **(RUNNING_FLIGHT if stride else {}))
+    pulls = {(first, last): _pull(com[first : last + 1, 2], fps) for first, last in stretches}
     flights = tuple(frames for frames, pull in pulls.items() if -20.0 < pull < -4.0)
     slow = {
         last - first: pull
@@ -102,7 +118,11 @@ def find_contacts(
     in_air = np.zeros(len(touch))
     for first, last in flights:
         in_air[first : last + 1] = 1.0
-    _meet_ground(touch, edges[..., 2], flights, fps)
+    if stride is None:
+        _meet_ground(touch, edges[..., 2], flights, fps)
+    else:  # a runner's other foot is low then, too, and swings
+        in_air = _agreed(in_air, stride)
+        flights = tuple((first, stop - 1) for first, stop in _stretches(in_air > 0))
     touch[in_air > 0] = 0.0
     hand_touch[in_air > 0] = 0.0
     round_touch[in_air > 0] = 0.0
@@ -194,28 +214,47 @@ def _rest(bottoms: np.ndarray, fps: float, height: float) -> np.ndarray:
     return np.asarray(near, float)
 
 
+def _agreed(touch: np.ndarray, period: int) -> np.ndarray:
+    """Contacts (T, ...) in 0..1 as they are in half of the frames whole periods apart, or more."""
+    agreed = touch.copy()
+    for phase in range(min(period, len(touch))):
+        agreed[phase::period] = touch[phase::period].mean(0) >= 0.5
+    return agreed
+
+
+def _stretches(where: np.ndarray) -> list[tuple[int, int]]:
+    """(first, stop) of each stretch of frames (T,) that are true."""
+    edge = np.flatnonzero(np.diff(np.concatenate(([0], where.astype(int), [0]))))
+    return [(int(first), int(stop)) for first, stop in zip(edge[::2], edge[1::2], strict=True)]
+
+
 def find_flights(
-    touching: np.ndarray, lowest: np.ndarray, fps: float, clearance: float = 0.08
+    touching: np.ndarray,
+    lowest: np.ndarray,
+    fps: float,
+    *,
+    seconds: float = MIN_FLIGHT_SECONDS,
+    clearance: float = 0.08,
 ) -> tuple[tuple[int, int], ...]:
     """(first, last) frames of each stretch in the air.
 
     Args:
         touching: (T,) whether anything does.
         lowest: (T,) metres, the body's lowest point.
+        seconds: that a flight must last.
         clearance: metres that a flight must reach.
 
     A stretch at the clip's start or end counts too: the body is in the air there as well.
     """
     flights = []
-    edge = np.flatnonzero(np.diff(np.concatenate(([0], (~touching).astype(int), [0]))))
-    for first, stop in zip(edge[::2], edge[1::2], strict=True):
+    for first, stop in _stretches(~touching):
         span = lowest[first:stop]
-        if len(span) < MIN_FLIGHT_SECONDS * fps or span.max() < clearance:
+        if len(span) < seconds * fps or span.max() < clearance:
             continue
         # take-off and landing: the frames where the lowest point leaves and meets the ground
-        floor = 0.05
+        floor = clearance * 5 / 8
         up = np.flatnonzero(span > floor)
         first, stop = first + up[0], first + up[-1] + 1
-        if stop - first >= MIN_FLIGHT_SECONDS * fps:
+        if stop - first >= seconds * fps:
             flights.append((int(first), int(stop - 1)))
     return tuple(flights)

@@ -85,7 +85,9 @@ def reconstruct(
     evidence = gather_evidence(poses, focal_px)
     with one_thread(), _Progress(progress, 4 * iterations + iterations) as tick:
         problem = PersonProblem(evidence, weights, prior=prior)
-        fit, contacts = fit_person(problem, iterations, fit_focal=fit_focal, callback=tick)
+        fit, contacts = fit_person(
+            problem, iterations, loop=loop, fit_focal=fit_focal, callback=tick
+        )
         if contacts.played_at is not None and poses.source.get("speed", 1.0) == 1.0:
             log.warning(
                 "%s: the body is off the ground for long and hardly falls; if the clip is in slow "
@@ -95,6 +97,8 @@ def reconstruct(
         yaw, start = -_heading_angle(root_rot[0]), root_pos[0] * [1.0, 1.0, 0.0]
         root_pos, root_rot = person = _turned(root_pos, root_rot, yaw)
         cycle = _choose_cycle(loop, fit, evidence.fps)
+        if cycle is None and loop == "wrap":
+            raise MotionError("no cycle was found to wrap: use a longer range, or loop none")
         if cycle is not None:
             root_pos, root_rot = _straighten(root_pos, root_rot, cycle)
         legs = float(fit.body.offsets[[4, 5], 2].sum() / skeleton.OFFSETS[[4, 5], 2].sum())
@@ -143,6 +147,7 @@ def fit_person(
     problem: PersonProblem,
     iterations: int,
     *,
+    loop: str = "none",
     fit_focal: bool = False,
     ground: bool = True,
     callback: Callable[[], None] | None = None,
@@ -155,10 +160,13 @@ def fit_person(
 
     Args:
         iterations: of the solver, in each of the four passes.
+        loop: as for ``reconstruct``: a run's strides are told apart from what is wrong in one.
         fit_focal: let all passes but the first change the focal length.
         ground: without it neither contacts nor gravity play a part in any pass.
     """
-    options: dict[str, Any] = {"fit_focal": fit_focal, "ground": ground, "callback": callback}
+    options: dict[str, Any] = {
+        "loop": loop, "fit_focal": fit_focal, "ground": ground, "callback": callback
+    }  # fmt: skip
     fit, contacts = _coarse_to_fine(problem, iterations, **options)
     if ground and _falls(fit, contacts, problem.evidence.fps):
         other = _coarse_to_fine(problem, iterations, camera_step=WIDE_STEP, **options)
@@ -171,6 +179,7 @@ def _coarse_to_fine(
     problem: PersonProblem,
     iterations: int,
     *,
+    loop: str,
     fit_focal: bool,
     ground: bool,
     camera_step: float = 1.0,
@@ -184,11 +193,17 @@ def _coarse_to_fine(
     fit = problem.fit(problem.start, **options)
     fixed = () if fit_focal else ("log_focal",)
     for gravity in (False, True, True):
-        contacts = find_contacts(fit.body, fit.pose, fps) if ground else None
+        contacts = _find_contacts(fit, fps, loop) if ground else None
         if contacts is not None and not gravity:
             contacts = contacts.grounded()
         fit = problem.fit(fit.variables, contacts=contacts, fixed=fixed, **options)
-    return fit, find_contacts(fit.body, fit.pose, fps)
+    return fit, _find_contacts(fit, fps, loop)
+
+
+def _find_contacts(fit: PersonFit, fps: float, loop: str) -> Contacts:
+    cycle = _choose_cycle(loop, fit, fps)
+    period = cycle.last - cycle.first if cycle is not None else None
+    return find_contacts(fit.body, fit.pose, fps, period=period)
 
 
 def _falls(fit: PersonFit, contacts: Contacts, fps: float) -> bool:
@@ -218,10 +233,7 @@ def _choose_cycle(loop: str, fit: PersonFit, fps: float) -> Cycle | None:
     positions = fit.pose.pos.numpy()
     if loop == "auto":
         return find_cycle(positions, quat, fps)
-    cycle = find_cycle(positions, quat, fps, max_gap=np.inf)
-    if cycle is None:
-        raise MotionError("no cycle was found to wrap: use a longer range, or loop none")
-    return cycle
+    return find_cycle(positions, quat, fps, max_gap=np.inf)
 
 
 def _straighten(
