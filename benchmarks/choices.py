@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RECIPE = "recipe"
 PAGE, FIGURES = "training.md", "training.json"
 BEGIN, END = "<!-- written by `sfv bench choices` -->", "<!-- /written -->"
-NEVER_EARLY = {"target_evaluations": 1_000_000}
+NEVER_EARLY = {"target_evaluations": 0}
 """Every run uses its whole budget: runs of different lengths could not be compared."""
 
 Figures = dict[str, Any]

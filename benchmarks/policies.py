@@ -386,9 +386,11 @@ def policies(
     records = dict(old) if env_ids or from_json else {}
     if not from_json:
         records |= measure(asked, folder, episodes=episodes, progress=True)
-        for env_id in records:  # what other seeds came to is not measured anew
-            if "again" in old.get(env_id, {}):
-                records[env_id]["again"] = old[env_id]["again"]
+        for env_id, record in records.items():
+            before = old.get(env_id, {})
+            # what other seeds came to is not measured anew, and stands beside this policy alone
+            if "again" in before and before["training"] == record["training"]:
+                record["again"] = before["again"]
     measure_again(again or [], records, episodes=episodes)
     # the registry's order, and nothing of policies that are gone
     records = {env_id: records[env_id] for env_id in known if env_id in records}

@@ -41,8 +41,6 @@ class PPOConfig:
     anneal_steps: int
     target_success: float
     target_evaluations: int
-    plateau_margin: float
-    plateau_steps: int
     first_difficulty: float
     last_difficulty: float
     harder_by: float

@@ -61,9 +61,7 @@ from sfv_gym.train.warm_start import warm_start
 
 EVALUATION_EPISODES = 20
 EVALUATE_EVERY = 250_000
-ENDING_SETTINGS = frozenset(
-    ("anneal_steps", "target_success", "target_evaluations", "plateau_margin", "plateau_steps")
-)
+ENDING_SETTINGS = frozenset(("anneal_steps", "target_success", "target_evaluations"))
 """What may be changed while a run goes on: it says when to end, not how to learn."""
 FINAL_SEED = 1
 """Of the evaluation in the card: not that of those by which the best policy was chosen, whose

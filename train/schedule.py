@@ -47,26 +47,16 @@ def begin_annealing(
 
 
 def is_good_enough(config: PPOConfig, curve: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether more samples at the full rate promise little.
-
-    The last ``target_evaluations`` all reached ``target_success``; and, unless ``plateau_steps`` is
-    0, the best normalized return has risen by no more than ``plateau_margin`` over the last
-    ``plateau_steps`` samples.
+    """Whether the last ``target_evaluations`` all reached ``target_success``; with 0, never.
 
     Args:
         curve: rows of ``curve.jsonl``, of this run alone, in order.
     """
-    last = curve[-config.target_evaluations :]
-    if len(last) < config.target_evaluations:
-        return False
-    if any(row["success_rate"] < config.target_success for row in last):
-        return False
-    if config.plateau_steps == 0:
-        return True
-    border = curve[-1]["samples"] - config.plateau_steps
-    before = [row["normalized_return"] for row in curve if row["samples"] <= border]
-    best = max(row["normalized_return"] for row in curve)
-    return bool(before) and best - max(before) <= config.plateau_margin
+    asked = config.target_evaluations
+    last = curve[-asked:] if asked else []
+    return len(last) == asked > 0 and all(
+        row["success_rate"] >= config.target_success for row in last
+    )
 
 
 def learning_rate(config: PPOConfig, annealing: Annealing | None, samples: int) -> float:
