@@ -22,7 +22,12 @@ from sfv_gym.reconstruction import losses, pipeline, reconstruct, reprojected  #
 from sfv_gym.reconstruction.ballistics import parabola  # noqa: E402
 from sfv_gym.reconstruction.body import DOFS, Body  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
-from sfv_gym.reconstruction.contacts import RUNNING_FLIGHT, find_contacts, find_flights  # noqa: E402
+from sfv_gym.reconstruction.contacts import (  # noqa: E402
+    RUNNING_FLIGHT,
+    _while_falling,
+    find_contacts,
+    find_flights,
+)
 from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
 from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
 from sfv_gym.reconstruction.initial import _rotvec, believable, leg_jumps  # noqa: E402
@@ -613,6 +618,20 @@ def test_flights_need_time_and_height():
     assert find_flights(touching, 0.3 * lowest, FPS) == ()
     low = find_flights(touching, 0.2 * lowest, FPS, **RUNNING_FLIGHT)  # 4 cm; two frames are few
     assert low == ((10, 19),)
+
+
+def test_a_flight_begins_when_the_body_falls_and_not_when_the_last_foot_is_high():
+    """Pushes off until frame 9, then falls freely; a foot sweeps over the ground until frame 14."""
+    t = np.arange(30) / FPS
+    height = np.where(t < 10 / FPS, 0.8 + 3.0 * t**2, 0.0)
+    fall = t[10:] - 10 / FPS
+    height[10:] = 0.8 + 3.0 / 9.0 + 2.0 * fall - 4.905 * fall**2
+    touching = np.zeros(30, bool)
+    touching[:8] = touching[24:] = True
+    first, last = _while_falling((15, 20), touching, height, FPS, -9.81)
+    assert 10 <= first <= 12  # neither where it still pushes nor at the sweeping foot's end
+    assert last == 23
+    assert _while_falling((15, 20), np.ones(30, bool), height, FPS, -9.81) == (15, 20)
 
 
 def test_contacts_of_a_known_walk():

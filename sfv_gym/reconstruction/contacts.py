@@ -109,7 +109,11 @@ def find_contacts(
     any_touch = every.max(1) > 0.5
     stretches = find_flights(any_touch, lowest, fps, **(RUNNING_FLIGHT if stride else {}))
     pulls = {(first, last): _pull(com[first : last + 1, 2], fps) for first, last in stretches}
-    flights = tuple(frames for frames, pull in pulls.items() if -20.0 < pull < -4.0)
+    flights = tuple(
+        frames if stride else _while_falling(frames, any_touch, com[:, 2], fps, pull)
+        for frames, pull in pulls.items()
+        if -20.0 < pull < -4.0
+    )
     slow = {
         last - first: pull
         for (first, last), pull in pulls.items()
@@ -170,6 +174,22 @@ def _pull(heights: np.ndarray, fps: float) -> float:
     """Mean acceleration of the centre of mass (N,) in m/s2: about -g in flight, but not where only
     a foot was not seen to touch."""
     return 2 * float(np.polyfit(np.arange(len(heights)) / fps, heights, 2)[0])
+
+
+def _while_falling(
+    flight: tuple[int, int], touching: np.ndarray, height: np.ndarray, fps: float, pull: float
+) -> tuple[int, int]:
+    """A flight (first, last) with the frames before and after it in which nothing touches (T,) and
+    the centre of mass (T,) falls by half of its pull, at least: a foot that has pushed off may
+    sweep low over the ground."""
+    smooth = gaussian_filter1d(height, 0.03 * fps)
+    falls = ~touching & (np.gradient(np.gradient(smooth)) * fps**2 < 0.5 * pull)
+    first, last = flight
+    while first > 0 and falls[first - 1]:
+        first -= 1
+    while last < len(height) - 1 and falls[last + 1]:
+        last += 1
+    return first, last
 
 
 def _meet_ground(
