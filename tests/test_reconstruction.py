@@ -117,16 +117,29 @@ def film(
     return Scene(root, angles, pose.pos.numpy(), poses)
 
 
+SIDES = (("right", 0.0), ("left", np.pi))
+"""A left step is half a turn of the phase after a right one."""
+
+
+def _striding(phase: np.ndarray, hip: tuple[float, float], knee: tuple[float, float]) -> np.ndarray:
+    """Angles (T, 28) of legs that swing about the hips' first number by the second, and bend the
+    knees by the first and in swing by the second more; the soles stay level."""
+    angles = np.zeros((len(phase), len(DOFS)))
+    for side, shift in SIDES:
+        p = phase + shift
+        hips = hip[0] - hip[1] * np.cos(p)
+        knees = knee[0] + knee[1] * np.clip(np.sin(p + 3.6), 0, 1) ** 2
+        angles[:, _angle(f"{side}_hip")], angles[:, _angle(f"{side}_knee")] = hips, knees
+        angles[:, _angle(f"{side}_ankle")] = -(hips + knees)
+    return angles
+
+
 def walking(frames: int = 56, period: int = 32) -> Scene:
     """Walks past the camera; the lower foot stays where it is, which makes the path."""
     phase = 2 * np.pi * np.arange(frames) / period
-    angles = np.zeros((frames, len(DOFS)))
-    for side, shift in (("right", 0.0), ("left", np.pi)):
-        p = phase + shift
-        hip, knee = -0.05 - 0.38 * np.cos(p), 0.12 + 0.5 * np.clip(np.sin(p + 3.6), 0, 1) ** 2
-        angles[:, _angle(f"{side}_hip")], angles[:, _angle(f"{side}_knee")] = hip, knee
-        angles[:, _angle(f"{side}_ankle")] = -(hip + knee)
-        angles[:, _angle(f"{side}_shoulder")] = 0.35 * np.cos(p)
+    angles = _striding(phase, hip=(-0.05, 0.38), knee=(0.12, 0.5))
+    for side, shift in SIDES:
+        angles[:, _angle(f"{side}_shoulder")] = 0.35 * np.cos(phase + shift)
         angles[:, _angle(f"{side}_elbow")] = -0.4
     body, pose = _pose(np.zeros((frames, 3)), angles)
     soles = body.soles(pose).numpy().mean(2)  # (T, 2, 3)
@@ -420,12 +433,7 @@ def running(strides: int = 3) -> tuple[np.ndarray, np.ndarray, list[int]]:
     flights, two a stride: five frames in which the centre of mass falls freely."""
     frames = strides * STRIDE + 8
     phase = 2 * np.pi * np.arange(frames) / STRIDE
-    angles = np.zeros((frames, len(DOFS)))
-    for side, shift in (("right", 0.0), ("left", np.pi)):
-        p = phase + shift
-        hip, knee = -0.2 - 0.6 * np.cos(p), 0.25 + 1.2 * np.clip(np.sin(p + 3.6), 0, 1) ** 2
-        angles[:, _angle(f"{side}_hip")], angles[:, _angle(f"{side}_knee")] = hip, knee
-        angles[:, _angle(f"{side}_ankle")] = -(hip + knee)
+    angles = _striding(phase, hip=(-0.2, 0.6), knee=(0.25, 1.2))
     body, pose = _pose(np.zeros((frames, 3)), angles)
     soles = body.soles(pose).numpy()
     stance = np.argmin(soles[..., 2].min(-1), axis=1)
