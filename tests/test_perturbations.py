@@ -6,7 +6,6 @@ import pytest
 from motions import swing
 
 from sfv_gym.envs import DomainRandomization, ImitationVectorEnv, Pushes
-from sfv_gym.envs.perturbations import HelpingHand
 from sfv_gym.errors import SFVError
 
 ONLY = {"mass": 0.0, "friction": 0.0, "gains": 0.0, "latency": 0.0}
@@ -103,35 +102,6 @@ def test_a_push_changes_momentum_by_force_times_duration():
         velocity.append(data.subtree_linvel[0].copy())
     change = mass * (velocity[0] - velocity[1])
     np.testing.assert_allclose(change, [90.0 * 0.2, 0.0, 0.0], atol=1.5)
-
-
-def test_a_helping_hand_keeps_the_centre_of_mass_in_place_and_can_be_taken_away():
-    kept = []
-    for share in (1.0, 0.0):
-        env = make(4, reward="sfv")
-        env.set_help(1.0)
-        env.reset(seed=0)
-        env.set_help(share)
-        parts = [env.step(np.zeros((4, 28)))[4]["reward_centre_of_mass"] for _ in range(90)]
-        kept.append(np.mean(parts[-30:]))
-        held = np.abs(env.batch.bind("xfrc_applied")[:, 1, :3]).sum(axis=1)
-        assert (held > 0).all() if share else not held.any()
-    assert kept[0] > 0.05  # of 0.10: the spring sags by a fifth of a metre under all the weight
-    assert kept[1] < 0.02  # it lies on the ground
-
-
-def test_help_is_at_most_a_body_weight_and_does_not_depend_on_the_batch():
-    one, many = make(1), make(5)
-    for env in (one, many):
-        env.set_help(0.5)
-    np.testing.assert_array_equal(play(one, 20)[0], play(many, 20)[0])
-    hand = HelpingHand(one.simulation.model, 1, 30.0)
-    weight = 9.81 * one.simulation.model.body_mass.sum()
-    force = hand.force(0.5, np.array([[30.0, 0.0, 40.0]]), np.array([True]))
-    np.testing.assert_allclose(force, [[0.3 * weight, 0.0, 0.4 * weight]])
-    for wrong in (-0.1, 1.5, float("nan")):
-        with pytest.raises(SFVError, match="share of help"):
-            one.set_help(wrong)
 
 
 def test_wrong_settings_are_refused():

@@ -203,30 +203,6 @@ def test_the_terrain_gets_harder_as_episodes_go_through():
     assert 0 <= min(drawn) < 0.05 and 0.6 < max(drawn) <= config.last_difficulty
 
 
-def test_help_is_gone_before_the_terrain_gets_harder():
-    config = PPOConfig.for_env("SFV-Walk-Slopes-v0", first_help=1.0, less_help_by=0.25)
-    curriculum = Curriculum.begin(config)
-    seen = []
-    for _ in range(6):
-        curriculum.count(200, 200)
-        curriculum.adapt(config)
-        seen.append((curriculum.help, round(curriculum.limit, 2)))
-    assert seen == [(0.75, 0.2), (0.5, 0.2), (0.25, 0.2), (0, 0.2), (0, 0.25), (0, 0.3)]
-    held = Curriculum.begin(config)
-    held.count(200, int(200 * config.harder_at) - 1)
-    held.adapt(config)
-    assert held.help == 1.0
-
-
-def test_a_run_with_help_goes_on_with_what_is_left_of_it(env_id, tmp_path):
-    settings = {**SMALL, "first_help": 1.0, "harder_at": 0.0}
-    train(env_id, tmp_path, steps=8192, evaluate_every=10**6, progress=False, settings=settings)
-    left = read_json(tmp_path / PROGRESS)["help"]
-    assert left < 1.0
-    train(env_id, tmp_path, steps=8704, resume=True, progress=False)
-    assert read_json(tmp_path / PROGRESS)["help"] <= left
-
-
 def test_a_run_on_terrain_goes_on_where_its_curriculum_was(env_id, tmp_path):
     rough = env_id.replace("-v0", "-Slopes-v0")
     settings = {**SMALL, "harder_at": 0.0, "harder_by": 0.1}

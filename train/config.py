@@ -45,8 +45,6 @@ class PPOConfig:
     last_difficulty: float
     harder_by: float
     harder_at: float
-    first_help: float
-    less_help_by: float
     reward: str
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How hard a run's task is: less help and harder terrain as it gets better."""
+"""How hard a run's terrain is: harder as it gets better."""
 
 from __future__ import annotations
 
@@ -15,23 +15,21 @@ EPISODES = 200
 
 @dataclass
 class Curriculum:
-    """Help that falls and then a difficulty that rises, a step whenever enough of the last
-    episodes end without early termination.
+    """A difficulty that rises a step whenever enough of the last episodes end without early
+    termination.
 
     Attributes:
         limit: 0..1, to which the terrain's difficulties are drawn evenly from 0.
-        help: 0..1, of the ``HelpingHand``.
         ended, completed: training episodes since the last step was looked at.
     """
 
     limit: float
-    help: float = 0.0
     ended: int = 0
     completed: int = 0
 
     @classmethod
     def begin(cls, config: PPOConfig) -> Curriculum:
-        return cls(config.first_difficulty, config.first_help)
+        return cls(config.first_difficulty)
 
     def count(self, ended: int, completed: int) -> None:
         """Take note of episodes that ended, and of how many of those were not cut by failure."""
@@ -42,11 +40,7 @@ class Curriculum:
         """Make it a step harder when enough of the last episodes went through."""
         if self.ended < EPISODES:
             return
-        if self.completed < config.harder_at * self.ended:
-            pass
-        elif self.help > 0:
-            self.help = max(self.help - config.less_help_by, 0.0)
-        else:
+        if self.completed >= config.harder_at * self.ended:
             self.limit = min(self.limit + config.harder_by, config.last_difficulty)
         self.ended = self.completed = 0
 

@@ -320,7 +320,6 @@ class _Recorder(BaseCallback):
         self.init: dict[str, Any] = {} if init is None else _what_was_given(Path(init))
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
-        self.rough = get_entry(env_id).terrain != "flat"
         self.curve: list[dict[str, Any]] = []
         self.best: Evaluation | None = None
         self._begun = False
@@ -364,7 +363,7 @@ class _Recorder(BaseCallback):
         saved = model.extra.get("curriculum")
         if saved:
             self.curriculum = Curriculum(**saved)
-        elif self.rough or self.config.first_help > 0:
+        elif get_entry(self.env_id).terrain != "flat":
             self.curriculum = Curriculum.begin(self.config)
         self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
         self._next_evaluation = samples + self.evaluate_every
@@ -394,9 +393,7 @@ class _Recorder(BaseCallback):
             self.curriculum.adapt(self.config)
             difficulty = self.curriculum.draw(self.run_seed, samples)
             self.training_env.env_method("set_difficulty", difficulty)
-            self.training_env.env_method("set_help", self.curriculum.help)
             self.logger.record("train/hardest_terrain", self.curriculum.limit)
-            self.logger.record("train/help", self.curriculum.help)
             self.model.extra["curriculum"] = self.curriculum.as_dict()
 
     def _on_step(self) -> bool:
@@ -437,8 +434,7 @@ class _Recorder(BaseCallback):
             "seconds": round(self.seconds, 1),
             "samples_per_second": round(rate, 1),
             "reward_per_step": round(float(mean), 4),
-            "hardest_terrain": self.curriculum.limit if self.curriculum and self.rough else None,
-            "help": self.curriculum.help if self.curriculum else None,
+            "hardest_terrain": self.curriculum.limit if self.curriculum else None,
         }
         write_json(self.folder / PROGRESS, figures)
         self._progress.update(

@@ -1,5 +1,5 @@
-"""Physics and forces that a task itself does not have: what makes a policy robust, randomised
-physics and pushes, and what lets one begin on a skill that it cannot do yet, a helping hand."""
+"""Physics and forces that a task itself does not have and that make a policy robust: randomised
+physics and pushes."""
 
 from __future__ import annotations
 
@@ -160,37 +160,3 @@ class PushSchedule:
         across = (size * np.sin(self._angle)).sum(-1)
         x, y = cos * along - sin * across, sin * along + cos * across
         return np.stack((x, y, np.zeros_like(x)), axis=-1)
-
-
-class HelpingHand:
-    """A force on the root that takes the centre of mass to where the reference's is.
-
-    With it a character tracks a reference long before its policy can keep its balance, so that
-    episodes last and every part of the skill is seen; a curriculum takes it away. Nothing of it
-    is in the observation. (A helper of this kind: Yu, Turk and Liu 2018.)
-    """
-
-    STIFFNESS, DAMPING = 60.0, 12.0
-    """1/s2 and 1/s, times the character's mass: slightly underdamped, and stable at 30 Hz."""
-    MOST = 1.0
-    """Body weights that the whole help may reach."""
-
-    def __init__(self, model: mujoco.MjModel, num_envs: int, control_hz: float) -> None:
-        self.mass = float(model.body_subtreemass[1])
-        self._most = self.MOST * self.mass * float(np.linalg.norm(model.opt.gravity))
-        self._control_hz = control_hz
-        self._last = np.zeros((num_envs, 3))
-
-    def force(self, share: float, offset: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """The forces (N, 3) in newtons of the coming control step, in the world.
-
-        Args:
-            share: of the whole help, 0..1.
-            offset: (N, 3) metres from the character's centre of mass to the reference's, now.
-            first: (N,) whether the episode has just begun.
-        """
-        rate = np.where(first[:, None], 0.0, (offset - self._last) * self._control_hz)
-        self._last[:] = offset
-        force = self.mass * (self.STIFFNESS * offset + self.DAMPING * rate)
-        size = np.linalg.norm(force, axis=1, keepdims=True)
-        return share * force * np.minimum(1.0, self._most / np.maximum(size, 1e-9))

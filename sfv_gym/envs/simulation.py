@@ -19,7 +19,6 @@ from sfv_gym.envs.kernel import Layout, Lift, Measures, State, measure
 from sfv_gym.envs.observations import observation_parts, slices
 from sfv_gym.envs.perturbations import (
     DomainRandomization,
-    HelpingHand,
     Pushes,
     PushSchedule,
     RandomizedPhysics,
@@ -147,8 +146,6 @@ class ImitationSimulation:
         self._pushes = (
             PushSchedule(pushes, self.batch, CONTROL_HZ, self.horizon) if pushes else None
         )
-        self._hand = HelpingHand(self.model, num_envs, CONTROL_HZ)
-        self._help = 0.0
         self._bind()
 
         fall = np.array([self.model.geom(name).id for name in self.character.fall_links])
@@ -280,8 +277,10 @@ class ImitationSimulation:
             ActionError: another shape, or NaN or infinite values.
         """
         action = np.clip(self._checked(action), -1.0, 1.0)
-        if self._pushes or self._help > 0:
-            self._applied[:, self._links[0], :3] = self._outside_force()
+        if self._pushes:
+            self._applied[:, self._links[0], :3] = self._pushes.force(
+                self.elapsed, *_heading(self._state.qpos)
+            )
         self.elapsed += 1
         ids = self.all_ids
         if self.action_mode == "residual":
@@ -314,32 +313,6 @@ class ImitationSimulation:
             "joint_error_root": distance[:, 3],
         }
         return StepResult(observation, reward, terminated, truncated, errors, {**parts, **figures})
-
-    def set_help(self, share: float) -> None:
-        """How much of the ``HelpingHand`` pulls from now on, 0..1.
-
-        Raises:
-            SFVError: it is out of range.
-        """
-        if not 0.0 <= share <= 1.0:
-            raise SFVError(f"the share of help must lie in 0..1; it is {share}")
-        if share == 0 and self._help > 0:
-            self._applied[:, self._links[0], :3] = 0.0
-        self._help = share
-
-    def _outside_force(self) -> np.ndarray:
-        """Forces (N, 3) in newtons on the roots that the task itself does not have."""
-        force = np.zeros((self.num_envs, 3))
-        if self._pushes:
-            force += self._pushes.force(self.elapsed, *_heading(self._state.qpos))
-        if self._help > 0:
-            row = self.reference_row(self.all_ids)
-            centre = self.reference.part("com")[row]
-            if not self.ground.is_flat:
-                centre[:, 2] += self.ground.lift(self.all_ids, self.reference.qpos[row, :2])
-            offset = centre - self._state.subtree_com[:, self._links[0]]
-            force += self._hand.force(self._help, offset, self.elapsed == 0)
-        return force
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
         action = np.asarray(action, float)

@@ -69,14 +69,6 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         """
         self.simulation.ground.set_difficulty(difficulty)
 
-    def set_help(self, share: float) -> None:
-        """How much of the ``HelpingHand`` pulls from now on, 0..1: for a curriculum.
-
-        Raises:
-            SFVError: it is out of range.
-        """
-        self.simulation.set_help(share)
-
     def reset(
         self,
         *,
