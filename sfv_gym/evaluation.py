@@ -157,7 +157,7 @@ def play(
 
     hz = simulation.control_hz
     playing = np.ones(episodes, bool)
-    returns = {name: np.zeros(episodes) for name in REWARDS}
+    returns = {name: np.zeros(episodes) for name in ("pose", "sfv")}
     steps = np.zeros(episodes, int)
     error, error_root, error_velocity, error_acceleration = np.zeros((4, episodes))
     offsets = [simulation.link_offset()]  # of the last three states
@@ -165,8 +165,8 @@ def play(
     while playing.any():
         result = simulation.step(predict(observation))
         observation = result.observation
-        for name, reward in REWARDS.items():
-            value, _ = reward(result.errors)
+        for name in returns:
+            value, _ = REWARDS[name](result.errors)
             returns[name] += np.where(playing & ~result.terminated, value, 0.0)
         steps += playing
         error += np.where(playing, result.parts["joint_error"], 0.0)

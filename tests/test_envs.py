@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 import sfv_gym
 from sfv_gym.envs import FixedInitialization, ReferenceStateInitialization, observation_structure
 from sfv_gym.envs.imitation_env import ImitationEnv
+from sfv_gym.envs.rewards import REWARDS, TrackingErrors
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.registry import get_entry, load_motion
 
@@ -125,7 +126,7 @@ def test_different_environments_of_a_batch_start_differently(some_id):
     assert len(np.unique(observation[:, 0])) == 4
 
 
-@pytest.mark.parametrize("reward", ["pose", "sfv"])
+@pytest.mark.parametrize("reward", list(REWARDS))
 def test_reward_parts_sum_to_the_reward(env_id, reward):
     env = make_vector(env_id, 8, reward=reward)
     env.reset(seed=0)
@@ -134,6 +135,22 @@ def test_reward_parts_sum_to_the_reward(env_id, reward):
         parts = [v for k, v in info.items() if k.startswith("reward_")]
         np.testing.assert_allclose(np.sum(parts, axis=0), value, atol=1e-12)
         assert (value >= 0).all() and (value <= 1).all()
+
+
+def test_rewards_of_given_errors():
+    """By hand: SFV sec. 6, and half of that plus half of the centre of mass's term."""
+    errors = TrackingErrors(
+        rotation=np.array([[0.3, 0.4]]),
+        angular_velocity=np.array([[1.0, 2.0]]),
+        end_effector=np.array([[0.1, 0.0, 0.0, 0.2]]),
+        centre_of_mass=np.array([0.3]),
+    )
+    pose, velocity, effector, centre = np.exp([-0.5, -0.5, -2.0, -0.9])
+    sfv = 0.65 * pose + 0.10 * velocity + 0.15 * effector + 0.10 * centre
+    expected = {"pose": pose, "sfv": sfv, "place": 0.5 * sfv + 0.5 * centre}
+    assert expected.keys() == REWARDS.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(REWARDS[name](errors)[0], [value])
 
 
 def test_a_start_without_noise_is_on_the_reference(env_id):

@@ -134,9 +134,12 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     `reward="pose"` (default): `exp(-2 * sum_j angle_j^2)` over the root and every joint, `angle`
     being that between the simulated and the reference's rotation, in radians.
     `reward="sfv"`: the paper's `0.65 pose + 0.10 velocity + 0.15 end effectors + 0.10 centre
-    of mass`. Both lie in 0..1; their parts are in `info["reward_..."]` and sum to the reward.
-    `info` also holds `link_distance`, the largest of a link from the reference's, and the mean,
-    `joint_error`, in metres; `joint_error_root` is that relative to the root.
+    of mass`.
+    `reward="place"`: half of it `sfv`, half the centre of mass alone; to train with on terrain,
+    where a policy that only fears for its poses drifts away.
+    All lie in 0..1; their parts are in `info["reward_..."]` and sum to the reward. `info` also
+    holds `link_distance`, the largest of a link from the reference's, and the mean, `joint_error`,
+    in metres; `joint_error_root` is that relative to the root.
 
     ## Terrain
     `flat`, `slopes`, `gaps`, `steps`, `beam`. Every episode of every environment draws a new track
@@ -173,7 +176,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     | `motion` | the id's | a `ReferenceMotion` or its file |
     | `character` | the id's | `"humanoid"` or `"atlas"` |
     | `terrain`, `difficulty` | the id's, 0.5 | see Terrain |
-    | `reward` | `"pose"` | or `"sfv"` |
+    | `reward` | `"pose"` | or `"sfv"`, `"place"` |
     | `action_mode` | `"residual"` | or `"absolute"` |
     | `initialization` | `"rsi"` | see Starting state |
     | `termination` | `True` | see Episode end |

@@ -44,16 +44,39 @@ def sfv_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray
 
     The parts are weighted, so that they sum to the reward.
     """
+    return _four_terms(errors, pose=0.65, velocity=0.10, end_effector=0.15, centre_of_mass=0.10)
+
+
+def place_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """``0.325 pose + 0.05 velocity + 0.075 end effectors + 0.55 centre of mass``: half of it
+    ``sfv``, the other half the centre of mass alone.
+
+    To train with where a character drifts away from its reference. In ``sfv`` a centre of mass
+    0.3 m off costs 0.06, less than the poses that it takes to go back, until the episode fails at
+    0.5 m.
+    """
+    return _four_terms(errors, pose=0.325, velocity=0.05, end_effector=0.075, centre_of_mass=0.55)
+
+
+def _four_terms(
+    errors: TrackingErrors, pose: float, velocity: float, end_effector: float, centre_of_mass: float
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The terms of SFV sec. 6 with these weights."""
     parts = {
-        "reward_pose": 0.65 * np.exp(-2.0 * np.square(errors.rotation).sum(-1)),
-        "reward_velocity": 0.10 * np.exp(-0.1 * np.square(errors.angular_velocity).sum(-1)),
-        "reward_end_effector": 0.15 * np.exp(-40.0 * np.square(errors.end_effector).sum(-1)),
-        "reward_centre_of_mass": 0.10 * np.exp(-10.0 * np.square(errors.centre_of_mass)),
+        "reward_pose": pose * np.exp(-2.0 * np.square(errors.rotation).sum(-1)),
+        "reward_velocity": velocity * np.exp(-0.1 * np.square(errors.angular_velocity).sum(-1)),
+        "reward_end_effector": end_effector
+        * np.exp(-40.0 * np.square(errors.end_effector).sum(-1)),
+        "reward_centre_of_mass": centre_of_mass * np.exp(-10.0 * np.square(errors.centre_of_mass)),
     }
     return np.sum(list(parts.values()), axis=0), parts
 
 
-REWARDS: dict[str, RewardFunction] = {"pose": pose_reward, "sfv": sfv_reward}
+REWARDS: dict[str, RewardFunction] = {
+    "pose": pose_reward,
+    "sfv": sfv_reward,
+    "place": place_reward,
+}
 
 
 def get_reward(name: str) -> RewardFunction:

@@ -71,7 +71,7 @@ class ImitationSimulation:
         character: name of a character.
         terrain: name of a terrain, or one with its own difficulty.
         difficulty: of the terrain, in 0..1, in place of its own.
-        reward: ``"pose"`` or ``"sfv"``.
+        reward: ``"pose"``, ``"sfv"`` or ``"place"``.
         action_mode: ``"residual"``: the action, in rad, is added to the reference's PD target;
             ``"absolute"``: it is the target itself, scaled to each joint's limits.
         initialization: start states, as a name or an object.
