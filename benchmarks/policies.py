@@ -117,11 +117,12 @@ Each policy plays {episodes} episodes from the clip's first frame and {episodes}
 (RSI), with the environment's start noise, deterministic, seed {seed}: 20 s of a cyclic skill, the
 whole clip of another one. **Success**: no early termination, every link within 0.5 m of the
 reference's all along, upright at the end where the reference is. **NR**: the return over the most
-that an episode can give, under the paper's reward (`sfv`, which they were trained with) and under
-`pose`. **Joint error**: mean distance of the 15 links from the reference's, in the world and from
-the root. Samples and minutes are those up to the checkpoint that ships, in parentheses the whole
-run's; before a plus stands what had gone into the policy that the run began from, where that was
-noted. Every run had one core of a machine of two, beside another run.
+that an episode can give, under the paper's reward (`sfv`, which all but the walks on slopes and
+over gaps were trained with) and under `pose`. **Joint error**: mean distance of the 15 links from
+the reference's, in the world and from the root. Samples and minutes are those up to the checkpoint
+that ships, in parentheses the whole run's; before a plus stands what had gone into the policy that
+the run began from, where that was noted. Every run had one core of a machine of two, beside another
+run.
 
 The paper's figures (Peng et al. 2018) are on its own clips, under its own reward, of which `sfv` is
 our reading: they say what is usual, not who wins.

@@ -34,7 +34,7 @@ from sfv_gym.rotations import (
     quat_to_rotvec,
 )
 
-RETARGETING_VERSION = 3
+RETARGETING_VERSION = 4
 """Part of every key: raised whenever the same input gives another result."""
 
 

@@ -230,7 +230,8 @@ def test_the_height_map_holds_heights(name: str) -> None:
         cos, sin = np.cos(heading), np.sin(heading)
         whole = np.full((6, HEIGHT_MAP_SIZE + 4), np.nan, np.float32)
         ground.height_map(np.arange(6), root, cos, sin, whole[:, 2:-2])
-        x, y = np.repeat(HEIGHT_MAP_X, 5), np.tile(HEIGHT_MAP_Y, 13)
+        x, y = np.meshgrid(HEIGHT_MAP_X, HEIGHT_MAP_Y, indexing="ij")
+        x, y = (x + 0.2 * y).ravel(), y.ravel()  # 0.04 m ahead of the next row, 0.2 m to its right
         points = root[:, None] + np.stack(
             (cos[:, None] * x - sin[:, None] * y, sin[:, None] * x + cos[:, None] * y), axis=-1
         )
@@ -238,6 +239,17 @@ def test_the_height_map_holds_heights(name: str) -> None:
         close = np.abs(whole[:, 2:-2] - np.clip(wanted, -1, 1)) < 1e-6
         assert close.mean() > 0.99  # a point on a border may fall to either side
         assert np.isnan(whole[:, [0, 1, -2, -1]]).all()
+
+
+def test_the_height_map_sees_edges_more_finely_than_its_points_lie_apart() -> None:
+    """Five centimetres further on, the map of a track with gaps is always another one."""
+    ground = make("gaps", n=1)
+    heading = ground.test_yaw  # type: ignore[attr-defined]
+    maps = np.empty((40, 1, HEIGHT_MAP_SIZE), np.float32)
+    for k, out in enumerate(maps):
+        root = world(ground, np.array([1.0 + 0.05 * k]))[:, 0]
+        ground.height_map(slice(None), root, np.cos(heading), np.sin(heading), out)
+    assert (maps[1:] != maps[:-1]).any(axis=(1, 2)).all()
 
 
 @pytest.mark.filterwarnings("error")

@@ -128,7 +128,9 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
 
     The height map is on terrain ids only: the ground's height minus that under the root, clipped
     to +-1 m, at 13 x 5 points of a grid in the heading frame, x from -0.6 m to 1.8 m and y from
-    -0.4 m to 0.4 m, both in steps of 0.2 m; y varies fastest.
+    -0.4 m to 0.4 m, both in steps of 0.2 m; y varies fastest. Each row along x is moved ahead by
+    0.04 m against the one to its right (the middle one lies as said), so that edges across the
+    track are seen to 0.04 m.
 
     ## Reward
     `reward="pose"` (default): `exp(-2 * sum_j angle_j^2)` over the root and every joint, `angle`

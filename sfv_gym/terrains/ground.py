@@ -21,6 +21,8 @@ HEIGHT_MAP_X = np.linspace(-0.6, 1.8, 13)
 """Metres ahead of the root, in its heading frame, at which observations see the ground."""
 HEIGHT_MAP_Y = np.linspace(-0.4, 0.4, 5)
 """Metres to its left."""
+HEIGHT_MAP_STAGGER = 0.04
+"""Metres by which each row of points lies ahead of the row to its right; the middle one not."""
 HEIGHT_MAP_SIZE = len(HEIGHT_MAP_X) * len(HEIGHT_MAP_Y)
 HEIGHT_MAP_RANGE = 1.0
 """Metres: heights further up or down are seen as this."""
@@ -28,7 +30,9 @@ HEIGHT_MAP_RANGE = 1.0
 DIP_OVERLAP = 0.03
 """Metres by which tilted boxes are longer than their tops, where that does not show."""
 
-_GRID_X = np.repeat(HEIGHT_MAP_X, len(HEIGHT_MAP_Y))  # y runs fastest
+# y runs fastest. Each row is put ahead of the one to its right, so that an edge across the track,
+# which all of them see, is seen to HEIGHT_MAP_STAGGER and not to a row's whole spacing.
+_GRID_X = np.add.outer(HEIGHT_MAP_X, HEIGHT_MAP_STAGGER * np.arange(-2, 3)).ravel()
 _GRID_Y = np.tile(HEIGHT_MAP_Y, len(HEIGHT_MAP_X))
 _TURNED = np.array([0.0, 0.0, 0.0, 1.0])  # by half a turn about z: a box stays the same
 _SHADES = (1.0, 0.88)  # of neighbouring pieces, so that their borders are seen
