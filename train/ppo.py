@@ -295,7 +295,9 @@ def _what_was_given(init: Path) -> dict[str, Any]:
         + card.get(f"{name}_before", 0)
         for name in ("samples", "seconds")
     }
-    return {"init": init.name, **spent}  # its path says nothing elsewhere
+    # its path says nothing elsewhere, and in a run's folder neither does its name
+    name = init.name if init.name != POLICY else f"{card['env_id']}.safetensors"
+    return {"init": name, **spent}
 
 
 class _Recorder(BaseCallback):
