@@ -124,7 +124,7 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
     settings = {**SMALL, "critic_warmup": 512}
     train(rough, run, steps=512, init=given, progress=False, settings=settings)
     flat, policy = Policy.load(given), Policy.load(run / "policy.safetensors")
-    assert policy.card["init"] == given.name
+    assert policy.card["init"] == f"{env_id}.safetensors"
     assert policy.card["samples_before"] == flat.card["samples_total"] == 512
     assert policy.card["seconds_before"] == flat.card["seconds_total"]
     curve = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
@@ -165,7 +165,7 @@ def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, tmp_path, mon
     assert curve == [0, 512]
     card = Policy.load(run / "policy.safetensors").card
     assert (card["samples"], card["samples_before"]) == (0, 512)
-    assert card["init"] == given.name
+    assert card["init"] == f"{env_id}.safetensors"
     assert card["settings"]["learning_rate"] == card["settings"]["warm_learning_rate"]
     assert card["settings"]["warm_log_std"] != card["settings"]["new_body_log_std"]
 
