@@ -174,8 +174,12 @@ def test_planted_feet_stay_on_the_ground_and_do_not_skate(name, solved, model):
     assert skate.max() < 0.008
 
 
-@pytest.mark.parametrize("name", MOTIONS)
-def test_limbs_point_where_the_motion_says(name, solved, model):
+@pytest.mark.parametrize(
+    ("name", "mean", "largest"),
+    # the backflip's arms swing as fast as their motors can
+    [("walk", 8.0, 45.0), ("backflip", 9.0, 50.0)],
+)
+def test_limbs_point_where_the_motion_says(name, mean, largest, solved, model):
     motion, found = solved[name]
     data = mujoco.MjData(model)
     wanted, _ = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
@@ -196,9 +200,9 @@ def test_limbs_point_where_the_motion_says(name, solved, model):
         )
         errors.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
     errors = np.array(errors)
-    assert errors.mean() < 9.0  # the backflip's 8.5: its arms swing as fast as their motors can
+    assert errors.mean() < mean
     assert errors.mean(0).max() < 15.0  # of each limb; hanging arms are kept off the body
-    assert errors.max() < 50.0
+    assert errors.max() < largest
 
 
 def test_flight_is_ballistic(solved, model):
@@ -302,14 +306,16 @@ def test_ankles_bear_the_weight_on_a_part_of_the_sole(hinged):
             assert (np.ptp(whole.numpy(), axis=0)[:2] > np.ptp(part.numpy(), axis=0)[:2]).all()
 
 
-@pytest.mark.parametrize("name", ["kick", "jump"])
-def test_what_ships_is_nearer_to_what_it_can_do_than_kinematics(name, request, monkeypatch):
+@pytest.mark.parametrize(("name", "feasible"), [("kick", 0.6), ("jump", 0.7)])
+def test_what_ships_is_nearer_to_what_it_can_do_than_kinematics(
+    name, feasible, request, monkeypatch
+):
     motion = ReferenceMotion.load(request.config.rootpath / f"reference_motions/{name}.npz")
     ours = assess(motion, "atlas")
     plain = solve_kinematics(motion, Rig(ATLAS.model(), ATLAS.links))
     monkeypatch.setattr(retargeting, "retargeted", lambda *_: plain)
     kinematic = assess(motion, "atlas")
-    assert ours.feasible_fraction > 0.6 > 0.4 > kinematic.feasible_fraction
+    assert ours.feasible_fraction > feasible > 0.4 > kinematic.feasible_fraction
     assert np.percentile(ours.torque_ratio.max(1), 90) < 3.0
     assert np.percentile(kinematic.torque_ratio.max(1), 90) > 3.0
 

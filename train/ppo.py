@@ -296,8 +296,7 @@ def _what_was_given(init: Path) -> dict[str, Any]:
         for name in ("samples", "seconds")
     }
     # its path says nothing elsewhere, and in a run's folder neither does its name
-    name = init.name if init.name != POLICY else f"{card['env_id']}.safetensors"
-    return {"init": name, **spent}
+    return {"init": f"{card['env_id']}.safetensors", **spent}
 
 
 class _Recorder(BaseCallback):

@@ -32,7 +32,8 @@ DIP_OVERLAP = 0.03
 
 # y runs fastest. Each row is put ahead of the one to its right, so that an edge across the track,
 # which all of them see, is seen to HEIGHT_MAP_STAGGER and not to a row's whole spacing.
-_GRID_X = np.add.outer(HEIGHT_MAP_X, HEIGHT_MAP_STAGGER * np.arange(-2, 3)).ravel()
+_ROWS_TO_THE_LEFT = np.arange(len(HEIGHT_MAP_Y)) - len(HEIGHT_MAP_Y) // 2
+_GRID_X = np.add.outer(HEIGHT_MAP_X, HEIGHT_MAP_STAGGER * _ROWS_TO_THE_LEFT).ravel()
 _GRID_Y = np.tile(HEIGHT_MAP_Y, len(HEIGHT_MAP_X))
 _TURNED = np.array([0.0, 0.0, 0.0, 1.0])  # by half a turn about z: a box stays the same
 _SHADES = (1.0, 0.88)  # of neighbouring pieces, so that their borders are seen
@@ -297,7 +298,8 @@ class Ground:
             root_xy: (n, 2) metres, world.
             cos, sin: (n,) of the roots' headings.
             out: (n, HEIGHT_MAP_SIZE) metres, clipped to +-``HEIGHT_MAP_RANGE``; the points are
-                ``HEIGHT_MAP_X`` times ``HEIGHT_MAP_Y`` in the heading frame, y runs fastest.
+                ``HEIGHT_MAP_X`` times ``HEIGHT_MAP_Y`` in the heading frame, y runs fastest, each
+                row ``HEIGHT_MAP_STAGGER`` ahead of the one to its right.
         """
         if self.is_flat:
             out[:] = 0.0
