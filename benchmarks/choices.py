@@ -6,7 +6,6 @@ writes ``training.json`` and the table in ``training.md``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -129,8 +128,8 @@ def _check_settings(job: Job, samples: int) -> None:
     from sfv_gym.train.runs import CONFIG, read_json
 
     saved = read_json(job.folder / CONFIG).get("ppo")
-    wanted = PPOConfig.for_env(job.env_id, steps=samples, **job.settings).as_dict()
-    if saved is not None and saved != json.loads(json.dumps(wanted)):
+    wanted = PPOConfig.for_env(job.env_id, steps=samples, **job.settings)
+    if saved is not None and PPOConfig.for_env(job.env_id, **saved) != wanted:
         raise SFVError(f"{job.folder} was trained with other settings: choose another --out")
 
 

@@ -64,6 +64,41 @@ def test_failures_draw_starts_to_their_phase():
     assert (rows >= 36).mean() == pytest.approx(share[9], abs=0.03)
 
 
+def test_failures_leave_the_first_frame_its_share():
+    settings = FailureWeightedInitialization(bins=10, uniform=0.2, first_frame=0.5)
+    one = sampler(settings)
+    one.failure_rate[:9] = 0.0  # only the last tenth fails
+    rng = np.random.default_rng(2)
+    rows = one.draw(np.arange(4000), rng.random(4000), rng.normal(size=(4000, 2 * NV))).row
+    assert (rows == 0).mean() == pytest.approx(0.5 + 0.5 * 0.2 / 40, abs=0.03)
+    assert (rows >= 36).mean() == pytest.approx(0.5 * one.probabilities[9], abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["rsi", "failure", "asi"])
+def test_a_sampler_goes_on_from_what_another_has_learned(name):
+    settings = get_initialization(name, episodes_per_update=500)
+    old, new = sampler(settings, n=500), sampler(settings, n=500)
+    rng = np.random.default_rng(5)
+    ids, uniform, normal = np.arange(500), rng.random(500), rng.normal(size=(500, 2 * NV))
+    rows = old.draw(ids, uniform, normal).row
+    old.finished(ids, 5.0 * rows, rows > 20)
+    kept = old.state()
+    new.restore(kept)
+    again, expected = new.draw(ids, uniform, normal), old.draw(ids, uniform, normal)
+    np.testing.assert_array_equal(again.row, expected.row)
+    np.testing.assert_array_equal(again.pose, expected.pose)
+    assert (name == "rsi") == (not kept)
+    for values in kept.values():
+        assert np.ptp(values) > 0
+
+
+def test_settings_that_a_kind_has_not_are_left_out():
+    made = get_initialization("asi", first_frame=0.5, position_noise=0.1)
+    assert made == AdaptiveStateInitialization(position_noise=0.1)
+    made = get_initialization("rsi", first_frame=0.5, position_noise=0.1)
+    assert made == ReferenceStateInitialization(position_noise=0.1, first_frame=0.5)
+
+
 def test_asi_climbs_the_gradient_of_the_return():
     """Returns that grow with one coordinate, and from one phase, move the distribution there."""
     settings = AdaptiveStateInitialization(episodes_per_update=500, learning_rate=0.05)
@@ -113,13 +148,13 @@ def test_asi_gradient_is_the_score_function():
 def test_adaptive_starts_hear_of_every_episode(name):
     env = ImitationVectorEnv(swing(), 8, initialization=name, horizon=5)
     heard = []
-    original = env.simulation._starts.finished
+    original = env.simulation.start_sampler.finished
 
     def listen(ids, returns, failed):
         heard.extend(zip(ids, returns, failed, strict=True))
         original(ids, returns, failed)
 
-    env.simulation._starts.finished = listen
+    env.simulation.start_sampler.finished = listen
     env.reset(seed=0)
     expected, running = [], np.zeros(8)
     for _ in range(12):
@@ -147,6 +182,7 @@ def test_wrong_settings_are_refused():
     for wrong in (
         lambda: ReferenceStateInitialization(first_frame=1.0),
         lambda: FailureWeightedInitialization(uniform=-0.1),
+        lambda: FailureWeightedInitialization(first_frame=1.0),
         lambda: AdaptiveStateInitialization(phases=0),
         lambda: get_initialization("nonsense"),
     ):

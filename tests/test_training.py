@@ -9,13 +9,15 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
 import sfv_gym
+from sfv_gym.envs.initialization import FailureSampler
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
-from sfv_gym.errors import OutputError, PolicyError, SFVError
+from sfv_gym.errors import OutputError, PolicyError, SFVError, UnknownIdError
 from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
+from sfv_gym.train.lean_ppo import LeanPPO
 from sfv_gym.train.ppo import export_policy, train
 from sfv_gym.train.runs import CHECKPOINT, PROGRESS, read_json
 from sfv_gym.train.warm_start import HEIGHT_SPREAD, parent_policy
@@ -73,6 +75,24 @@ def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
     train(env_id, run, resume=True, evaluate_every=512, progress=False)
     samples = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
     assert samples == [1536, 2048]
+
+
+def test_what_start_states_have_learned_goes_on(env_id, tmp_path, monkeypatch):
+    settings = {**SMALL, "initialization": "failure", "horizon": 8}
+    train(env_id, tmp_path, steps=1024, progress=False, settings=settings)
+    learned = LeanPPO.load(tmp_path / CHECKPOINT).extra["starts"]["failure_rate"]
+    assert np.ptp(learned) > 0
+    given = []
+    monkeypatch.setattr(FailureSampler, "restore", lambda self, state: given.append(state))
+    train(env_id, tmp_path, steps=1536, resume=True, progress=False)
+    [state] = given
+    np.testing.assert_array_equal(state["failure_rate"], learned)
+
+
+def test_an_unknown_initialization_leaves_no_folder(env_id, tmp_path):
+    with pytest.raises(UnknownIdError, match="nonsense"):
+        train(env_id, tmp_path / "run", progress=False, settings={"initialization": "nonsense"})
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_does_not_go_on_with_another_motion_or_setting(tmp_path):

@@ -30,6 +30,7 @@ class PPOConfig:
     max_grad_norm: float
     hidden: tuple[int, ...]
     log_std_init: float
+    initialization: str
     first_frame: float
     position_noise: float
     critic_warmup: int

@@ -31,7 +31,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sfv_gym.envs.initialization import ReferenceStateInitialization
+from sfv_gym.envs.initialization import Initialization, get_initialization
 from sfv_gym.envs.rewards import get_reward
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
@@ -112,7 +112,9 @@ def train(
     if resume and not (folder / CHECKPOINT).is_file():
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
     # what is wrong with the settings is said before there is a folder
-    get_reward(PPOConfig.for_env(env_id, steps=steps, **(settings or {})).reward)
+    asked = PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
+    get_reward(asked.reward)
+    _initialization(asked)
     start_from = None if init is None or resume else Policy.load(init)
     torch.set_num_threads(num_threads)
     with locked_folder(folder, f"another process is training in {folder}", wait=wait):
@@ -133,9 +135,7 @@ def train(
             character=entry.character,
             terrain=entry.terrain,
             reward=config.reward,
-            initialization=ReferenceStateInitialization(
-                first_frame=config.first_frame, position_noise=config.position_noise
-            ),
+            initialization=_initialization(config),
             horizon=config.horizon,
         )
         adapter = SB3VecEnv(envs)
@@ -144,6 +144,7 @@ def train(
             model = _load_model(folder / CHECKPOINT, normalized, device)
             # the start states drawn so far must not come again
             adapter.seed(seed + model.num_timesteps)
+            envs.simulation.start_sampler.restore(model.extra.get("starts", {}))
         else:
             model = _new_model(normalized, config, seed, device, folder)
             if start_from is not None:
@@ -168,6 +169,14 @@ def train(
         finally:
             recorder.close()
             adapter.close()
+
+
+def _initialization(config: PPOConfig) -> Initialization:
+    return get_initialization(
+        config.initialization,
+        first_frame=config.first_frame,
+        position_noise=config.position_noise,
+    )
 
 
 def _open_run(
@@ -491,6 +500,8 @@ class _Recorder(BaseCallback):
         normalized = model.get_vec_normalize_env()
         assert normalized is not None
         model.extra["normalization"] = normalized.obs_rms
+        [simulation] = set(self.training_env.get_attr("simulation"))
+        model.extra["starts"] = simulation.start_sampler.state()
         model.extra["seconds"] = self.seconds
         with atomic_path(self.folder / CHECKPOINT) as temporary:
             model.save(temporary)

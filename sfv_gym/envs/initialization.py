@@ -6,7 +6,7 @@ and the adaptive ones learn from how the episodes ended.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -72,13 +72,16 @@ class FailureWeightedInitialization(Initialization):
         bins: phases that failures are counted in.
         uniform: the share of starts that stay uniform.
         memory: the weight that a phase's past failures keep when an episode from it ends.
+        first_frame: the share of episodes that start at the first frame whatever has failed.
     """
 
     bins: int = 20
     uniform: float = 0.3
     memory: float = 0.95
+    first_frame: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_share("first_frame", self.first_frame)
         _check_share("uniform", self.uniform)
         _check_share("memory", self.memory)
 
@@ -123,15 +126,22 @@ INITIALIZATIONS: dict[str, type[Initialization]] = {
 }
 
 
-def get_initialization(initialization: str | Initialization) -> Initialization:
-    """The object itself, or the one of that name with its default settings."""
+def get_initialization(initialization: str | Initialization, **settings: float) -> Initialization:
+    """The object itself, or the one of that name, with those of ``settings`` that it has.
+
+    Raises:
+        UnknownIdError: there is none of that name.
+        SFVError: a setting makes no sense.
+    """
     if isinstance(initialization, Initialization):
         return initialization
     if initialization not in INITIALIZATIONS:
         raise UnknownIdError(
             f"unknown initialization {initialization!r}; known: {', '.join(INITIALIZATIONS)}"
         )
-    return INITIALIZATIONS[initialization]()
+    kind = INITIALIZATIONS[initialization]
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in settings.items() if name in known})
 
 
 def _check_share(name: str, value: float) -> None:
@@ -162,6 +172,8 @@ class StartSampler:
 
     lifts = False
     """Whether a drawn state may lie in the ground, and has to be lifted out of it."""
+    learned: tuple[str, ...] = ()
+    """Names of the arrays that it learns from how episodes end."""
 
     def __init__(self, settings: Initialization, nv: int) -> None:
         self.settings = settings
@@ -186,6 +198,20 @@ class StartSampler:
     def finished(self, ids: np.ndarray, returns: np.ndarray, failed: np.ndarray) -> None:
         """The episodes of ``ids`` (n,) are over: undiscounted returns (n,), early ends (n,)."""
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What it has learned, for a checkpoint."""
+        return {name: getattr(self, name).copy() for name in self.learned}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what ``state`` returned."""
+        for name in self.learned:
+            getattr(self, name)[:] = state[name]
+
+
+def _after_first_frame(uniform: np.ndarray, share: float) -> np.ndarray:
+    """Draws in [0, 1) as new ones; those of the first frame's share become negative."""
+    return (uniform - share) / (1.0 - share)
+
 
 class UniformSampler(StartSampler):
     """Uniform over rows, with a share of its own for the first one."""
@@ -197,18 +223,21 @@ class UniformSampler(StartSampler):
         self._num_starts, self._first_frame = num_starts, first_frame
 
     def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        drawn = (uniform - self._first_frame) / (1.0 - self._first_frame)
+        drawn = _after_first_frame(uniform, self._first_frame)
         return np.clip((drawn * self._num_starts).astype(int), 0, self._num_starts - 1)
 
 
 class FailureSampler(StartSampler):
     """Rows in proportion to how often episodes from their bin have failed."""
 
+    learned = ("failure_rate",)
+
     def __init__(
         self, settings: FailureWeightedInitialization, nv: int, num_starts: int, n: int
     ) -> None:
         super().__init__(settings, nv)
         self._uniform, self._memory = settings.uniform, settings.memory
+        self._first_frame = settings.first_frame
         self._num_starts = num_starts
         self._bins = min(settings.bins, num_starts)
         self.failure_rate = np.full(self._bins, 0.5)  # (bins,)
@@ -223,8 +252,9 @@ class FailureSampler(StartSampler):
     def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         edges = np.concatenate(([0.0], np.cumsum(self.probabilities)))
         edges /= edges[-1]
-        chosen = np.clip(np.searchsorted(edges, uniform, side="right") - 1, 0, self._bins - 1)
-        within = (uniform - edges[chosen]) / (edges[chosen + 1] - edges[chosen])
+        drawn = _after_first_frame(uniform, self._first_frame)
+        chosen = np.clip(np.searchsorted(edges, drawn, side="right") - 1, 0, self._bins - 1)
+        within = (drawn - edges[chosen]) / (edges[chosen + 1] - edges[chosen])
         self._bin[ids] = chosen
         row = ((chosen + within) * self._num_starts / self._bins).astype(int)
         return np.clip(row, 0, self._num_starts - 1)
@@ -243,6 +273,7 @@ class AdaptiveSampler(StartSampler):
     """
 
     lifts = True
+    learned = ("logits", "mean", "log_std")
 
     def __init__(
         self,

@@ -155,7 +155,7 @@ class ImitationSimulation:
         self.termination = termination.for_skill(self._skill_touches_ground(alone))
         joint_vector = self.joints.joint_vector(self.reference.qpos)
         root_turn = quat_to_rotvec(self.reference.qpos[:, 3:7])
-        self._starts = self.initialization.sampler(
+        self.start_sampler = self.initialization.sampler(
             self.reference.qvel,
             np.concatenate((self.reference.qpos[:, :3], root_turn, joint_vector), axis=1),
             self.reference.num_starts,
@@ -210,7 +210,7 @@ class ImitationSimulation:
         """Start new episodes in the environments ``ids`` (n,), sorted; observations (n, D)."""
         ended = ids[self._over[ids]]
         if len(ended):
-            self._starts.finished(ended, self._return[ended], self._failed[ended])
+            self.start_sampler.finished(ended, self._return[ended], self._failed[ended])
         n, nv = len(ids), self.model.nv
         uniform, normal = np.empty((n, self._num_uniform)), np.empty((n, 2 * nv))
         for k, i in enumerate(ids):  # a generator each, so that N does not change a draw
@@ -218,7 +218,7 @@ class ImitationSimulation:
             uniform[k, 0] = generator.random()
             generator.standard_normal(out=normal[k])
             generator.random(out=uniform[k, 1:])
-        starts = self._starts.draw(ids, uniform[:, 0], normal)
+        starts = self.start_sampler.draw(ids, uniform[:, 0], normal)
         row, ref = starts.row, self.reference
         self.start[ids], self.elapsed[ids] = row, 0
         self._return[ids], self._over[ids], self._failed[ids] = 0.0, False, False
@@ -246,7 +246,7 @@ class ImitationSimulation:
             soon = self.ground.lift(ids, origin + qvel[:, :2] / CONTROL_HZ)
             qvel[:, 2] += (soon - lift) * CONTROL_HZ
         self._set_state(ids, qpos, qvel)
-        if self._starts.lifts:
+        if self.start_sampler.lifts:
             sunk = np.minimum(self._clearance(self._all_extents, ids), 0.0)
             if (sunk < 0).any():
                 qpos[:, 2] -= sunk
