@@ -1,6 +1,7 @@
 """A training run in small: it learns something, stops, and goes on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, PolicyError, SFVError, UnknownIdError
 from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry
+from sfv_gym.train import ppo
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.lean_ppo import LeanPPO
 from sfv_gym.train.ppo import export_policy, train
-from sfv_gym.train.runs import CHECKPOINT, PROGRESS, read_json
+from sfv_gym.train.runs import CARD, CHECKPOINT, POLICY, PROGRESS, read_json
 from sfv_gym.train.warm_start import HEIGHT_SPREAD, parent_policy
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 2, "hidden": (32, 32)}
@@ -60,8 +62,6 @@ def test_another_character_on_terrain_can_be_trained(env_id, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
-    from sfv_gym.train import ppo
-
     def interrupt(recorder):
         if recorder.model.num_timesteps >= 1024:
             raise KeyboardInterrupt
@@ -75,6 +75,30 @@ def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
     train(env_id, run, resume=True, evaluate_every=512, progress=False)
     samples = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
     assert samples == [1536, 2048]
+
+
+@pytest.mark.parametrize("last_is_better", [True, False])
+def test_the_last_policy_is_kept_if_it_wins_the_run_off(
+    last_is_better, env_id, tmp_path, monkeypatch
+):
+    """In training the first evaluation is the best; more episodes may say otherwise."""
+    real, seen = ppo.evaluate, {"training": [], "run-off": []}
+
+    def ranked(predict, env_id, *, episodes, **settings):
+        result = real(predict, env_id, episodes=2, **settings)
+        calls = seen["run-off" if episodes == ppo.RUN_OFF_EPISODES else "training"]
+        calls.append(settings.get("seed", 0))
+        first_wins = last_is_better if calls is seen["run-off"] else True
+        return replace(result, success_rate=float(first_wins == (len(calls) == 1)))
+
+    monkeypatch.setattr(ppo, "evaluate", ranked)
+    train(env_id, tmp_path, steps=1536, evaluate_every=512, progress=False, settings=SMALL)
+    assert len(seen["training"]) == 3 and seen["run-off"] == [ppo.RUN_OFF_SEED] * 2
+    assert len({ppo.RUN_OFF_SEED, ppo.FINAL_SEED, *seen["training"]}) == 3
+    card = read_json(tmp_path / CARD)
+    assert card["samples"] == (1536 if last_is_better else 512)
+    assert card["selection"]["success_rate"] == 1.0
+    assert Policy.load(tmp_path / POLICY).card == card
 
 
 def test_what_start_states_have_learned_goes_on(env_id, tmp_path, monkeypatch):
@@ -168,7 +192,6 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
 
 def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, tmp_path, monkeypatch):
     """The given policy was evaluated before the first sample: it stays the one to beat."""
-    from sfv_gym.train import ppo
 
     def interrupt(recorder):
         raise KeyboardInterrupt

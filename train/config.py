@@ -47,6 +47,7 @@ class PPOConfig:
     harder_by: float
     harder_at: float
     reward: str
+    failure_cost: float
 
     @classmethod
     def for_env(cls, env_id: str, /, **overrides: Any) -> PPOConfig:

@@ -15,10 +15,14 @@ class SB3VecEnv(VecEnv):
 
     ``SB3VecEnv(gym.make_vec("SFV-Walk-v0", num_envs=256,
     vectorization_mode="vector_entry_point").unwrapped)``
+
+    Args:
+        failure_cost: taken from the reward of a step that ends an episode early. The returns in
+            ``episode`` are the environment's, without it.
     """
 
-    def __init__(self, envs: ImitationVectorEnv) -> None:
-        self.envs = envs
+    def __init__(self, envs: ImitationVectorEnv, failure_cost: float = 0.0) -> None:
+        self.envs, self.failure_cost = envs, failure_cost
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
         self.metadata = envs.metadata
         self.render_mode = envs.render_mode
@@ -52,7 +56,8 @@ class SB3VecEnv(VecEnv):
             }
         self._returns[done] = 0.0
         self._lengths[done] = 0
-        return observation, reward.astype(np.float32), done, infos
+        learned_from = reward - self.failure_cost * terminated
+        return observation, learned_from.astype(np.float32), done, infos
 
     def close(self) -> None:
         self.envs.close()
