@@ -21,7 +21,7 @@ from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.lean_ppo import LeanPPO
 from sfv_gym.train.ppo import export_policy, train
-from sfv_gym.train.runs import CARD, CHECKPOINT, POLICY, PROGRESS, read_json
+from sfv_gym.train.runs import CARD, CHECKPOINT, CONFIG, POLICY, PROGRESS, read_json
 from sfv_gym.train.warm_start import HEIGHT_SPREAD, parent_policy
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 2, "hidden": (32, 32)}
@@ -188,6 +188,24 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
         wide = {**SMALL, "hidden": (64, 32)}
         train(rough, tmp_path / "wide", init=given, progress=False, settings=wide)
     assert not (tmp_path / "wide" / CHECKPOINT).exists()
+
+
+def test_the_same_body_goes_on_seeing_as_the_policy_did(env_id, tmp_path):
+    """Terrain of the same character: what the policy saw stays scaled, the heights adapt."""
+    train(env_id, tmp_path / "flat", steps=512, progress=False, settings=SMALL)
+    given = tmp_path / "flat" / "policy.safetensors"
+    rough, run = env_id.replace("-v0", "-Gaps-v0"), tmp_path / "run"
+    settings = {**SMALL, "critic_warmup": 8192}
+    train(rough, run, steps=8192, init=given, progress=False, settings=settings)
+    flat, seen = Policy.load(given), LeanPPO.load(run / CHECKPOINT).extra["normalization"]
+    known = len(flat.mean)
+    np.testing.assert_allclose(seen.mean[:known], flat.mean, atol=0.01 * flat.std.max())
+    np.testing.assert_allclose(np.sqrt(seen.var[:known]), flat.std, rtol=0.02, atol=1e-3)
+    assert abs(seen.mean[known:]).max() > 10 * abs(seen.mean[:known] - flat.mean).max()
+    assert (
+        read_json(run / CONFIG)["ppo"]["learning_rate"]
+        == PPOConfig.for_env(rough).warm_learning_rate
+    )
 
 
 def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ from sfv_gym.errors import OutputError, SFVError
 from sfv_gym.evaluation import Evaluation, evaluate, evaluate_both
 from sfv_gym.files import atomic_path, locked_folder, write_json
 from sfv_gym.policy import OBSERVATION_CLIP, Policy
-from sfv_gym.registry import get_entry, list_envs, load_motion
+from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.curve import draw_curve
@@ -57,7 +57,7 @@ from sfv_gym.train.runs import (
     read_json,
 )
 from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
-from sfv_gym.train.warm_start import warm_start
+from sfv_gym.train.warm_start import is_of_another_body, warm_start
 
 EVALUATION_EPISODES = 20
 EVALUATE_EVERY = 250_000
@@ -150,7 +150,8 @@ def train(
         else:
             model = _new_model(normalized, config, seed, device, folder)
             if start_from is not None:
-                warm_start(model, normalized, start_from, config.warm_log_std)
+                new_body = is_of_another_body(start_from, env_id)
+                warm_start(model, normalized, start_from, config.warm_log_std, new_body=new_body)
                 model.critic_only_until = config.critic_warmup
         recorder = _Recorder(
             env_id, folder, config, seed, evaluate_every, progress, keep_going, init
@@ -228,11 +229,8 @@ def _warm_settings(
     config: PPOConfig, env_id: str, start_from: Policy, given: set[str]
 ) -> dict[str, Any]:
     """What a run that begins with a policy has otherwise, unless it was given."""
-    own, rate, log_std = get_entry(env_id), config.warm_learning_rate, config.warm_log_std
-    origin = {entry.env_id: entry for entry in list_envs()}.get(
-        str(start_from.card.get("env_id")), own
-    )
-    if origin.character != own.character:
+    rate, log_std = config.warm_learning_rate, config.warm_log_std
+    if is_of_another_body(start_from, env_id):
         rate, log_std = config.new_body_learning_rate, config.new_body_log_std
     warm = {"learning_rate": rate, "warm_log_std": log_std}
     return {name: value for name, value in warm.items() if name not in given}

@@ -14,9 +14,13 @@ from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry, list_envs
 from sfv_gym.train.lean_ppo import LeanPPO
 
-PRIOR_SAMPLES = 100_000
-"""How many samples the policy's normalisation counts as: soon enough the new environment's own
-statistics prevail, but not before the networks can follow."""
+SAME_BODY_SAMPLES = 10_000_000
+"""How many samples the policy's normalisation counts as, of what it was trained to see: it hardly
+moves. Counted as 100,000, a third of a million samples later a dance's policy whose weights had not
+been touched fell from a success of 0.95 to 0, since what it saw was scaled otherwise."""
+NEW_SAMPLES = 100_000
+"""The same for another body, and of the heights that a terrain adds: soon enough the environment's
+own statistics prevail, but not before the networks can follow."""
 HEIGHT_SPREAD = 0.1
 """Metres, the standard deviation that heights of the ground are taken to have at first. With 1,
 which is far more than they have, they would come so small into the network that it hardly learned
@@ -36,13 +40,24 @@ def parent_policy(env_id: str, folder: Path) -> Path | None:
     return None
 
 
-def warm_start(model: LeanPPO, env: VecNormalize, policy: Policy, log_std: float) -> None:
+def is_of_another_body(policy: Policy, env_id: str) -> bool:
+    """Whether the policy moved another character than that of ``env_id``; one whose id is not
+    registered is taken for one of the same."""
+    own = get_entry(env_id)
+    known = {entry.env_id: entry for entry in list_envs()}
+    return known.get(str(policy.card.get("env_id")), own).character != own.character
+
+
+def warm_start(
+    model: LeanPPO, env: VecNormalize, policy: Policy, log_std: float, *, new_body: bool
+) -> None:
     """Make ``policy`` the model's actor, and its normalisation the environment's.
 
     A terrain's observation is the flat ground's with a height map at its end: columns that the
     policy did not see begin with weight 0, so that the actions are the policy's, with mean 0 and
     standard deviation ``HEIGHT_SPREAD``. The critic begins anew: the policy's file has none.
-    Neither has it the noise of the actions, which begins at ``log_std`` (of rad).
+    Neither has it the noise of the actions, which begins at ``log_std`` (of rad). With
+    ``new_body`` the normalisation follows the new character's observations.
 
     Raises:
         PolicyError: the policy has other layers or actions, or sees more than the environment.
@@ -66,4 +81,7 @@ def warm_start(model: LeanPPO, env: VecNormalize, policy: Policy, log_std: float
     statistics.mean[:seen] = policy.mean
     statistics.var[:seen] = np.square(policy.std.astype(float)) - env.epsilon
     statistics.var[seen:] = HEIGHT_SPREAD**2
-    statistics.count = float(PRIOR_SAMPLES)
+    # one count for each column: SB3's statistics are updated column by column all the same
+    count = np.full(shapes[0][1], float(NEW_SAMPLES))
+    count[:seen] = NEW_SAMPLES if new_body else SAME_BODY_SAMPLES
+    statistics.count = count
