@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,14 @@ def env_id(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("motions") / "swing.npz"
     swing(frames=31).save(path)
     return sfv_gym.register_motion(path)
+
+
+@pytest.fixture(scope="module")
+def given(env_id, tmp_path_factory) -> Path:
+    """A policy of the flat ground, trained on 512 samples."""
+    run = tmp_path_factory.mktemp("flat")
+    train(env_id, run, steps=512, progress=False, settings=SMALL)
+    return run / POLICY
 
 
 def test_a_run_can_be_stopped_and_resumed(env_id, tmp_path):
@@ -160,10 +169,8 @@ def test_an_exported_policy_acts_like_the_model_it_came_from(env_id, tmp_path):
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
+def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, given, tmp_path):
     """Its actions are the policy's, whatever the height map, until the critic is learned."""
-    train(env_id, tmp_path / "flat", steps=512, progress=False, settings=SMALL)
-    given = tmp_path / "flat" / "policy.safetensors"
     rough, run = env_id.replace("-v0", "-Atlas-Gaps-v0"), tmp_path / "run"
     settings = {**SMALL, "critic_warmup": 512}
     train(rough, run, steps=512, init=given, progress=False, settings=settings)
@@ -190,10 +197,8 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, tmp_path):
     assert not (tmp_path / "wide" / CHECKPOINT).exists()
 
 
-def test_the_same_body_goes_on_seeing_as_the_policy_did(env_id, tmp_path):
+def test_the_same_body_goes_on_seeing_as_the_policy_did(env_id, given, tmp_path):
     """Terrain of the same character: what the policy saw stays scaled, the heights adapt."""
-    train(env_id, tmp_path / "flat", steps=512, progress=False, settings=SMALL)
-    given = tmp_path / "flat" / "policy.safetensors"
     rough, run = env_id.replace("-v0", "-Gaps-v0"), tmp_path / "run"
     settings = {**SMALL, "critic_warmup": 8192}
     train(rough, run, steps=8192, init=given, progress=False, settings=settings)
@@ -208,14 +213,13 @@ def test_the_same_body_goes_on_seeing_as_the_policy_did(env_id, tmp_path):
     )
 
 
-def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, tmp_path, monkeypatch):
+def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, given, tmp_path, monkeypatch):
     """The given policy was evaluated before the first sample: it stays the one to beat."""
 
     def interrupt(recorder):
         raise KeyboardInterrupt
 
-    train(env_id, tmp_path / "first", steps=512, progress=False, settings=SMALL)
-    given, run = tmp_path / "first" / "policy.safetensors", tmp_path / "run"
+    run = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(ppo._Recorder, "_on_rollout_start", interrupt)
         with pytest.raises(KeyboardInterrupt):

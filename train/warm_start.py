@@ -16,8 +16,8 @@ from sfv_gym.train.lean_ppo import LeanPPO
 
 SAME_BODY_SAMPLES = 10_000_000
 """How many samples the policy's normalisation counts as, of what it was trained to see: it hardly
-moves. Counted as 100,000, a third of a million samples later a dance's policy whose weights had not
-been touched fell from a success of 0.95 to 0, since what it saw was scaled otherwise."""
+moves. Counted as 100,000, a quarter of a million samples later a dance's policy whose weights had
+not been touched fell from a success of 0.95 to 0, since what it saw was scaled otherwise."""
 NEW_SAMPLES = 100_000
 """The same for another body, and of the heights that a terrain adds: soon enough the environment's
 own statistics prevail, but not before the networks can follow."""
