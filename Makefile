@@ -30,6 +30,10 @@ demo: setup ## video -> motion -> environment -> policy on two clips, and a repo
 test: setup ## the tests, on all cores; some of them: make test ARGS='-k doctor'
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto $(ARGS)
 
+.PHONY: wheel
+wheel: setup ## build wheel and sdist, and use each in an empty virtual environment, as CI does
+	scripts/check_wheel.sh $(RUN) $(PYTHON)
+
 .PHONY: lint
 lint: setup typing-tree ## ruff and mypy, as CI runs them
 	$(VENV)/bin/ruff check $(CODE)

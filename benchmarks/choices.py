@@ -17,11 +17,16 @@ import typer
 import yaml
 from rich.console import Console
 
+from sfv_gym.benchmarks.fingerprint import environment_hash, stream_name
 from sfv_gym.benchmarks.machine import describe_machine, versions
 from sfv_gym.benchmarks.pages import fill, table_lines
+from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import SFVError, UnknownIdError
+from sfv_gym.evaluation import PUBLISHED_EPISODES, evaluate
 from sfv_gym.files import write_json, write_text
+from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.seeds import Purpose, stream
 
 if TYPE_CHECKING:
     from sfv_gym.train.queue import Job
@@ -31,6 +36,9 @@ PAGE, FIGURES = "training.md", "training.json"
 BEGIN, END = "<!-- written by `sfv bench choices` -->", "<!-- /written -->"
 NEVER_EARLY = {"target_evaluations": 0}
 """Every run uses its whole budget: runs of different lengths could not be compared."""
+
+FINAL = "final.json"
+"""In a run's folder: what its last policy does."""
 
 Figures = dict[str, Any]
 
@@ -81,6 +89,9 @@ def measure(
 ) -> Figures:
     """Train what is not trained yet in ``out``, and gather the learning curves.
 
+    What a run comes to is what its last policy does in ``PUBLISHED_EPISODES`` episodes that are
+    the same for all runs and that no run was chosen by.
+
     Raises:
         SFVError: a run failed, or one in ``out`` was made with other settings.
     """
@@ -105,7 +116,10 @@ def measure(
     if failed := [result for result in results if result.outcome == "failed"]:
         raise SFVError(f"{len(failed)} of {len(results)} runs failed: {failed[0].message}")
     curves: dict[str, dict[str, dict[str, Any]]] = {}
+    finals: dict[str, dict[str, dict[str, Any]]] = {}
     for variant, job in todo:
+        final = _final(job)
+        finals.setdefault(variant.key, {}).setdefault(job.env_id, {})[str(job.seed)] = final
         rows = [
             [row["samples"], round(row["normalized_return_sfv"], 4), row["success_rate"]]
             for row in read_curve(job.folder)
@@ -118,7 +132,56 @@ def measure(
         "motions": {i: load_motion(get_entry(i).motion).content_hash() for i in study.skills},
         "variants": {v.key: {"name": v.name, "settings": v.settings} for v in study.variants},
         "curves": curves,
+        "episodes": PUBLISHED_EPISODES,
+        "finals": finals,
     }
+
+
+def _final(job: Job) -> dict[str, Any]:
+    """What the last policy of a run that is over does, kept in the run's folder."""
+    from sfv_gym.train.runs import read_json
+
+    policy = _last_policy(job)
+    made_of = {
+        "policy_hash": policy.content_hash(),
+        "environment_hash": environment_hash(job.env_id),
+        "stream": stream_name(Purpose.CHOICES),
+        "episodes": PUBLISHED_EPISODES,
+    }
+    kept = read_json(job.folder / FINAL)
+    if made_of.items() <= kept.items():
+        return kept
+    found = evaluate(
+        policy.predict, job.env_id, episodes=PUBLISHED_EPISODES, seed=stream(Purpose.CHOICES)
+    )
+    final = {
+        "normalized_return_sfv": round(found.normalized_return_sfv, 4),
+        "success_rate": round(found.success_rate, 4),
+        **made_of,
+    }
+    write_json(job.folder / FINAL, final)
+    return final
+
+
+def _last_policy(job: Job) -> Policy:
+    """The one in a run's last checkpoint; that in the run's folder is its best."""
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from sfv_gym.envs.sb3 import SB3VecEnv
+    from sfv_gym.train.lean_ppo import LeanPPO
+    from sfv_gym.train.ppo import export_policy
+    from sfv_gym.train.runs import CHECKPOINT
+
+    entry = get_entry(job.env_id)
+    envs = ImitationVectorEnv(
+        entry.motion, 1, num_threads=1, character=entry.character, terrain=entry.terrain
+    )
+    normalized = VecNormalize(SB3VecEnv(envs))
+    model = LeanPPO.load(job.folder / CHECKPOINT, env=normalized, device="cpu")
+    normalized.obs_rms = model.extra["normalization"]
+    policy = export_policy(model, {})
+    normalized.close()
+    return policy
 
 
 def _check_settings(job: Job, samples: int) -> None:
@@ -138,26 +201,38 @@ def table(figures: Figures) -> str:
     curves = figures["curves"]
     skills = list(figures["motions"])
     seeds = len(curves[RECIPE][skills[0]])
+    finals = figures.get("finals")
+    what = (
+        "of the last evaluation"
+        if finals is None  # of an earlier version
+        else f"of the last policy in {figures['episodes']} episodes that no run was chosen by"
+    )
     lines = [
-        f"Normalized return (`sfv`) and success of the last evaluation, after "
+        f"Normalized return (`sfv`) and success {what}, after "
         f"{figures['samples']:,} samples, learning rate and noise as in a run of that length: mean "
         f"over {seeds} seeds, and the smallest and largest. In bold, that every seed is on the "
         "same side of every seed of the recipe's.",
         "",
     ]
+
+    def ends(key: str, skill: str) -> np.ndarray:
+        """Normalized return and success (2, R) of the runs of a variant on a skill."""
+        if finals is None:
+            return np.array([rows[-1][1:] for rows in curves[key][skill].values()]).T
+        keys = ("normalized_return_sfv", "success_rate")
+        runs = finals[key][skill].values()
+        return np.array([[run[name] for run in runs] for name in keys])
+
     rows = [
-        (
-            variant["name"],
-            *(_cell(curves[key][skill], curves[RECIPE][skill]) for skill in skills),
-        )
+        (variant["name"], *(_cell(ends(key, skill), ends(RECIPE, skill)[0]) for skill in skills))
         for key, variant in figures["variants"].items()
     ]
     return "\n".join([*lines, *table_lines(["", *(f"`{skill}`" for skill in skills)], rows)])
 
 
-def _cell(runs: dict[str, Any], recipe: dict[str, Any]) -> str:
-    returns, success = np.array([rows[-1][1:] for rows in runs.values()]).T
-    others = np.array([rows[-1][1] for rows in recipe.values()])
+def _cell(ends: np.ndarray, others: np.ndarray) -> str:
+    """Of the runs' ends (2, R), beside the returns (R',) of the recipe's runs."""
+    returns, success = ends
     text = f"{returns.mean():.3f} ({returns.min():.3f}–{returns.max():.3f})"
     apart = returns.min() > others.max() or returns.max() < others.min()
     return (f"**{text}**" if apart and len(returns) > 1 else text) + f", {success.mean():.2f}"

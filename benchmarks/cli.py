@@ -76,6 +76,10 @@ def run(
     workers: Annotated[
         int | None, typer.Option(help="Runs side by side; one for each core by default.", min=1)
     ] = None,
+    remake: Annotated[
+        bool,
+        typer.Option("--remake", help="Do again what was made with another motion or character."),
+    ] = False,
 ) -> None:
     """Train and score algorithms on a suite; the same command goes on where it was stopped."""
     from sfv_gym.benchmarks.executors import make_executor
@@ -91,6 +95,7 @@ def run(
             out=out,
             executor=chosen,
             tasks=task,
+            remake=remake,
             console=console,
         )
     except KeyboardInterrupt:

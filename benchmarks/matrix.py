@@ -10,13 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sfv_gym.benchmarks import plots
+from sfv_gym.benchmarks.fingerprint import stream_name
 from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.players import Player, measure_players
 from sfv_gym.benchmarks.run import figures
-from sfv_gym.benchmarks.statistics import bootstrap, mean, wilson
 from sfv_gym.errors import UnknownIdError
-from sfv_gym.evaluation import play
+from sfv_gym.evaluation import evaluate
 from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, get_entry, make_id
+from sfv_gym.seeds import Purpose, stream
 
 MATRIX_FILE = "matrix.json"
 DIFFICULTIES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -41,10 +42,12 @@ def measure_matrix(
     """Evaluate every policy on every terrain, as it is written to ``matrix.json``.
 
     Args:
+        seed: of the episodes: another one is another look at the same policies.
         file, progress: see ``players.measure_players``.
 
     Raises:
         UnknownIdError: an unknown terrain.
+        SettingError: a seed that is out of range.
         OutputError: the file cannot be written.
     """
     chosen = list(terrains or TERRAIN_TITLES)
@@ -52,6 +55,7 @@ def measure_matrix(
         if terrain not in TERRAIN_TITLES:
             known = ", ".join(TERRAIN_TITLES)
             raise UnknownIdError(f"unknown terrain {terrain!r}; known: {known}")
+    first = stream(Purpose.MATRIX, seed)
 
     def measure(player: Player) -> dict[str, Any]:
         entry = get_entry(player.env_id)
@@ -60,27 +64,15 @@ def measure_matrix(
             titles = CHARACTER_TITLES[entry.character], TERRAIN_TITLES[terrain]
             env_id = make_id(entry.skill, *titles)
             for difficulty in [None] if terrain == FLAT else difficulties:
-                played = play(
-                    player.predict, env_id, episodes=episodes, seed=seed, difficulty=difficulty
+                found = evaluate(
+                    player.predict, env_id, episodes=episodes, seed=first, difficulty=difficulty
                 )
-                wins = int(played.success.sum())
-                rng = np.random.default_rng(seed)
-                returned = bootstrap(played.returns["pose"][:, None], mean, rng)
-                interval = float(returned.low), float(returned.high)
-                cells.append(
-                    {
-                        "terrain": terrain,
-                        "difficulty": difficulty,
-                        **figures(played.summary()),
-                        "success_interval": [round(x, 4) for x in wilson(wins, episodes)],
-                        "return_interval": [round(x, 4) for x in interval],
-                    }
-                )
+                cells.append({"terrain": terrain, "difficulty": difficulty, **figures(found)})
         return {"cells": cells}
 
     settings = {
         "episodes": episodes,
-        "seed": seed,
+        "stream": stream_name(Purpose.MATRIX, seed),
         "terrains": chosen,
         "difficulties": list(difficulties),
     }
@@ -170,8 +162,13 @@ def _share(cell: dict[str, Any]) -> str:
 
 
 def _returned(cell: dict[str, Any]) -> str:
-    return _with_interval(cell["normalized_return"], cell["return_interval"])
+    return _with_interval(
+        cell["normalized_return"],
+        cell.get("normalized_return_interval", cell.get("return_interval")),
+    )
 
 
-def _with_interval(value: float, interval: Sequence[float]) -> str:
+def _with_interval(value: float, interval: Sequence[float] | None) -> str:
+    if interval is None:  # of a single episode
+        return f"{value:.2f}"
     return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

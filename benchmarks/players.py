@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
 from sfv_gym.benchmarks.results import read_json
 from sfv_gym.errors import PolicyError
@@ -43,6 +44,7 @@ class Player:
         return self.policy.predict(observations[:, :size])
 
     def describe(self) -> dict[str, Any]:
+        """What tells whether a row of figures is still this policy's."""
         entry = get_entry(self.env_id)
         return {
             "policy": self.name,
@@ -50,6 +52,7 @@ class Player:
             "samples": self.policy.card.get("samples"),
             "policy_hash": self.policy.content_hash(),
             "motion_hash": load_motion(entry.motion).content_hash(),
+            "environment_hash": environment_hash(self.env_id),
         }
 
 
@@ -82,7 +85,7 @@ def measure_players(
 ) -> dict[str, Any]:
     """Measure policies one after the other, as it is written to a JSON file.
 
-    Rows that ``file`` holds of the same weights on the same motion are kept, if it was written
+    Rows that ``file`` holds of the same weights, motion and environment are kept, if it was written
     with the same settings and versions; so a measurement that was stopped goes on, and a new
     policy costs its own row alone. In the end the file holds the policies asked for.
 

@@ -1,74 +1,181 @@
-"""The results page: every shipped policy by the evaluation protocol, beside the paper's figures.
+"""Every shipped policy by the evaluation protocol, beside the paper's figures: page and cards.
 
-``sfv bench policies --docs docs`` evaluates, and writes ``results.json``, ``results.md``, the
-learning curves, a contact sheet and an animated picture of each.
+``sfv bench policies --docs docs --cards`` evaluates, and writes ``results.json``, ``results.md``,
+the README's table, the learning curves, a contact sheet, an animated picture of each, and the
+evaluation into each policy's card. What was measured of the same policy in the same environment
+is kept, so that the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 import yaml
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from sfv_gym.benchmarks.films import film
-from sfv_gym.benchmarks.pages import table_lines
+from sfv_gym.benchmarks.executors import SINGLE_THREADED
+from sfv_gym.benchmarks.fingerprint import environment_hash, stream_name
+from sfv_gym.benchmarks.pages import fill
+from sfv_gym.benchmarks.results_page import (
+    README_BEGIN,
+    README_END,
+    Records,
+    page,
+    readme_table,
+    summary,
+)
+from sfv_gym.benchmarks.results_pictures import draw, draw_curves, draw_sheet
 from sfv_gym.errors import SFVError
-from sfv_gym.files import atomic_path
-from sfv_gym.library import library_clips
+from sfv_gym.evaluation import PUBLISHED_EPISODES, evaluate, publish
+from sfv_gym.files import write_json, write_text
 from sfv_gym.policy import Policy, load_policy, policies_folder
-from sfv_gym.registry import get_entry, list_envs, load_motion, make_id
+from sfv_gym.registry import list_envs
+from sfv_gym.seeds import Purpose, stream
+from sfv_gym.train.install import card_text
 from sfv_gym.train.runs import POLICY
 
-EPISODES, SEED = 32, 1
-GROUPS = {
-    "Humanoid on flat ground": ("humanoid", "flat"),
-    "Atlas on flat ground": ("atlas", "flat"),
-    "Humanoid on slopes": ("humanoid", "slopes"),
-    "Humanoid over gaps": ("humanoid", "gaps"),
-    "Atlas on slopes": ("atlas", "slopes"),
-}
-CARD_FACTS = ("samples", "seconds", "samples_total", "seconds_total", "seed", "machine", "init",
-              "samples_before", "seconds_before", "motion_hash", "mujoco_version",
+CARD_FACTS = ("samples", "seconds", "samples_total", "seconds_total", "seed", "machine", "threads",
+              "init", "samples_before", "seconds_before", "motion_hash", "mujoco_version",
               "outcome")  # fmt: skip
-SIZE = 160
-"""Of each half of an animated picture, pixels."""
-SECONDS, HZ = 4.0, 15
-"""Of an animated picture: its length and how many pictures a second."""
-SHEET_COLUMNS = 6
-
-Records = dict[str, dict[str, Any]]
+SELECTION_EPISODES = 20
+"""A card whose policy was chosen by more than these was chosen in the run-off: ``train.ppo``."""
 
 
-def measure(env_ids: Sequence[str], folder: Path, *, episodes: int, progress: bool) -> Records:
-    """The protocol's figures and the card's facts of the policies of ``env_ids`` in ``folder``."""
-    from sfv_gym.evaluation import evaluate_both
+def measure(policy: Policy, env_id: str, episodes: int) -> dict[str, Any]:
+    """The part of a record that takes time.
 
+    ``selection`` is what the policy does in the episodes by which a run of its seed chooses, played
+    now: a figure from there that was written down by an earlier protocol, or before the motion was
+    mended, would not stand beside the others.
+    """
+    fixed, rsi = publish(policy.predict, env_id, episodes=episodes)
+    chosen_by = policy.card.get("selection", {}).get("episodes", SELECTION_EPISODES)
+    purpose = Purpose.SELECTION if chosen_by <= SELECTION_EPISODES else Purpose.RUN_OFF
+    selection = evaluate(
+        policy.predict,
+        env_id,
+        episodes=chosen_by,
+        seed=stream(purpose, policy.card.get("seed", 0)),
+    )
+    return {
+        "made_of": made_of(policy, env_id, episodes),
+        "first_frame": fixed.as_dict(),
+        "rsi": rsi.as_dict(),
+        "selection": selection.as_dict(),
+    }
+
+
+def made_of(policy: Policy, env_id: str, episodes: int = PUBLISHED_EPISODES) -> dict[str, Any]:
+    """What a record's figures depend on: where one of these is another, they are old."""
+    return {
+        "policy_hash": policy.content_hash(),
+        "environment_hash": environment_hash(env_id),
+        "stream": stream_name(Purpose.PUBLICATION),
+        "episodes": episodes,
+    }
+
+
+def training_facts(card: dict[str, Any]) -> dict[str, Any]:
+    """What a record says of the training."""
+    facts = {name: card[name] for name in CARD_FACTS if name in card}
+    if "reward" in card.get("settings", {}):
+        facts["reward"] = card["settings"]["reward"]
+    return facts
+
+
+def _measure_file(env_id: str, file: Path, episodes: int) -> dict[str, Any]:
+    """``measure`` for a process of its own."""
+    return measure(load_policy(env_id, file), env_id, episodes)
+
+
+def measure_all(
+    env_ids: Sequence[str],
+    folder: Path,
+    old: Records,
+    *,
+    episodes: int = PUBLISHED_EPISODES,
+    workers: int | None = 1,
+    force: bool = False,
+    keep: Path | None = None,
+    progress: bool = True,
+) -> Records:
+    """The records of the policies of ``env_ids`` in ``folder``, in that order.
+
+    Args:
+        old: records, of which the figures of the same policies in the same environments are taken.
+        workers: processes; one for each core by default.
+        force: measure again what is in ``old``, too.
+        keep: a JSON file to write after each policy, beside what ``old`` has of others.
+    """
     records: Records = {}
-    for env_id in track(
-        env_ids, "evaluating", console=Console(stderr=True), transient=True, disable=not progress
-    ):
-        file = folder / f"{env_id}.safetensors"
-        policy = load_policy(env_id, file)
-        fixed, rsi = evaluate_both(policy.predict, env_id, episodes=episodes, seed=SEED)
-        card_file = file.with_suffix(".json")
-        card = json.loads(card_file.read_text()) if card_file.is_file() else policy.card
-        records[env_id] = {
-            "first_frame": asdict(fixed),
-            "rsi": asdict(rsi),
-            "training": {name: card[name] for name in CARD_FACTS if name in card},
-            "curve": card.get("curve", []),
+    todo: list[str] = []
+    for env_id in env_ids:
+        policy = Policy.load(folder / f"{env_id}.safetensors")
+        card = {**_card(folder, env_id, policy), **known_origin(env_id, policy)}
+        before = old.get(env_id, {})
+        facts = training_facts(card)
+        if not force and before.get("made_of") == made_of(policy, env_id, episodes):
+            figures = {k: before[k] for k in ("made_of", "first_frame", "rsi", "selection")}
+        else:
+            figures = {}
+            todo.append(env_id)
+        records[env_id] = {**figures, "training": facts, "curve": card.get("curve", [])}
+        # what other seeds came to stands beside this policy alone
+        same = ("seed", "samples", "motion_hash")
+        if "again" in before and all(before["training"].get(k) == facts.get(k) for k in same):
+            records[env_id]["again"] = before["again"]
+
+    with _pool(min(workers or os.cpu_count() or 1, max(len(todo), 1))) as pool:
+        futures = {
+            pool.submit(_measure_file, env_id, folder / f"{env_id}.safetensors", episodes): env_id
+            for env_id in todo
         }
+        for future in track(
+            as_completed(futures), "evaluating", total=len(futures),
+            console=Console(stderr=True), transient=True, disable=not progress,
+        ):  # fmt: skip
+            env_id = futures[future]
+            records[env_id] = {**future.result(), **records[env_id]}
+            if keep is not None:
+                done = {i: record for i, record in records.items() if "made_of" in record}
+                write_json(keep, {**old, **done})
     return records
+
+
+class _Here(Executor):
+    """Does what is submitted at once, in this process."""
+
+    def submit(self, function: Any, /, *arguments: Any, **keywords: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments, **keywords))
+        return future
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor]:
+    """Processes of one thread each; this one, if there is to be one."""
+    if workers == 1:
+        yield _Here()
+        return
+    before = dict(os.environ)
+    os.environ.update(SINGLE_THREADED)  # it counts when a process of the pool loads NumPy
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def measure_again(runs: Sequence[Path], records: Records, *, episodes: int) -> None:
@@ -78,8 +185,6 @@ def measure_again(runs: Sequence[Path], records: Records, *, episodes: int) -> N
         SFVError: a run's id is not among the records, its seed is the record's own, or its
             policy is of another motion.
     """
-    from sfv_gym.evaluation import evaluate_both
-
     for run in runs:
         policy = Policy.load(run / POLICY)
         card = policy.card
@@ -91,14 +196,51 @@ def measure_again(runs: Sequence[Path], records: Records, *, episodes: int) -> N
             raise SFVError(f"{run}: the shipped policy of {env_id} has seed {seed}, too")
         if card["motion_hash"] != record["training"].get("motion_hash"):
             raise SFVError(f"{run}: it was trained on another motion than the shipped policy")
-        fixed, rsi = evaluate_both(policy.predict, env_id, episodes=episodes, seed=SEED)
-        row = {
-            "first_frame": asdict(fixed),
-            "rsi": asdict(rsi),
-            "training": {name: card[name] for name in CARD_FACTS if name in card},
-        }
+        row = {**measure(policy, env_id, episodes), "training": training_facts(card)}
         others = [old for old in record.get("again", []) if old["training"]["seed"] != seed]
         record["again"] = sorted([*others, row], key=lambda one: one["training"]["seed"])
+
+
+def write_card(folder: Path, env_id: str, record: dict[str, Any]) -> bool:
+    """Put the record's evaluation and selection into the policy's card, inside its file and beside
+    it; whether anything was another.
+
+    Nothing else in the card changes but what ``known_origin`` adds, and nothing that the policy
+    does.
+    """
+    file = folder / f"{env_id}.safetensors"
+    policy = Policy.load(file)
+    curve = _card(folder, env_id, policy).get("curve", [])
+    policy.card = {
+        **policy.card,
+        **known_origin(env_id, policy),
+        "evaluation": {**record["first_frame"], "rsi": record["rsi"]},
+        "selection": record["selection"],
+    }
+    beside = file.with_suffix(".json")
+    text = card_text({**policy.card, "curve": curve})
+    if Policy.load(file).card == policy.card and beside.is_file() and beside.read_text() == text:
+        return False
+    policy.save(file)
+    write_text(beside, text)
+    return True
+
+
+def known_origin(env_id: str, policy: Policy) -> dict[str, Any]:
+    """What had gone into the policy that a run began from, where its card could not say it:
+    ``samples_before`` and ``seconds_before`` from ``origins.yml``; empty for every other policy."""
+    text = resources.files("sfv_gym.benchmarks").joinpath("origins.yml").read_text()
+    known = yaml.safe_load(text).get(env_id)
+    if known is None or known["of"] != policy.content_hash():
+        return {}
+    return {name: known[name] for name in ("samples_before", "seconds_before")}
+
+
+def _card(folder: Path, env_id: str, policy: Policy) -> dict[str, Any]:
+    """The card beside a policy, which has the learning curve; else that inside it."""
+    file = folder / f"{env_id}.json"
+    card: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else policy.card
+    return card
 
 
 def shipped(folder: Path) -> list[str]:
@@ -106,250 +248,29 @@ def shipped(folder: Path) -> list[str]:
     return [e.env_id for e in list_envs() if (folder / f"{e.env_id}.safetensors").is_file()]
 
 
-# --- the page ---------------------------------------------------------------------------------
-
-HEAD = """<!-- written by `sfv bench policies` from results.json -->
-# Results: one policy for every skill
-
-{summary}
-
-Each policy plays {episodes} episodes from the clip's first frame and {episodes} from drawn ones
-(RSI), with the environment's start noise, deterministic, seed {seed}: 20 s of a cyclic skill, the
-whole clip of another one. **Success**: no early termination, every link within 0.5 m of the
-reference's all along, upright at the end where the reference is. **NR**: the return over the most
-that an episode can give, under the paper's reward (`sfv`, which all but the walks on slopes and
-over gaps were trained with) and under `pose`. **Joint error**: mean distance of the 15 links from
-the reference's, in the world and from the root. Samples and minutes are those up to the checkpoint
-that ships, in parentheses the whole run's; before a plus stands what had gone into the policy that
-the run began from, where that was noted. Every run had one core of a machine of two, beside another
-run.
-
-The paper's figures (Peng et al. 2018) are on its own clips, under its own reward, of which `sfv` is
-our reading: they say what is usual, not who wins.
-
-![Contact sheet](images/results_sheet.webp)
-
-*Every shipped policy, six instants of an episode; a red border means that the episode has failed.*
-"""
-COLUMNS = ("skill", "success, first frame / RSI", "NR `sfv`", "NR `pose`", "paper's NR",
-           "joint error, world / root, mm", "velocity error, m/s", "acceleration error, m/s²",
-           "M samples", "paper's", "minutes")  # fmt: skip
+def stale(records: Records, folder: Path) -> list[str]:
+    """The ids whose figures are not those of the policy that is in ``folder``, in the environment
+    as it is, over as many episodes as are published."""
+    return [
+        env_id
+        for env_id, record in records.items()
+        if record.get("made_of") != made_of(Policy.load(folder / f"{env_id}.safetensors"), env_id)
+    ]
 
 
-def page(records: Records) -> str:
-    """The whole of docs/results.md."""
-    text = resources.files("sfv_gym.benchmarks").joinpath("results_page.yml").read_text()
-    notes = yaml.safe_load(text)
-    lines = [HEAD.format(summary=_summary(records), episodes=_episodes(records), seed=SEED)]
-    for title, (character, terrain) in GROUPS.items():
-        ids = [i for i in records if _kind(i) == (character, terrain)]
-        if not ids:
-            continue
-        level = "" if terrain == "flat" else " At difficulty 0.5."
-        shipped = _counted(len(ids), "policy", "policies")
-        rows = [_cells(i, records[i], notes["paper"].get(i, {})) for i in ids]
-        lines += [f"## {title}", "", f"{shipped}.{level}", "", *table_lines(COLUMNS, rows), ""]
-        remarks = [f"* **{_name(i)}**: {notes['remarks'][i]}" for i in ids if i in notes["remarks"]]
-        if remarks:
-            lines += ["Seen in the renderings:", "", *remarks, ""]
-    lines += _unlearned_lines(records, notes["unlearned"])
-    lines += _again_lines(records)
-    lines += ["## Learning curves", "", "Success (orange) and normalized return (blue, `sfv`) over "
-              "millions of samples; 20 episodes an evaluation.", "",
-              "![Learning curves](images/results_curves.webp)", "", "## Each policy", "",
-              "Left the reference, right the simulated character.", ""]  # fmt: skip
-    cells = [f"![{_name(i)}](results/{i}.webp) {_name(i)}" for i in records]
-    cells += [""] * (-len(cells) % 4)
-    lines += table_lines([""] * 4, [cells[k : k + 4] for k in range(0, len(cells), 4)])
-    return "\n".join(lines) + "\n"
+def write_docs(records: Records, docs: Path, readme: Path | None = None) -> None:
+    """``results.json``, ``results.md``, the learning curves, and the table in the README.
 
-
-def _unlearned_lines(records: Records, reasons: dict[str, str]) -> list[str]:
-    """The section of the library's skills that the humanoid has no policy for on flat ground."""
-    ids = [make_id(clip.skill) for clip in library_clips()]
-    missing = sorted(i for i in ids if i not in records)
-    if not missing:
-        return []
-    rows = [f"* **{_name(i)}**: {reasons.get(i, 'not tried.')}" for i in missing]
-    return ["## Not learned", "", "The humanoid's skills on flat ground without a policy.", "",
-            *rows, ""]  # fmt: skip
-
-
-def _again_lines(records: Records) -> list[str]:
-    """The section of what other seeds come to; nothing where none was tried."""
-    rows = []
-    for env_id, record in records.items():
-        for one in record.get("again", []):
-            cells = [cell for which in (record, one) for cell in _brief(which)]
-            shipped, again = (r["first_frame"]["normalized_return_sfv"] for r in (record, one))
-            seed = str(one["training"]["seed"])
-            rows.append((f"`{env_id}`", *cells, seed, f"{again - shipped:+.3f}"))
-    if not rows:
-        return []
-    brief = ("NR `sfv`", "NR `pose`", "M samples")
-    columns = ("shipped: success", *brief, "again: success", *brief, "seed", "NR `sfv` differs by")
-    return ["## From another seed", "",
-            "Trained anew by the recipe as it is now, all that is drawn from another seed, and "
-            "evaluated in the same episodes.", "",
-            *table_lines(("skill", *columns), rows), ""]  # fmt: skip
-
-
-def _brief(record: dict[str, Any]) -> tuple[str, ...]:
-    first = record["first_frame"]
-    return (
-        f"{first['success_rate']:.2f}",
-        f"{first['normalized_return_sfv']:.3f}",
-        f"{first['normalized_return']:.3f}",
-        _spent(record["training"], "samples", 1e6, 1),
-    )
-
-
-def _summary(records: Records) -> str:
-    parts = []
-    for title, kind in GROUPS.items():
-        rates = [r["first_frame"]["success_rate"] for i, r in records.items() if _kind(i) == kind]
-        if rates:
-            good, fair = (sum(rate >= least for rate in rates) for least in (0.9, 0.5))
-            parts.append(
-                f"{title}: {_counted(len(rates), 'skill', 'skills')}, success of at least 0.9 on "
-                f"{good}, of at least 0.5 on {fair}."
-            )
-    return " ".join(parts)
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _episodes(records: Records) -> int:
-    return max((record["first_frame"]["episodes"] for record in records.values()), default=0)
-
-
-def _cells(env_id: str, record: dict[str, Any], paper: dict[str, float]) -> tuple[str, ...]:
-    first, rsi, training = record["first_frame"], record["rsi"], record["training"]
-    origin = (training.get("init") or "").removesuffix(".safetensors")
-    return (
-        f"`{env_id}`" + (f", begun from {_name(origin)}'s policy" if origin else ""),
-        f"{first['success_rate']:.2f} / {rsi['success_rate']:.2f}",
-        f"{first['normalized_return_sfv']:.3f}",
-        f"{first['normalized_return']:.3f}",
-        f"{paper['return']:.3f}" if "return" in paper else "",
-        f"{first['mpjpe_mm']:.0f} / {first['mpjpe_root_mm']:.0f}",
-        f"{first['velocity_error_mm_s'] / 1000:.2f}",
-        f"{first['acceleration_error_m_s2']:.0f}",
-        _spent(training, "samples", 1e6, 1),
-        f"{paper['samples']:.0f}" if "samples" in paper else "",
-        _spent(training, "seconds", 60.0, 0),
-    )
-
-
-def _spent(training: dict[str, Any], name: str, unit: float, digits: int) -> str:
-    if name not in training:
-        return ""
-    until, whole = training[name] / unit, training.get(f"{name}_total", training[name]) / unit
-    own = f"{until:.{digits}f} ({whole:.{digits}f})"
-    before = training.get(f"{name}_before", 0) / unit
-    return f"{before:.{digits}f} + {own}" if before else own
-
-
-def _kind(env_id: str) -> tuple[str, str]:
-    entry = get_entry(env_id)
-    return entry.character, entry.terrain
-
-
-def _name(env_id: str) -> str:
-    return env_id.removeprefix("SFV-").removesuffix("-v0")
-
-
-# --- pictures ---------------------------------------------------------------------------------
-
-
-def draw(env_ids: Sequence[str], folder: Path, docs: Path, *, progress: bool = True) -> None:
-    """An animated picture of each policy: reference | simulated character."""
-    for env_id in track(
-        env_ids, "drawing", console=Console(stderr=True), transient=True, disable=not progress
-    ):
-        policy = Policy.load(folder / f"{env_id}.safetensors")
-        film(
-            env_id,
-            policy.predict,
-            docs / "results" / f"{env_id}.webp",
-            seconds=SECONDS,
-            hz=HZ,
-            size=SIZE,
-            seed=SEED,
-        )
-
-
-def draw_sheet(env_ids: Sequence[str], docs: Path) -> None:
-    """Six instants of each animated picture, of the character alone, in one picture."""
-    from sfv_gym.panels import labelled
-
-    rows = []
-    for env_id in env_ids:
-        with Image.open(docs / "results" / f"{env_id}.webp") as picture:
-            last = getattr(picture, "n_frames", 1) - 1
-            motion = load_motion(get_entry(env_id).motion)
-            if motion.loop == "wrap":  # one cycle: evenly spread over several, all would look alike
-                last = min(last, round(motion.period * HZ))
-            tiles = []
-            for i in np.linspace(0, last, SHEET_COLUMNS).round().astype(int):
-                picture.seek(int(i))
-                tiles.append(np.asarray(picture.convert("RGB"))[:, SIZE:])
-        rows.append(labelled(np.hstack(tiles), _name(env_id)))
-    rows += [np.zeros_like(rows[0])] * (-len(rows) % 2)
-    sheet = np.vstack([np.hstack(rows[k : k + 2]) for k in range(0, len(rows), 2)])
-    image = Image.fromarray(sheet)
-    image = image.resize((image.width * 2 // 3, image.height * 2 // 3))
-    _save_image(image, docs / "images" / "results_sheet.webp")
-
-
-def _save_image(image: Image.Image, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        image.save(temporary, "WEBP", quality=75, method=6)
-
-
-def draw_curves(records: Records, path: Path) -> None:
-    """Small multiples: success and normalized return over samples, one plot a policy."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    curves = {i: np.array(r["curve"], float) for i, r in records.items() if r["curve"]}
-    if not curves:
-        return
-    columns = 7
-    rows = -(-len(curves) // columns)
-    figure, axes = pyplot.subplots(
-        rows, columns, figsize=(1.9 * columns, 1.5 * rows), layout="constrained",
-        sharey=True, squeeze=False,
-    )  # fmt: skip
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, (env_id, curve) in zip(axes.flat, curves.items(), strict=False):
-        axis.axis("on")
-        axis.plot(curve[:, 0] / 1e6, curve[:, 3], color="#1f6fb4", lw=1.4)
-        axis.plot(curve[:, 0] / 1e6, curve[:, 4], color="#d9730d", lw=1.4)
-        axis.set_title(_name(env_id), fontsize=8)
-        axis.set_ylim(-0.02, 1.02)
-        axis.set_xlim(left=0)
-        axis.tick_params(labelsize=7)
-        axis.grid(color="#e5e5e5", lw=0.5)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
-    pyplot.close(figure)
-    _save_image(Image.fromarray(picture), path)
-
-
-def write_docs(records: Records, docs: Path) -> None:
-    """``results.json``, ``results.md`` and the learning curves."""
-    with atomic_path(docs / "results.json") as temporary:
-        temporary.write_text(json.dumps(records, indent=1), encoding="utf-8")
-    with atomic_path(docs / "results.md") as temporary:
-        temporary.write_text(page(records), encoding="utf-8")
+    Raises:
+        SFVError: the README has no place for the table.
+        OutputError: something cannot be written.
+    """
+    write_json(docs / "results.json", records)
+    write_text(docs / "results.md", page(records))
     draw_curves(records, docs / "images" / "results_curves.webp")
+    table = readme_table(records)
+    if readme is not None and table is not None:
+        fill(readme, README_BEGIN, README_END, table)
 
 
 def policies(
@@ -359,10 +280,23 @@ def policies(
     folder: Annotated[
         Path | None, typer.Option(help="Folder of the policies; the shipped ones by default.")
     ] = None,
-    docs: Annotated[Path, typer.Option(help="Folder for page, figures and pictures.")] = Path(
-        "out/results"
-    ),
-    episodes: Annotated[int, typer.Option(help="Of each kind of start.", min=1)] = EPISODES,
+    docs: Annotated[
+        Path,
+        typer.Option(help="Folder for page, figures and pictures; a README.md beside it with the "
+                          "marks of the table is filled in, too."),
+    ] = Path("out/results"),
+    episodes: Annotated[
+        int, typer.Option(help="Of each kind of start; fewer for a quick look.", min=1)
+    ] = PUBLISHED_EPISODES,
+    cards: Annotated[
+        bool, typer.Option("--cards", help="Also write the evaluation into the policies' cards.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; one for each core by default.", min=1)
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Measure again what has not changed, too.")
+    ] = False,
     again: Annotated[
         list[Path] | None,
         typer.Option(
@@ -373,40 +307,39 @@ def policies(
     from_json: Annotated[
         bool, typer.Option("--from-json", help="Take the figures in results.json as they are.")
     ] = False,
-) -> None:
-    """Evaluate every shipped policy and write the results page."""
+) -> None:  # fmt: skip
+    """Evaluate every shipped policy and write the results page.
+
+    Figures of policies that have not changed are kept: the same command goes on where it was
+    stopped.
+    """
     folder = folder or policies_folder()
     known = shipped(folder)
     asked = env_ids or known
     if missing := [i for i in asked if i not in known]:
         raise SFVError(f"no policy in {folder} for {', '.join(missing)}")
     figures = docs / "results.json"
+    if cards and episodes < PUBLISHED_EPISODES:
+        raise SFVError(f"cards hold figures of {PUBLISHED_EPISODES} episodes: leave out --episodes")
     if from_json and not figures.is_file():
         raise SFVError(f"{figures} is not there: run it without --from-json")
     old: Records = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
     records = dict(old) if env_ids or from_json else {}
     if not from_json:
-        records |= measure(asked, folder, episodes=episodes, progress=True)
-        for env_id, record in records.items():
-            before = old.get(env_id, {})
-            # what other seeds came to is not measured anew, and stands beside this policy alone
-            if "again" in before and before["training"] == record["training"]:
-                record["again"] = before["again"]
+        records |= measure_all(
+            asked, folder, old, episodes=episodes, workers=workers, force=force, keep=figures
+        )
     measure_again(again or [], records, episodes=episodes)
     # the registry's order, and nothing of policies that are gone
     records = {env_id: records[env_id] for env_id in known if env_id in records}
+    if cards:
+        for env_id in asked:
+            if "made_of" in records[env_id]:
+                write_card(folder, env_id, records[env_id])
     if pictures:
         draw(asked, folder, docs)
         draw_sheet(list(records), docs)
-    write_docs(records, docs)
-    Console().print(f"{docs / 'results.md'}: {_summary(records)}")
-
-
-def stale(records: Records) -> list[str]:
-    """The ids whose figures were measured on another motion than the present one."""
-    return [
-        env_id
-        for env_id, record in records.items()
-        if record["training"].get("motion_hash")
-        != load_motion(get_entry(env_id).motion).content_hash()
-    ]
+    readme = docs.resolve().parent / "README.md"
+    has_place = readme.is_file() and README_BEGIN in readme.read_text(encoding="utf-8")
+    write_docs(records, docs, readme if has_place else None)
+    Console().print(f"{docs / 'results.md'}: {summary(records)}")

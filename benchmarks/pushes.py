@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sfv_gym.benchmarks.fingerprint import stream_name
 from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.players import Player, measure_players
 from sfv_gym.benchmarks.statistics import bootstrap
@@ -22,6 +23,7 @@ from sfv_gym.envs.simulation import CONTROL_HZ
 from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import SFVError
 from sfv_gym.registry import get_entry
+from sfv_gym.seeds import Purpose, stream
 
 PUSHES_FILE = "pushes.json"
 DURATION = 0.2
@@ -42,34 +44,55 @@ class NeverFallsError(SFVError):
     """A skill whose trunk or head touches the ground anyway cannot be pushed over."""
 
 
-def survives(player: Player, force: float, angle: float, episodes: int, seed: int) -> np.ndarray:
-    """Which episodes (N,) get through one push of ``force`` newtons without a fall."""
-    entry = get_entry(player.env_id)
-    settings: dict[str, Any] = {
-        "num_envs": episodes,
-        "character": entry.character,
-        "terrain": entry.terrain,
-        "initialization": "fixed",
-        "termination": FALLS,
-    }
-    last = make_simulation(entry.motion, **{**settings, "num_envs": 1}).reference.last
-    horizon = round(SECONDS * CONTROL_HZ) if last is None else last
-    # one push an episode: the schedule draws its time from the middle half of the interval
-    pushes = Pushes(force, DURATION, interval=horizon / CONTROL_HZ, angle=angle)
-    simulation = make_simulation(entry.motion, pushes=pushes, horizon=horizon, **settings)
-    if not simulation.termination.fall_contact:
-        raise NeverFallsError(
-            f"{player.env_id}: the skill itself goes to the ground; no push makes it fall"
-        )
-    simulation.seed(seed)
-    observation = simulation.reset(simulation.all_ids)
-    fallen, playing = np.zeros(episodes, bool), np.ones(episodes, bool)
-    while playing.any():
-        result = simulation.step(player.predict(observation))
-        observation = result.observation
-        fallen |= playing & result.terminated
-        playing &= ~(result.terminated | result.truncated)
-    return ~fallen
+class PushTrial:
+    """Episodes of a policy with one push each, in which nothing but its force changes.
+
+    Args:
+        angle: rad, of the force in the character's heading frame.
+        episodes: N, played side by side.
+        seed: of the start noise and of the times of the pushes.
+
+    Raises:
+        NeverFallsError: the skill goes to the ground by itself.
+        SettingError: a seed that is out of range.
+    """
+
+    def __init__(self, player: Player, angle: float, episodes: int, seed: int) -> None:
+        entry = get_entry(player.env_id)
+        self._player, self._angle = player, angle
+        self._first_seed = stream(Purpose.PUSHES, seed)
+        self._settings: dict[str, Any] = {
+            "motion": entry.motion,
+            "num_envs": episodes,
+            "character": entry.character,
+            "terrain": entry.terrain,
+            "initialization": "fixed",
+            "termination": FALLS,
+        }
+        simulation = make_simulation(**{**self._settings, "num_envs": 1})
+        if not simulation.termination.fall_contact:
+            raise NeverFallsError(
+                f"{player.env_id}: the skill itself goes to the ground; no push makes it fall"
+            )
+        last = simulation.reference.last
+        self._horizon = round(SECONDS * CONTROL_HZ) if last is None else last
+
+    def survives(self, force: float) -> np.ndarray:
+        """Which episodes (N,) get through a push of ``force`` newtons without a fall."""
+        # one push an episode: the schedule draws its time from the middle half of the interval
+        interval = self._horizon / CONTROL_HZ
+        pushes = Pushes(force, DURATION, interval=interval, angle=self._angle)
+        simulation = make_simulation(pushes=pushes, horizon=self._horizon, **self._settings)
+        simulation.seed(self._first_seed)
+        observation = simulation.reset(simulation.all_ids)
+        fallen = np.zeros(simulation.num_envs, bool)
+        playing = ~fallen
+        while playing.any():
+            result = simulation.step(self._player.predict(observation))
+            observation = result.observation
+            fallen |= playing & result.terminated
+            playing &= ~(result.terminated | result.truncated)
+        return ~fallen
 
 
 def largest_pushes(
@@ -79,12 +102,13 @@ def largest_pushes(
 
     Every episode has the same start and time of the push whatever the force is.
     """
+    trial = PushTrial(player, angle, episodes, seed)
     largest = np.zeros(episodes)
-    standing = survives(player, 0.0, angle, episodes, seed)
+    standing = trial.survives(0.0)
     for force in np.arange(step, most + step / 2, step):
         if not standing.any():
             break
-        standing &= survives(player, float(force), angle, episodes, seed)
+        standing &= trial.survives(float(force))
         largest[standing] = force
     return largest
 
@@ -133,7 +157,8 @@ def measure_pushes(
         return row
 
     settings = {
-        "step": step, "most": most, "episodes": episodes, "seed": seed, "duration": DURATION,
+        "step": step, "most": most, "episodes": episodes, "duration": DURATION,
+        "stream": stream_name(Purpose.PUSHES, seed),
     }  # fmt: skip
     return measure_players(players, measure, settings, file, progress)
 

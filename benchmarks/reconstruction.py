@@ -453,7 +453,3 @@ def _show(figures: dict[str, Any]) -> None:
     for name, row in rows.items():
         shown.add_row(name, *("" if np.isnan(row[f]) else f"{row[f]:.1f}" for f in FIGURES))
     Console().print(shown)
-
-
-if __name__ == "__main__":
-    typer.run(reconstruction)

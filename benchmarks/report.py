@@ -328,7 +328,7 @@ def _result_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             **{key: result.get(key) for key in keys},
-            **result.get("evaluation", {}),
+            **_flat(result.get("evaluation", {})),
             "motion_hash": result["motion_hash"],
             "revision": result["revision"],
         }
@@ -338,11 +338,22 @@ def _result_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _curve_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {**{key: result[key] for key in ("task", "algorithm", "seed")}, **point}
+        {**{key: result[key] for key in ("task", "algorithm", "seed")}, **_flat(point)}
         for result in results
         if result["status"] == FINISHED
         for point in result["curve"]
     ]
+
+
+def _flat(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures with the two ends of an interval as figures of their own, for a table."""
+    flat: dict[str, Any] = {}
+    for name, value in figures.items():
+        if isinstance(value, list):
+            flat[f"{name}_low"], flat[f"{name}_high"] = value
+        else:
+            flat[name] = value
+    return flat
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -128,13 +128,14 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 
 
 def check_together(results: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-    """See that results may be compared: one suite, version, budget, and motion for each task.
+    """See that results may be compared: one suite, version, budget, and motion and environment for
+    each task.
 
     Raises:
         BenchmarkError: they may not; names two that differ.
     """
     first = results[0]
-    motions: dict[str, tuple[str, str]] = {}
+    seen: dict[tuple[str, str], tuple[Any, str]] = {}
     for result, name in zip(results, names, strict=True):
         for key, what in (
             ("suite", "suites"),
@@ -146,13 +147,14 @@ def check_together(results: Sequence[dict[str, Any]], names: Sequence[str]) -> N
                     f"results of different {what} cannot be compared: {first[key]} in {names[0]}, "
                     f"{result[key]} in {name}"
                 )
-        motion = result["motion_hash"]
-        known, where = motions.setdefault(result["task"], (motion, name))
-        if motion != known:
-            raise BenchmarkError(
-                f"the reference motion of {result['task']} is {known} in {where} and {motion} in "
-                f"{name}: results on different motions cannot be compared"
-            )
+        for key, what in (("motion_hash", "motion"), ("environment_hash", "environment")):
+            value = result.get(key)
+            known, where = seen.setdefault((result["task"], key), (value, name))
+            if value != known:
+                raise BenchmarkError(
+                    f"the {what} of {result['task']} is {known} in {where} and {value} in {name}: "
+                    f"results on different {what}s cannot be compared"
+                )
 
 
 def nested(results: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from sfv_gym.benchmarks.algorithms import Agent, Algorithm, find_algorithm
 from sfv_gym.benchmarks.films import FILM, film
+from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
 from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec, read_json
 from sfv_gym.benchmarks.suites import Suite, Task, get_suite
@@ -24,6 +25,7 @@ from sfv_gym.errors import ActionError, AlgorithmError, OutputError, RenderError
 from sfv_gym.evaluation import Evaluation, evaluate
 from sfv_gym.files import write_json
 from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.seeds import Purpose, stream
 
 Report = Callable[[int, float | None], None]
 """Told how many control steps were learned from, and the newest score if there is one."""
@@ -37,17 +39,55 @@ OVERSHOOT = 65_536
 class TrainingEnv(ImitationVectorEnv):
     """The suite's training environment, which counts what is learned from.
 
+    ``reset(seed=s)`` draws from the stream of benchmark runs of seed ``s``, so that runs of
+    different seeds have no start state in common, nor a run with its evaluations. A run that goes
+    on draws from another part of its stream: what was drawn before does not come again.
+
     Args:
         after_step: called with the number of control steps so far.
         options: of the environment.
+
+    Attributes:
+        samples: control steps that were learned from.
+        part: those that had been when this process began.
     """
 
     def __init__(
         self, name: str, num_envs: int, after_step: Callable[[int], None], **options: Any
     ) -> None:
         super().__init__(num_envs=num_envs, num_threads=1, **options)
-        self.samples = 0
+        self.samples = self.part = 0
         self._name, self._after_step = name, after_step
+
+    def reset(
+        self,
+        *,
+        seed: int | list[int | None] | np.ndarray | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        return super().reset(seed=self._streamed(seed), options=options)
+
+    def _streamed(self, seed: Any) -> int | list[int | None] | None:
+        """What to seed the environments with, for what an agent asks for; see ``reset``."""
+
+        def first(of: Any) -> int:
+            return stream(Purpose.BENCHMARK_TRAINING, of, self.part)
+
+        if seed is None:
+            return None
+        if np.ndim(np.asarray(seed, object)) == 0:
+            return first(seed)
+        each = list(seed)
+        counted = (
+            bool(each) and None not in each and each == [each[0] + i for i in range(self.num_envs)]
+        )
+        if counted:  # what Gymnasium and Stable-Baselines3 make of a single seed
+            return first(each[0])
+        return [None if one is None else first(one) + i for i, one in enumerate(each)]
+
+    def go_on(self, samples: int) -> None:
+        """Count from ``samples`` on, that earlier processes have learned from."""
+        self.samples = self.part = samples
 
     def step(
         self, actions: np.ndarray
@@ -117,8 +157,7 @@ class _Recorder:
     def add_point(self, samples: int) -> None:
         """Score the agent as it is now."""
         self._seconds, self._evaluating = self.seconds, True
-        protocol = self.suite.protocol
-        found = self.score(protocol.curve_episodes, protocol.curve_seed)
+        found = self.score(self.suite.protocol.curve_episodes, Purpose.BENCHMARK_CURVE)
         self.curve.append(
             {"samples": samples, "seconds": round(self._seconds, 2), **figures(found)}
         )
@@ -126,14 +165,17 @@ class _Recorder:
         self._tell(samples)
         self._since, self._evaluating = time.perf_counter(), False
 
-    def score(self, episodes: int, seed: int) -> Evaluation:
-        """Play the agent; whatever goes wrong in it names the algorithm."""
+    def score(self, episodes: int, purpose: Purpose) -> Evaluation:
+        """Play the agent; whatever goes wrong in it names the algorithm.
+
+        All runs play the same episodes, whatever their seed: they are to be compared.
+        """
         try:
             return evaluate(
                 self.agent.predict,
                 self.task.env_id,
                 episodes=episodes,
-                seed=seed,
+                seed=stream(purpose),
                 difficulty=self.task.difficulty,
             )
         except ActionError as error:
@@ -145,9 +187,14 @@ class _Recorder:
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """The numbers of an evaluation."""
-    values = evaluation.as_dict()
-    return {k: round(v, 6) for k, v in values.items() if isinstance(v, float)}
+    """The numbers of an evaluation, and its intervals."""
+    values: dict[str, Any] = {}
+    for name, value in evaluation.as_dict().items():
+        if isinstance(value, float):
+            values[name] = round(value, 6)
+        elif isinstance(value, list):
+            values[name] = [round(bound, 6) for bound in value]
+    return values
 
 
 def execute(spec: RunSpec, report: Report) -> dict[str, Any]:
@@ -193,11 +240,11 @@ def _learn(
         difficulty=task.difficulty,
     )
     with _blaming(spec.algorithm):
-        env.samples = recorder.resume()
+        env.go_on(recorder.resume())
         recorder.start()
         agent.learn(env, spec.steps, spec.seed, folder)
         seconds = recorder.seconds
-        final = recorder.score(suite.protocol.final_episodes, suite.protocol.final_seed)
+        final = recorder.score(suite.protocol.final_episodes, Purpose.BENCHMARK_RESULT)
     with contextlib.suppress(RenderError):  # a machine that cannot draw can still score
         film(
             task.env_id,
@@ -205,7 +252,7 @@ def _learn(
             folder / FILM,
             seconds=FILM_SECONDS,
             hz=FILM_HZ,
-            seed=suite.protocol.final_seed,
+            seed=stream(Purpose.BENCHMARK_RESULT),
             difficulty=task.difficulty,
         )
     env.close()
@@ -246,6 +293,7 @@ def _heading(spec: RunSpec, suite: Suite, task: Task) -> dict[str, Any]:
         "env_id": task.env_id,
         "difficulty": task.difficulty,
         "motion_hash": motion_hash(task),
+        "environment_hash": environment_hash(task.env_id, task.difficulty),
         "algorithm": spec.algorithm,
         "algorithm_spec": spec.spec,
         "seed": spec.seed,

@@ -20,6 +20,7 @@ from rich.progress import (
 
 from sfv_gym.benchmarks.algorithms import Algorithm, find_algorithm
 from sfv_gym.benchmarks.executors import Advanced, Died, Ended, Executor
+from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.benchmarks.results import (
     FINISHED,
     RunSpec,
@@ -28,7 +29,6 @@ from sfv_gym.benchmarks.results import (
     result_path,
     run_folder,
 )
-from sfv_gym.benchmarks.run import motion_hash
 from sfv_gym.benchmarks.suites import Suite, get_suite
 from sfv_gym.errors import BenchmarkError
 from sfv_gym.files import locked_folder, write_json
@@ -56,6 +56,7 @@ def run_benchmark(
     out: str | os.PathLike[str],
     executor: Executor,
     tasks: Sequence[str] | None = None,
+    remake: bool = False,
     console: Console | None = None,
 ) -> Summary:
     """Run algorithms on the tasks of a suite; finished results are kept and not made again.
@@ -67,6 +68,7 @@ def run_benchmark(
         budget: one of the suite's, or a number of control steps.
         out: folder of results; see ``results``.
         tasks: names of some of the suite's tasks; all by default.
+        remake: do again what was made in another environment than the task is now.
         console: for progress.
 
     Raises:
@@ -92,8 +94,8 @@ def run_benchmark(
             for task in wanted
             for algorithm in found
         ]
-        hashes = {task.name: motion_hash(task) for task in wanted}
-        todo = [run for run in runs if not _is_finished(folder, run, hashes[run.task])]
+        worlds = {task.name: environment_hash(task.env_id, task.difficulty) for task in wanted}
+        todo = [run for run in runs if not _is_finished(folder, run, worlds[run.task], remake)]
         with _Display(console or Console(stderr=True), len(runs), len(runs) - len(todo)) as display:
             failed = _do(todo, folder, executor, display)
     return Summary(len(runs) - len(todo), len(todo) - len(failed), tuple(failed))
@@ -151,11 +153,14 @@ def _spec(
     )
 
 
-def _is_finished(folder: Path, run: RunSpec, motion: str) -> bool:
+def _is_finished(folder: Path, run: RunSpec, world: str, remake: bool) -> bool:
     """Whether there is a result; a run that failed is done again.
 
+    Args:
+        world: the hash of the task's environment. remake: do again what is of another one.
+
     Raises:
-        BenchmarkError: there is one, on another motion.
+        BenchmarkError: there is a result of another environment, and it is not to be made again.
     """
     path = result_path(folder, run)
     if not path.is_file():
@@ -163,12 +168,14 @@ def _is_finished(folder: Path, run: RunSpec, motion: str) -> bool:
     result = read_json(path)
     if result.get("status") != FINISHED:
         return False
-    if result["motion_hash"] != motion:
-        raise BenchmarkError(
-            f"{path} was made with another reference motion than {run.task} has now: scores of "
-            "the two cannot be compared; choose another --out"
-        )
-    return True
+    if result.get("environment_hash") == world:
+        return True
+    if remake:
+        return False
+    raise BenchmarkError(
+        f"{path} was made with another motion, character or MuJoCo than {run.task} has now: scores "
+        "of the two cannot be compared; --remake makes it again, or choose another --out"
+    )
 
 
 def _clear_checkpoints(run: RunSpec) -> None:

@@ -107,7 +107,7 @@ class SB3Agent:
             if isinstance(self._model, OffPolicyAlgorithm):
                 self._model.load_replay_buffer(self._checkpoint / "replay_buffer.pkl")
             done = self._model.num_timesteps
-            venv.seed(seed + done)  # what was drawn so far must not come again
+            venv.seed(seed)  # of the part that begins here: see TrainingEnv
         if steps > done:
             callback = _Checkpoints(logdir, max(1, steps // CHECKPOINTS))
             self._model.learn(

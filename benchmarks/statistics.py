@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From scores (..., R, T) to values (...) or (..., K)."""
@@ -106,17 +105,6 @@ def bootstrap_pair(
 
     size = ours.size * len(theirs)
     return _interval(statistic(ours, theirs), sample, size, repetitions, level)
-
-
-def wilson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's interval of a share of independent trials."""
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    share = successes / trials
-    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    spread = np.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
-    half = float(z / (1 + z * z / trials) * spread)
-    # rounding must not put the share itself outside
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def _resample(scores: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

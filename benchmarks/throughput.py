@@ -1,7 +1,7 @@
 """Control steps per second, ours against raw MuJoCo and against the usual ways to vectorise.
 
-``python -m sfv_gym.benchmarks.throughput --out out/throughput --docs docs`` measures and writes
-figures, picture and page. Contestants that are compared take turns within every round, so that a
+``sfv bench throughput --out out/throughput --docs docs`` measures and writes figures, picture and
+page. Contestants that are compared take turns within every round, so that a
 machine that slows down slows all of them down.
 """
 
@@ -524,7 +524,3 @@ def throughput(
     else:
         figures = measure(seconds=seconds, rounds=rounds)
     report(figures, out, docs)
-
-
-if __name__ == "__main__":
-    typer.run(throughput)

@@ -24,6 +24,7 @@ from sfv_gym.files import atomic_path
 from sfv_gym.policy import load_policy
 from sfv_gym.registry import get_entry
 from sfv_gym.rollout import Predict
+from sfv_gym.seeds import Purpose, stream
 
 SATURATED = 0.999
 
@@ -71,9 +72,10 @@ def record_torques(
 
 
 def joint_torques(
-    env_id: str, predict: Predict, *, episodes: int = 32, seconds: float = 5.0, seed: int = 0
+    env_id: str, predict: Predict, *, episodes: int = 32, seconds: float = 5.0
 ) -> list[JointTorque]:
-    """The figures of every joint for a policy on an environment id, from the first frame on."""
+    """The figures of every joint for a policy on an environment id, from the first frame on, in
+    the first of the episodes that its published figures are from."""
     entry = get_entry(env_id)
     simulation = make_simulation(
         entry.motion,
@@ -82,7 +84,7 @@ def joint_torques(
         terrain=entry.terrain,
         initialization="fixed",
     )
-    simulation.seed(seed)
+    simulation.seed(stream(Purpose.PUBLICATION))
     steps = round(seconds * simulation.control_hz)
     if simulation.reference.last is not None:
         steps = min(steps, simulation.reference.last)
@@ -137,7 +139,3 @@ def torques(
     if out is not None:
         with atomic_path(out) as temporary:
             temporary.write_text(json.dumps(figures, indent=1))
-
-
-if __name__ == "__main__":
-    typer.run(torques)

@@ -7,7 +7,9 @@ appears only under ``--json``, on stdout alone.
 from __future__ import annotations
 
 import json
+import math
 import re
+import reprlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +20,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sfv_gym.errors import SFVError
+from sfv_gym.errors import SettingError, SFVError
+from sfv_gym.files import check_folder
+from sfv_gym.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from sfv_gym.train.queue import RunResult
@@ -34,25 +38,45 @@ app = typer.Typer(
 # Progress and messages go to stderr: stdout is for what was asked for.
 console = Console(stderr=True)
 
+MOST_EPISODES = 4096
+"""That are played side by side: so many seeds a stream of random numbers has room for."""
+LONGEST_FILM = 3600.0
+"""Seconds; the states of all of it lie in memory."""
+
+
+def _finite(value: float | None) -> float | None:
+    """A range lets NaN through, which is neither below nor above anything."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
 EnvId = Annotated[str, typer.Argument(help="Environment id, such as SFV-Backflip-v0.")]
 PolicyFile = Annotated[
     Path | None, typer.Option(help="A policy file; the shipped policy by default.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Agent = Annotated[str, typer.Option(help="policy, or without learning: zero, random, reference.")]
-Reward = Annotated[str | None, typer.Option(help="sfv or pose; the recipe's by default.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Another value for a setting of the recipe, as gamma=0.98; can be given several "
-        "times. docs/training.md says where they are listed.",
+        help="Another value for a setting of the recipe, as gamma=0.98 or reward=pose; can be "
+        "given several times. `sfv train --settings` lists them with their ranges.",
     ),
 ]
 Difficulty = Annotated[
-    float | None, typer.Option(help="Of the terrain, 0 to 1; 0.5 by default.", min=0.0, max=1.0)
+    float | None,
+    typer.Option(
+        help="Of the terrain, 0 to 1; 0.5 by default.", min=0.0, max=1.0, callback=_finite
+    ),
 ]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0, max=MAX_SEED)]
+Threads = Annotated[
+    int, typer.Option(help="Of a run: of its physics and of torch.", min=1, max=1024)
+]
+Device = Annotated[str, typer.Option(help="For the updates: cpu, cuda, cuda:1 or auto.")]
 
 
 @app.command(epilog="Example: [bold]sfv demo --out out/demo[/bold]")
@@ -64,12 +88,13 @@ def demo(
         bool, typer.Option("--train", help="Train the policies again instead of the shipped ones.")
     ] = False,
     steps: Annotated[
-        int | None, typer.Option(help="With --train: control steps of each training run.")
+        int | None, typer.Option(help="With --train: control steps of each training run.", min=1)
     ] = None,
 ) -> None:
     """Two videos -> motions -> environments -> policies -> pictures and a report."""
     from sfv_gym.demo import run_demo
 
+    check_folder(out)
     report = run_demo(out, train=train, steps=steps)
     console.print(f"Open [bold]{escape(str(report))}[/bold] in a browser.")
 
@@ -77,14 +102,14 @@ def demo(
 @app.command(epilog="Example: [bold]sfv doctor[/bold]")
 def doctor(as_json: AsJson = False) -> None:
     """Show what works here: physics, rendering, pose model, training."""
-    from sfv_gym.doctor import diagnose, print_report, to_json
+    from sfv_gym.doctor import diagnose, healthy, print_report, to_json
 
     checks = diagnose()
     if as_json:
         typer.echo(to_json(checks))
     else:
         print_report(checks)
-    raise typer.Exit(0 if all(c.ok for c in checks if c.required) else 1)
+    raise typer.Exit(0 if healthy(checks) else 1)
 
 
 @app.command(epilog="Example: [bold]sfv extract jump.mp4 --skill jump --start 1.5 --end 4[/bold]")
@@ -177,6 +202,8 @@ def build_library_command(
     """Make the reference motions of the whole library; goes on where it was interrupted."""
     from sfv_gym.library import build_library
 
+    for folder in filter(None, (out, sheets)):
+        check_folder(folder)
     failed = 0
     for built in build_library(folders, out, skills=skill, sheets=sheets, force=force):
         if built.motion is None:
@@ -186,7 +213,8 @@ def build_library_command(
             state = "made" if built.fresh else "up to date"
             console.print(f"{built.skill}: {state}, {built.motion.duration:.1f} s")
     if failed:
-        raise SFVError(f"{failed} motions could not be made")
+        console.print(f"[red]{failed} motions could not be made[/red]")
+        raise typer.Exit(1)  # wrong input it need not be
 
 
 @app.command(epilog="Example: [bold]sfv assess walk --plot walk.svg[/bold]")
@@ -200,8 +228,9 @@ def assess(
 ) -> None:
     """Could a simulated character do this motion? Forces, torques, contacts, frame by frame."""
     from sfv_gym import imitability
+    from sfv_gym.registry import find_motion
 
-    found = imitability.assess(imitability.find_motion(motion), character)
+    found = imitability.assess(find_motion(motion), character)
     if plot is not None:
         imitability.plot(found, plot)
     if as_json:
@@ -262,13 +291,12 @@ def train(
         Path | None, typer.Option(help="Folder of the run; runs/<id> by default.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Control steps in all; the recipe's by default.")
+        int | None, typer.Option(help="Control steps in all; the recipe's by default.", min=1)
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
-    threads: Annotated[int, typer.Option(help="Threads of the physics and of torch.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    reward: Reward = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    device: Device = "cpu",
     otherwise: Settings = None,
     init: Annotated[
         Path | None,
@@ -277,10 +305,21 @@ def train(
             "run can start from the flat ground's or the humanoid's policy."
         ),
     ] = None,
+    list_settings: Annotated[
+        bool,
+        typer.Option(
+            "--settings",
+            help="List the settings that --set takes: name, type, range, default, meaning.",
+            is_eager=True,
+            callback=_list_settings,
+        ),
+    ] = False,
 ) -> None:
     """Train a policy with Stable-Baselines3's PPO; ends when it is good for long enough."""
     from sfv_gym.train.ppo import train as run
 
+    if resume and out:
+        raise SettingError("--resume names the run's folder: give it or --out, not both")
     folder = resume or out or Path("runs") / env_id
     try:
         evaluation = run(
@@ -292,7 +331,7 @@ def train(
             num_threads=threads,
             init=init,
             device=device,
-            settings={"reward": reward, **_settings(otherwise)},
+            settings=_settings(otherwise),
         )
     except KeyboardInterrupt:
         console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {escape(str(folder))}")
@@ -321,15 +360,6 @@ def train_all_command(
         int | None,
         typer.Option(help="Control steps of each run at most; the recipe's by default.", min=1),
     ] = None,
-    target: Annotated[
-        float | None,
-        typer.Option(
-            help="Success rate from which on a run may end; the recipe's by default.",
-            min=0.0,
-            max=1.0,
-        ),
-    ] = None,
-    reward: Reward = None,
     otherwise: Settings = None,
     init: Annotated[
         Path | None,
@@ -338,9 +368,9 @@ def train_all_command(
             "Atlas's from the humanoid's."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
-    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
-    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    seed: Seed = 0,
+    threads: Threads = 1,
+    device: Device = "cpu",
     install: Annotated[
         Path | None,
         typer.Option(
@@ -373,7 +403,7 @@ def train_all_command(
             seed=seed,
             threads=threads,
             device=device,
-            settings={"reward": reward, "target_success": target, **_settings(otherwise)},
+            settings=_settings(otherwise),
             init={i: str(path) for i, path in parents.items() if path},
             install=install,
             console=console,
@@ -396,30 +426,51 @@ def train_all_command(
 def evaluate_command(
     env_id: EnvId,
     policy: PolicyFile = None,
-    episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 32,
+    episodes: Annotated[
+        int,
+        typer.Option(help="Episodes to play from each kind of start.", min=1, max=MOST_EPISODES),
+    ] = 128,
     start: Annotated[
         str | None,
         typer.Option(help="fixed (the clip's first frame) or rsi (drawn ones); both by default."),
     ] = None,
     difficulty: Difficulty = None,
-    seed: Annotated[int, typer.Option(help="Seed of the start noise and the terrain.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of start noise and terrain, for episodes of your own; by default those of the "
+            "published figures.",
+            min=0,
+            max=MAX_SEED,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a policy: normalized return, success, joint error.
 
     The figures are those from the clip's first frame, and under "rsi" those from drawn starts.
+    Without --seed, --episodes and --difficulty they are measured as every published one is, in the
+    same episodes.
     """
-    from sfv_gym.evaluation import evaluate, evaluate_both
+    from sfv_gym.evaluation import evaluate
     from sfv_gym.policy import load_policy
+    from sfv_gym.seeds import Purpose, stream
 
+    if start not in (None, "fixed", "rsi"):
+        raise SettingError(f"--start must be fixed or rsi, not {start!r}")
     loaded = load_policy(env_id, policy)
-    settings: dict[str, Any] = {"episodes": episodes, "seed": seed, "difficulty": difficulty}
+    settings: dict[str, Any] = {
+        "episodes": episodes,
+        "seed": stream(Purpose.PUBLICATION) if seed is None else seed,
+        "difficulty": difficulty,
+    }
+    evaluations = [
+        evaluate(loaded.predict, env_id, start=kind, **settings)
+        for kind in (("fixed", "rsi") if start is None else (start,))
+    ]
+    figures = evaluations[0].as_dict()
     if start is None:
-        fixed, drawn = evaluate_both(loaded.predict, env_id, **settings)
-        evaluations, figures = [fixed, drawn], {**fixed.as_dict(), "rsi": drawn.as_dict()}
-    else:
-        evaluations = [evaluate(loaded.predict, env_id, start=start, **settings)]
-        figures = evaluations[0].as_dict()
+        figures["rsi"] = evaluations[1].as_dict()
     if as_json:
         typer.echo(json.dumps(figures))
     else:
@@ -433,9 +484,11 @@ def render(
     out: Annotated[Path | None, typer.Option(help="Video to write; <id>.mp4 by default.")] = None,
     agent: Agent = "policy",
     policy: PolicyFile = None,
-    seconds: Annotated[float, typer.Option(help="Longest to play.", min=0.1)] = 10.0,
+    seconds: Annotated[
+        float, typer.Option(help="Longest to play.", min=0.1, max=LONGEST_FILM, callback=_finite)
+    ] = 10.0,
     difficulty: Difficulty = None,
-    seed: Annotated[int, typer.Option(help="Seed of the start noise and the terrain.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Write a video of the reference motion beside the simulated character.
 
@@ -460,14 +513,29 @@ def render(
 @app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    help="Measure and compare: algorithms, choices, matrix, policies, pushes, reconstruction, "
+    "report, run, suites, throughput, torques.",
     epilog="Example: [bold]sfv bench throughput --quick[/bold]",
 )
 def bench(context: typer.Context) -> None:
-    """Measure environments and policies: throughput, torques."""
+    """See ``sfv_gym.benchmarks.cli``."""
     # a group of its own, which is loaded only when it is asked for: it brings plots and training
     from sfv_gym.benchmarks.cli import app as group
 
     group(args=context.args, prog_name="sfv bench")
+
+
+def _list_settings(wanted: bool) -> None:
+    """Print what ``--settings`` asks for and end."""
+    if not wanted:
+        return
+    from sfv_gym.train.settings import rows
+
+    out = Console(highlight=False)
+    for row in rows():
+        out.print(f"[bold]{row.name}[/bold]={escape(row.default)}  {row.kind}, {row.span}")
+        out.print(f"    {escape(row.meaning)}", soft_wrap=True)
+    raise typer.Exit
 
 
 def _skill_of(video: Path) -> str:
@@ -477,7 +545,7 @@ def _skill_of(video: Path) -> str:
 
 
 def _settings(pairs: list[str] | None) -> dict[str, Any]:
-    """What ``--set`` was given; raises SFVError for what is not of the form NAME=VALUE."""
+    """What ``--set`` was given; raises SettingError for what is not of the form NAME=VALUE."""
     import yaml
 
     settings = {}
@@ -485,13 +553,15 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
         name, sign, text = pair.partition("=")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):  # no date, say; brackets without end
             value = None
         if not sign or value is None:
-            raise SFVError(f"--set takes NAME=VALUE, as gamma=0.98; it was given {pair!r}")
+            raise SettingError(
+                f"--set takes NAME=VALUE, as gamma=0.98; it was given {reprlib.repr(pair)}"
+            )
         settings[name.strip()] = value
     if "steps" in settings:
-        raise SFVError("the number of control steps is not for --set: give --steps or --budget")
+        raise SettingError("the number of control steps is not for --set: give --steps or --budget")
     return settings
 
 

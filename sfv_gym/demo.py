@@ -104,31 +104,6 @@ def run_demo(
     return report
 
 
-def write_picture(
-    out: str | os.PathLike[str],
-    videos: Sequence[str | os.PathLike[str]],
-    *,
-    seconds: float = 2.5,
-    fps: float = 15.0,
-    width: int = 720,
-) -> None:
-    """One endless animated picture, .webp or .gif, of the demo's side-by-side videos in a row.
-
-    Args:
-        videos: mp4 files of one size, such as ``out/walk/side_by_side.mp4``.
-        seconds: how much of each; fps: pictures a second, at most the videos'.
-    """
-    from sfv_gym.video import open_video, write_animation
-
-    def frames() -> Iterator[np.ndarray]:
-        for path in videos:
-            video = open_video(path, 0.0, seconds)
-            wanted = set(np.round(np.arange(0, len(video), video.fps / fps)).astype(int).tolist())
-            yield from (frame for i, frame in enumerate(video) if i in wanted)
-
-    write_animation(out, frames(), fps, width=width)
-
-
 # --- one clip ---------------------------------------------------------------------------------
 
 

@@ -71,6 +71,7 @@ class HingeBody:
         effectors: columns of the bodies of skeleton.END_EFFECTORS.
         touching: of each of them, the points (n, 3) in its frame that touch the ground, and
             ``bearing`` those within them on which its ankle can hold the whole weight.
+        shapes: of the geoms that can touch the ground.
         carries: (H, 4) bool, the end effectors beyond each hinge.
     """
 
@@ -101,6 +102,7 @@ class HingeBody:
         self.carries = beyond[:, self.effectors]
         self.limits = _tensor(_motor_limits(model))
         self.touching = [_tensor(points) for points in rig.points]
+        self.shapes = rig.shapes
         self.bearing = [self._within_ankles(rig, e) for e in range(len(rig.effectors))]
 
     def _within_ankles(self, rig: Rig, effector: int) -> torch.Tensor:
@@ -240,6 +242,7 @@ class _Problem:
         # gravity decides how fast the character rises and falls in the air
         free = torch.maximum(self.in_air[1:], self.in_air[:-1])
         self._trust = torch.stack((1 - 0.5 * free, 1 - 0.5 * free, 1 - free), 1)
+        self._resting = (1 - self.in_air) * (1 - self.touch.amax(1))
         # the ground may help a hinge beyond which something touches it
         helped = self.touch[1:-1] @ _tensor(self.body.carries).T
         self._alone = (helped == 0).to(DTYPE)
@@ -302,12 +305,17 @@ class _Problem:
         return total
 
     def _ground(self, pose: HingePose) -> torch.Tensor:
-        """What is planted lies on the ground and does not slide; nothing goes below it."""
-        total = torch.zeros((), dtype=DTYPE)
+        """What is planted lies on the ground and does not slide; nothing goes below it, and where
+        neither hand nor foot is planted something lies on it all the same, but in flight."""
+        bottom = self.body.shapes.bottom_of_bodies(pose.pos, pose.rot)  # (T, G)
+        lowest = bottom.amin(1)
+        total = 4 * torch.relu(-bottom).square().sum()
+        total = total + (self._resting * torch.relu(lowest).square()).sum()
+        total = total / WEIGHTS.contact_height**2
         for e, (points, radius) in enumerate(zip(self.body.touching, self.rig.radii, strict=True)):
             place, held = self.body.points(pose, e, points), self.touch[:, e, None]
             height = place[..., 2] - radius
-            lift = (held * height.square()).sum() + 4 * torch.relu(-height).square().sum()
+            lift = (held * height.square()).sum()
             both = torch.minimum(held[1:], held[:-1])
             slide = (both * (place[1:, :, :2] - place[:-1, :, :2]).square().sum(-1)).sum()
             total = total + lift / WEIGHTS.contact_height**2 + slide / WEIGHTS.contact_slide**2

@@ -31,6 +31,14 @@ class UnknownIdError(SFVError, KeyError):
     __str__ = Exception.__str__  # KeyError would print the message's repr
 
 
+class SettingError(SFVError, ValueError):
+    """A setting is unknown, of the wrong type, or out of range; its name is in the message."""
+
+
+class CharacterError(SFVError):
+    """A character's model lacks what imitation needs, or has what it cannot handle."""
+
+
 class PolicyError(SFVError):
     """A policy file is missing, damaged, or does not fit the environment."""
 

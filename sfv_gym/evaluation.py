@@ -11,11 +11,20 @@ import numpy as np
 from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.rewards import REWARDS
 from sfv_gym.registry import get_entry
+from sfv_gym.seeds import Purpose, stream
 
 PredictFunction = Callable[[np.ndarray], np.ndarray]
 
 KEY_LINK_DISTANCE = 0.5
 UPRIGHT_ANGLE = np.pi / 4
+PUBLISHED_EPISODES = 128
+CONFIDENCE = 0.95
+"""Of every interval here."""
+RESAMPLES = 2000
+"""Of the bootstrap."""
+
+Bounds = tuple[float, float]
+"""Lower and upper end of an interval."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,11 @@ class Evaluation:
             links' velocities and accelerations from the reference's, by differences of
             positions between control steps.
         mean_seconds: mean length of an episode.
+        success_interval: 95 % interval of ``success_rate``, Wilson's.
+        normalized_return_interval, normalized_return_sfv_interval: 95 % intervals of the two
+            returns, by the bootstrap over episodes. All three say what other episodes of this
+            policy may come to, not what other runs of its training may. They are None where they
+            were not measured or, for the returns, where there is a single episode.
     """
 
     env_id: str
@@ -51,14 +65,26 @@ class Evaluation:
     velocity_error_mm_s: float
     acceleration_error_m_s2: float
     mean_seconds: float
+    success_interval: Bounds | None = None
+    normalized_return_interval: Bounds | None = None
+    normalized_return_sfv_interval: Bounds | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """The fields as JSON has them: intervals are lists."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, figures: Mapping[str, Any]) -> Evaluation:
-        """The inverse of ``as_dict``; further keys are ignored, missing figures are NaN."""
-        return cls(**{field.name: figures.get(field.name, np.nan) for field in fields(cls)})
+        """The inverse of ``as_dict``; further keys are ignored, missing figures are NaN and
+        missing intervals None."""
+        values = {field.name: figures.get(field.name, np.nan) for field in fields(cls)}
+        for name in INTERVALS:
+            bounds = figures.get(name)
+            values[name] = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        return cls(**values)
+
+
+INTERVALS = tuple(field.name for field in fields(Evaluation) if field.name.endswith("_interval"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +132,43 @@ class Episodes:
             velocity_error_mm_s=1000 * over_steps(self.velocity_error),
             acceleration_error_m_s2=over_steps(self.acceleration_error, self.steps - 1),
             mean_seconds=float(self.steps.mean() / self.control_hz),
+            success_interval=share_interval(int(self.success.sum()), len(self.steps)),
+            normalized_return_interval=mean_interval(self.returns["pose"]),
+            normalized_return_sfv_interval=mean_interval(self.returns["sfv"]),
         )
+
+
+def share_interval(successes: int, trials: int, level: float = CONFIDENCE) -> Bounds:
+    """Wilson's interval of a share of independent trials."""
+    from scipy import stats  # slow to import, and not needed to play an environment
+
+    found = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
+    # rounding must not put the share itself outside
+    share = successes / trials
+    return min(float(found.low), share), max(float(found.high), share)
+
+
+def mean_interval(values: np.ndarray, level: float = CONFIDENCE) -> Bounds | None:
+    """Percentile bootstrap interval of the mean of values (E,); the same values give the same.
+
+    None for a single value, of whose spread nothing is known.
+    """
+    from scipy import stats
+
+    if len(values) < 2:
+        return None
+    mean = float(values.mean())
+    if np.ptp(values) == 0.0:
+        return mean, mean
+    found = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def evaluate(predict: PredictFunction, env_id: str, **settings: Any) -> Evaluation:
@@ -198,13 +260,19 @@ def play(
     )
 
 
-def evaluate_both(
-    predict: PredictFunction, env_id: str, **settings: Any
+def publish(
+    predict: PredictFunction, env_id: str, *, episodes: int = PUBLISHED_EPISODES
 ) -> tuple[Evaluation, Evaluation]:
-    """The protocol's two figures: from the clip's first frame, and from drawn ones.
+    """The figures of a policy's card and of every page: episodes that chose nothing, from the
+    clip's first frame, and as many from drawn ones.
 
     Args:
-        settings: of ``play``.
+        predict: deterministic actions (N, A) for observations (N, D).
+        episodes: of each kind. Fewer than ``PUBLISHED_EPISODES`` are for a quick look alone.
     """
-    fixed, rsi = (evaluate(predict, env_id, start=kind, **settings) for kind in ("fixed", "rsi"))
+    seed = stream(Purpose.PUBLICATION)
+    fixed, rsi = (
+        evaluate(predict, env_id, start=kind, episodes=episodes, seed=seed)
+        for kind in ("fixed", "rsi")
+    )
     return fixed, rsi

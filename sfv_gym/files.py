@@ -5,18 +5,30 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import tempfile
 import time
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import platformdirs
 
-from sfv_gym.errors import OutputError
+from sfv_gym.errors import OutputError, SFVError
 
 CACHE_VARIABLE = "SFV_GYM_CACHE"
+NPZ_LIMIT = 512 * 2**20
+"""Bytes that the arrays of one ``.npz`` may take in memory: an hour of motion takes 60 MiB."""
+MAX_DIMENSIONS = 4
+LOCK = "lock"
+UNFINISHED = ".part-"
+"""In the name of a file that is being written."""
+_UNFINISHED_NAME = re.compile(r"\..*\.part-[a-z0-9_]{8}(\.[^.]*)?")
 
 
 def cache_folder() -> Path:
@@ -28,7 +40,8 @@ def cache_folder() -> Path:
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed to it on success and removed otherwise.
 
-    The temporary name keeps the suffix, since encoders choose the format by it.
+    The temporary name keeps the suffix, since encoders choose the format by it. Killed in between,
+    a process leaves the file behind: ``locked_folder`` clears it away.
 
     Raises:
         OutputError: the folder is missing or cannot be written.
@@ -37,7 +50,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.stem}{UNFINISHED}", suffix=path.suffix, dir=path.parent
         )
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
@@ -73,11 +86,99 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1))
 
 
+def write_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
+    """Write a compressed ``.npz`` whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def read_npz(
+    path: str | os.PathLike[str], kind: str, error: type[SFVError]
+) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz``, without pickle, and without trusting what it says of its size.
+
+    Args:
+        kind: what the file is to be, for the message, such as ``"reference motion"``.
+        error: raised where the file is missing, no ``.npz``, damaged, or larger in memory than
+            ``NPZ_LIMIT``; the message begins with the file's name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise error(f"{path}: there is no such {kind} file")
+    try:
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            members = archive.infolist()
+            room = NPZ_LIMIT
+            for member in members:
+                room -= member.file_size
+                if room < 0:
+                    raise ValueError(f"it unpacks to more than {NPZ_LIMIT // 2**20} MiB")
+            return {m.filename.removesuffix(".npy"): _read_array(archive, m) for m in members}
+    except (
+        ValueError,  # NumPy's, of headers and of what is not finite JSON
+        TypeError,
+        OSError,
+        EOFError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+        NotImplementedError,  # a kind of compression that is not known
+        RuntimeError,  # encrypted
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as reason:
+        text = " ".join(str(reason).split()) or type(reason).__name__  # NumPy's may have lines
+        raise error(f"{path}: not a {kind} (.npz): {text}") from None
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array, whose header is believed only as far as the member has bytes for it."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read is None:
+            raise ValueError(f"{member.filename} has an unknown format {version}")
+        shape, fortran, kind = read(file)
+        if kind.hasobject or kind.kind not in "biufUS" or len(shape) > MAX_DIMENSIONS:
+            raise ValueError(f"{member.filename} holds {kind} of {len(shape)} dimensions")
+        count = 1
+        for size in shape:
+            count *= int(size)
+        if count < 0 or count * kind.itemsize > member.file_size:
+            raise ValueError(f"{member.filename} says it has shape {shape}, and is too short")
+        data = file.read(count * kind.itemsize)
+    values = np.frombuffer(data, kind, count).copy()  # ValueError where it ends too soon
+    return values.reshape(shape, order="F" if fortran else "C")
+
+
+def read_nested_json(text: str) -> dict[str, Any]:
+    """A JSON object; ValueError if it is none, or nested too deeply."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is no object")
+    return value
+
+
 @contextmanager
 def locked_folder(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[None]:
     """Hold a folder that two processes would spoil for each other.
 
-    The lock goes with the process, however it ends.
+    The lock goes with the process, however it ends. What processes that were killed have left
+    half-written in the folder is removed: nobody else writes there now.
 
     Args:
         busy: what to say when another process holds it.
@@ -86,19 +187,53 @@ def locked_folder(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[Non
     Raises:
         OutputError: another process holds it, or the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / "lock", "w")  # noqa: SIM115
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
-    with file:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise OutputError(busy) from None
-                time.sleep(0.2)
+    with _acquire(folder, busy, time.monotonic() + wait):
+        _remove_unfinished(folder)
         yield
+
+
+def _acquire(folder: Path, busy: str, deadline: float) -> IO[str]:
+    """The folder's lock file, open and locked; closed, it is free again."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = open(folder / LOCK, "w")  # noqa: SIM115
+        except OSError as error:
+            raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            if time.monotonic() >= deadline:
+                raise OutputError(busy) from None
+            time.sleep(0.2)
+            continue
+        if _is_there(file, folder / LOCK):
+            return file
+        file.close()  # the folder was renamed in between, and the lock with it
+
+
+def _is_there(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for path in folder.iterdir():
+        if _UNFINISHED_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def check_folder(folder: Path) -> None:
+    """See that files can be put into a folder, without making it: before minutes are spent.
+
+    Raises:
+        OutputError: it, or what it would lie in, is a file or cannot be written.
+    """
+    nearest = folder.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {folder}: {nearest} is no folder that you can write to")

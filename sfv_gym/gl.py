@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 _SWITCHED_OFF = ("disable", "disabled", "off", "false", "0")
 _SWITCHED_ON = ("enable", "enabled", "on", "true", "1")
-_PLATFORM_BACKEND = {"darwin": "cgl", "win32": "wgl"}  # these need no choice
 
 _lock = threading.Lock()
 _chosen: str | None = None
@@ -71,8 +70,8 @@ def _choose() -> str:
     asked_for = os.environ.get("MUJOCO_GL", "").lower().strip()
     if asked_for in _SWITCHED_OFF:
         raise RenderError(f"MUJOCO_GL={asked_for} switches drawing off; unset it to have pictures")
-    if sys.platform in _PLATFORM_BACKEND:
-        return asked_for or _PLATFORM_BACKEND[sys.platform]
+    if sys.platform == "darwin":  # macOS has one, so there is no choice
+        return asked_for or "cgl"
     if asked_for in _PROBES:
         if not _PROBES[asked_for]():
             raise RenderError(

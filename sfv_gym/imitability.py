@@ -37,12 +37,12 @@ from scipy.optimize import nnls
 
 from sfv_gym import charts, skeleton
 from sfv_gym.characters import Character, get_character
-from sfv_gym.envs.simulation import CONTROL_HZ, absolute_range, character_geoms
+from sfv_gym.characters.shapes import colliding_geoms, outline
+from sfv_gym.envs.simulation import CONTROL_HZ, absolute_range
 from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.files import atomic_path
 from sfv_gym.flight import GRAVITY
 from sfv_gym.motion import ReferenceMotion, Trajectory
-from sfv_gym.registry import get_entry, load_motion, make_id
 from sfv_gym.retargeting import JointMap, retarget
 
 TOUCH = 0.015
@@ -485,10 +485,9 @@ class _Rig:
         )
         self.middle, self.half = absolute_range(model, self.joints)
 
-        geoms = character_geoms(model)
         body, local, radius, friction, names = [], [], [], [], []
-        for g in geoms[model.geom_contype[geoms] > 0]:
-            corners, r = _corners(model, int(g))
+        for g in colliding_geoms(model):
+            corners, r = outline(model, int(g))
             turn = np.empty(9)
             mujoco.mju_quat2Mat(turn, model.geom_quat[g])
             local.append(model.geom_pos[g] + corners @ turn.reshape(3, 3).T)
@@ -557,18 +556,6 @@ class _Rig:
         for k, (point, i) in enumerate(zip(points, ids, strict=True)):
             mujoco.mj_jac(self.model, self.data, out[k], None, point, int(self._body[i]))
         return out
-
-
-def _corners(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, float]:
-    """Points (n, 3) in the geom's frame and a radius, whose spheres' hull is the geom."""
-    kind, size = model.geom_type[geom], model.geom_size[geom]
-    if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
-        return np.zeros((1, 3)), float(size[0])
-    if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
-        return np.array([[0, 0, size[1]], [0, 0, -size[1]]]), float(size[0])
-    if kind == mujoco.mjtGeom.mjGEOM_BOX:
-        return size * np.array(np.meshgrid(*[(-1.0, 1.0)] * 3)).reshape(3, -1).T, 0.0
-    raise NotImplementedError("characters touch the ground with spheres, capsules and boxes")
 
 
 def _coordinates(trajectory: Trajectory, rig: _Rig, t: np.ndarray) -> np.ndarray:
@@ -666,18 +653,6 @@ def _outside_hull(point: np.ndarray, spots: np.ndarray) -> float:
 
 
 # --- files and pictures -------------------------------------------------------------------------
-
-
-def find_motion(name: str) -> ReferenceMotion:
-    """The motion of a file, a skill such as ``walk`` or an environment id.
-
-    Raises:
-        MotionError: there is no such file, or it is not a motion.
-        UnknownIdError: there is no such skill or id; names the near ones.
-    """
-    if Path(name).suffix == ".npz" or Path(name).is_file():
-        return load_motion(name)
-    return load_motion(get_entry(name if name.startswith("SFV-") else make_id(name)).motion)
 
 
 def print_report(imitability: Imitability, name: str, console: Console) -> None:

@@ -18,8 +18,9 @@ import numpy as np
 from mujoco import minimize
 
 from sfv_gym import skeleton
+from sfv_gym.characters.shapes import Shapes, colliding_geoms, outline
 from sfv_gym.errors import MotionError, UnknownIdError
-from sfv_gym.flight import GRAVITY, MIN_FLIGHT_SECONDS
+from sfv_gym.flight import GRAVITY
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.rotations import (
     quat_conjugate,
@@ -168,7 +169,7 @@ class Rig:
         shapes = [self._sole(self.bodies[e]) for e in self.effectors]
         self.points, self.radii = [s[0] for s in shapes], [s[1] for s in shapes]
         self.oriented = [skeleton.link_index(name) for name in _ORIENTED]
-        self.colliding = np.flatnonzero((model.geom_contype > 0) & (model.geom_bodyid > 0))
+        self.shapes = Shapes(model, colliding_geoms(model))
         self._jac = np.zeros((len(skeleton.LINKS), 2, 3, model.nv))
         self._jac_com = np.zeros((3, model.nv))
 
@@ -217,16 +218,8 @@ class Rig:
 
     def lowest(self) -> float:
         """Height in metres of the lowest point of all geoms that can touch the ground."""
-        data, best = self.data, np.inf
-        for g in self.colliding:
-            up, size = data.geom_xmat[g].reshape(3, 3)[2], self.model.geom_size[g]
-            kind, drop = self.model.geom_type[g], self.model.geom_rbound[g]  # so for a sphere
-            if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
-                drop = size[0] + size[1] * abs(up[2])
-            elif kind == mujoco.mjtGeom.mjGEOM_BOX:
-                drop = np.abs(up) @ size
-            best = min(best, data.geom_xpos[g, 2] - drop)
-        return float(best)
+        data = self.data
+        return float(self.shapes.bottom_of_frames(data.geom_xpos[None], data.geom_xmat[None]).min())
 
     def qpos(self, poses: _Poses) -> np.ndarray:
         quat = quat_continuous(poses.root_quat)
@@ -238,13 +231,7 @@ class Rig:
         geoms = np.flatnonzero((model.geom_bodyid == body) & (model.geom_contype > 0))
         points, radius = [np.zeros((1, 3))], 0.0
         for g in geoms:
-            size, kind = model.geom_size[g], model.geom_type[g]
-            if kind == mujoco.mjtGeom.mjGEOM_BOX:
-                corners = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, -1).T * size
-            elif kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
-                corners, radius = np.array([[0, 0, size[1]], [0, 0, -size[1]]]), size[0]
-            else:
-                corners, radius = np.zeros((1, 3)), model.geom_rbound[g]
+            corners, radius = outline(model, int(g))
             points.append(model.geom_pos[g] + quat_rotate(model.geom_quat[g], corners))
         found = np.concatenate(points[1:] or points)
         heights = found @ data.xmat[body].reshape(3, 3)[2]
@@ -289,7 +276,7 @@ class Targets:
         planted: (T, 4) in 0..1, skeleton.END_EFFECTORS; ``bears`` is the same, with hands left
             out beside a foot, and smooth in time.
         balance: (T, 2) metres, centre of mass from what bears it.
-        flights: first and last frame in the air.
+        flights: first and last frame of each of the motion's, as it is played.
     """
 
     def __init__(self, motion: ReferenceMotion, rig: Rig) -> None:
@@ -297,12 +284,13 @@ class Targets:
         frames = np.arange(motion.num_frames)
         root_pos, root_quat, joint_quat = motion.pose(frames / motion.fps)
         pos, quat = skeleton.forward_kinematics(root_pos, root_quat, joint_quat)
-        planted = motion.contacts
+        planted, in_air = motion.contacts, np.zeros(len(frames), bool)
+        for first, last in motion.flights:
+            in_air[first : last + 1] = True
         if motion.loop == "wrap":
             first, last = (int(i) for i in motion.loop_range)
-            planted = planted[
-                np.where(frames < last, frames, first + (frames - last) % (last - first))
-            ]
+            shown = np.where(frames < last, frames, first + (frames - last) % (last - first))
+            planted, in_air = planted[shown], in_air[shown]
         start, end = rig.bone_index.T
         bones = pos[:, end] - pos[:, start]
         lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
@@ -323,7 +311,7 @@ class Targets:
         )
         self.planted = planted
         self.fps = motion.fps
-        self.flights = _find_flights(self.planted, self.centre[:, 2], motion.fps)
+        self.flights = _runs(in_air)
         bears = self.planted.copy()
         bears[:, :2] *= 1 - self.planted[:, 2:].max(1, keepdims=True)
         self.bears = _blur(bears, 2)
@@ -365,18 +353,6 @@ def _limb_starts(pos: np.ndarray) -> np.ndarray:
     hips = 0.5 * (pos[..., right, :] + pos[..., left, :])
     arms = [pos[..., skeleton.link_index(f"{side}_shoulder"), :] for side in ("right", "left")]
     return np.stack((hips, arms[0], hips, arms[1]), axis=-2)
-
-
-def _find_flights(planted: np.ndarray, height: np.ndarray, fps: float) -> list[tuple[int, int]]:
-    """(first, last) frame of each time in which nothing touches and the body falls at about g."""
-    flights = []
-    for first, last in _runs(planted.max(1) < 0.5):
-        if last - first + 1 < max(3, round(MIN_FLIGHT_SECONDS * fps)):
-            continue
-        pull = 2 * np.polyfit(np.arange(last - first + 1) / fps, height[first : last + 1], 2)[0]
-        if -20.0 < pull < -4.0:  # lying on the back touches nothing either
-            flights.append((first, last))
-    return flights
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:

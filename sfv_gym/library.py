@@ -20,7 +20,6 @@ import yaml
 from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
 from sfv_gym.extract import extract_motion
-from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting import save_retargeted
 
@@ -170,13 +169,11 @@ def _write_sheet(
     video: Path, clip: LibraryClip, poses_file: Path, motion: ReferenceMotion, out: Path
 ) -> None:
     """Video frames with the person drawn in, and the reconstructed character at the same times."""
-    import cv2
-
     from sfv_gym.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
     from sfv_gym.pose import PoseSequence, overlay_frames
     from sfv_gym.reconstruction import reprojected
     from sfv_gym.rendering import reference_pictures
-    from sfv_gym.video import open_video
+    from sfv_gym.video import open_video, write_picture
 
     poses = PoseSequence.load(poses_file)
     reader = open_video(
@@ -190,8 +187,5 @@ def _write_sheet(
     rows = [np.hstack(list(character))]
     if clip.frames:
         rows.insert(0, np.hstack([panels[i] for i in frames]))
-    sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
-    small = cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, 70])
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+    sheet = np.vstack(rows)
+    write_picture(out, sheet, width=sheet.shape[1] // 2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import numpy as np
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
-from sfv_gym.files import atomic_path
+from sfv_gym.files import read_nested_json, read_npz, write_npz
+from sfv_gym.flight import MIN_FLIGHT_SECONDS
 from sfv_gym.rotations import (
     angular_velocity,
     heading,
@@ -30,8 +31,11 @@ from sfv_gym.rotations import (
     rotvec_to_quat,
 )
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of the files that are written. Schema 1 had no ``flights``; it is read all the same."""
 LOOPS = ("wrap", "none")
+LEAST_FPS, MOST_FPS = 1.0, 1000.0
+"""Frames a second: outside, no movement of a person could be told or played."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,8 @@ class ReferenceMotion(Trajectory):
         joint_quat: (T, 15, 4) wxyz, local rotations; entry 0 is the identity.
         joint_names: the 15 links, ``skeleton.LINKS``.
         contacts: (T, 4) in 0..1 for ``skeleton.END_EFFECTORS``.
+        flights: (F, 2) first and last frame of each time in which nothing touches the ground and
+            the body falls freely, in order and apart from each other.
         confidence: (T,) in 0..1, how well the video shows the frame.
         person_offsets: (15, 3) metres, the person's own link offsets.
         person_root_pos: (T, 3) metres, the person's own path.
@@ -206,6 +212,7 @@ class ReferenceMotion(Trajectory):
     """
 
     contacts: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    flights: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), int))
     confidence: np.ndarray = field(default_factory=lambda: np.zeros(0))
     person_offsets: np.ndarray = field(default_factory=lambda: skeleton.OFFSETS.copy())
     person_root_pos: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
@@ -232,8 +239,10 @@ class ReferenceMotion(Trajectory):
         frames = len(self.root_pos)
         if frames < 2:
             raise MotionError(f"a motion needs at least 2 frames, this one has {frames}")
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise MotionError(f"fps must be positive, it is {self.fps}")
+        if not LEAST_FPS <= self.fps <= MOST_FPS:  # NaN is not, either
+            raise MotionError(
+                f"fps must lie between {LEAST_FPS:g} and {MOST_FPS:g}, it is {self.fps}"
+            )
         if tuple(self.joint_names) != skeleton.LINKS:
             raise MotionError(f"joint_names must be {skeleton.LINKS}, not {self.joint_names}")
         if self.loop not in LOOPS:
@@ -246,6 +255,7 @@ class ReferenceMotion(Trajectory):
             "loop_range": (2,),
             "loop_offset": (4,),
             "contacts": (frames, 4),
+            "flights": (len(self.flights), 2),
             "confidence": (frames,),
             "person_offsets": (links, 3),
             "person_root_pos": (frames, 3),
@@ -270,6 +280,17 @@ class ReferenceMotion(Trajectory):
             value = getattr(self, name)
             if value.min() < 0 or value.max() > 1:
                 raise MotionError(f"{name} must lie in 0..1")
+        edges = np.asarray(self.flights)
+        if edges.size and not (
+            edges.min() >= 0
+            and edges.max() < frames
+            and (edges[:, 0] <= edges[:, 1]).all()
+            and (edges[1:, 0] > edges[:-1, 1] + 1).all()
+        ):
+            raise MotionError(
+                f"flights must be pairs 0 <= first <= last < {frames}, in order and apart, they "
+                f"are {edges.tolist()}"
+            )
         first, last = (int(i) for i in self.loop_range)
         if not 0 <= first < last <= frames - 1:
             raise MotionError(
@@ -285,23 +306,17 @@ class ReferenceMotion(Trajectory):
             "joint_names": np.array(self.joint_names),
             "loop": np.array(self.loop),
             "loop_range": np.asarray(self.loop_range, np.int64),
+            "flights": np.asarray(self.flights, np.int64).reshape(-1, 2),
             "provenance": np.array(json.dumps(self.provenance, sort_keys=True)),
             **{name: np.asarray(getattr(self, name), np.float32) for name in _FLOAT_FIELDS},
         }
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **fields)
+        write_npz(path, **fields)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReferenceMotion:
         """Read and check a motion file; raises MotionError with the file's name in front."""
         path = Path(path)
-        if not path.is_file():
-            raise MotionError(f"{path}: there is no such motion file")
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                fields = {name: data[name] for name in data.files}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise MotionError(f"{path}: not a reference motion (.npz): {error}") from None
+        fields = read_npz(path, "reference motion", MotionError)
         missing = sorted(
             {"schema", "fps", "joint_names", "loop", "loop_range", "provenance", *_FLOAT_FIELDS}
             - {name for name in _FLOAT_FIELDS if name.startswith("person_")}
@@ -309,12 +324,12 @@ class ReferenceMotion(Trajectory):
         )
         if missing:
             raise MotionError(f"{path}: not a reference motion: no {', '.join(missing)}")
-        if int(fields["schema"]) != SCHEMA:
-            raise MotionError(
-                f"{path}: schema {int(fields['schema'])}, this version reads {SCHEMA}; "
-                "extract it again"
-            )
         try:
+            schema = int(_scalar(fields, "schema"))
+            if schema not in (1, SCHEMA):
+                raise MotionError(
+                    f"schema {schema}, this version reads 1 and {SCHEMA}; extract it again"
+                )
             floats = {
                 name: np.asarray(fields[name], np.float64)
                 for name in _FLOAT_FIELDS
@@ -322,26 +337,34 @@ class ReferenceMotion(Trajectory):
             }
             for name in floats.keys() & set(_QUATERNIONS):  # float32 on disk: back to unit norm
                 norm = np.linalg.norm(floats[name], axis=-1, keepdims=True)
-                if np.isfinite(norm).all() and abs(norm - 1).max() < 1e-3:
+                if np.isfinite(norm).all() and abs(norm - 1).max(initial=0.0) < 1e-3:
                     floats[name] /= norm
-            return cls(
-                fps=float(fields["fps"]),
-                joint_names=tuple(str(n) for n in fields["joint_names"]),
-                loop=str(fields["loop"]),
+            if np.asarray(fields["loop_range"]).dtype.kind not in "iu":
+                raise ValueError("loop_range must hold whole numbers")
+            motion = cls(
+                fps=float(_scalar(fields, "fps")),
+                joint_names=tuple(str(n) for n in np.atleast_1d(fields["joint_names"])),
+                loop=str(_scalar(fields, "loop")),
                 loop_range=np.asarray(fields["loop_range"], np.int64),
-                provenance=json.loads(str(fields["provenance"])),
+                flights=np.asarray(fields.get("flights", np.zeros((0, 2))), np.int64),
+                provenance=read_nested_json(str(_scalar(fields, "provenance"))),
                 **floats,
             )
+            if schema == 1:
+                motion.flights = _flights_of_schema_1(motion)
+                motion.validate()
+            return motion
         except MotionError as error:
             raise MotionError(f"{path}: {error}") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise MotionError(f"{path}: not a reference motion: {error}") from None
 
     def content_hash(self) -> str:
         """Hash of what a policy depends on: the motion itself, not its provenance."""
-        digest = hashlib.sha256(f"{SCHEMA} {self.fps:.6f} {self.loop}".encode())
+        digest = hashlib.sha256(f"1 {self.fps:.6f} {self.loop}".encode())
         for name in ("root_pos", "root_quat", "joint_quat", "loop_offset"):
-            digest.update(np.round(getattr(self, name), 4).astype("<f4").tobytes())
+            rounded = np.round(np.asarray(getattr(self, name), float), 4) + 0.0  # no negative zeros
+            digest.update(rounded.astype("<f4").tobytes())
         digest.update(np.asarray(self.loop_range, "<i8").tobytes())
         return digest.hexdigest()[:16]
 
@@ -358,6 +381,33 @@ class ReferenceMotion(Trajectory):
             pose = self.person_root_pos, self.person_root_quat, self.person_joint_quat
             return skeleton.forward_kinematics(*pose, self.person_offsets)[0]
         return skeleton.forward_kinematics(self.root_pos, self.root_quat, self.joint_quat)[0]
+
+
+def _scalar(fields: Mapping[str, np.ndarray], name: str) -> Any:
+    value = fields[name]
+    if value.size != 1:
+        raise ValueError(f"{name} must be a single value, it has shape {value.shape}")
+    return value.reshape(())[()]
+
+
+def _flights_of_schema_1(motion: ReferenceMotion) -> np.ndarray:
+    """(F, 2): what reconstruction wrote down among the figures of quality; where there is nothing,
+    the times without contact in which the centre of mass falls at about g."""
+    quality = motion.provenance.get("quality")
+    if isinstance(quality, dict) and "flights" in quality:
+        return np.asarray(quality["flights"], np.int64).reshape(-1, 2)
+    pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
+    height = skeleton.centre_of_mass(pos, quat)[:, 2]
+    edges = np.diff(np.concatenate(([0], motion.contacts.max(1) < 0.5, [0])).astype(int))
+    flights = []
+    for first, stop in np.flatnonzero(edges).reshape(-1, 2):
+        if stop - first < max(3, round(MIN_FLIGHT_SECONDS * motion.fps)):
+            continue
+        times = np.arange(stop - first) / motion.fps
+        pull = 2 * np.polyfit(times, height[first:stop], 2)[0]
+        if -20.0 < pull < -4.0:  # lying on the back touches nothing either
+            flights.append((first, stop - 1))
+    return np.array(flights, np.int64).reshape(-1, 2)
 
 
 _QUATERNIONS = ("root_quat", "joint_quat", "person_root_quat", "person_joint_quat")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 import warnings
 from dataclasses import dataclass, field
 from importlib import resources
@@ -20,11 +21,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sfv_gym.errors import PolicyError
-from sfv_gym.files import atomic_path
+from sfv_gym.files import atomic_path, read_nested_json
 from sfv_gym.registry import get_entry, load_motion
 
 FORMAT = "1"
 OBSERVATION_CLIP = 10.0
+MAX_BYTES = 64 * 2**20
+"""Of a policy file: the shipped ones take less than one MiB."""
+CARD_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("env_id", "motion_hash", "mujoco_version"), str),
+    **{
+        f"{name}{when}": (int, float)
+        for name in ("samples", "seconds")
+        for when in ("", "_total", "_before")
+    },
+}
+"""What is read of a card to play a policy, and to train on from it; a card may lack it."""
 
 
 @dataclass
@@ -43,8 +55,18 @@ class Policy:
     card: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, observation: np.ndarray) -> np.ndarray:
-        """Deterministic actions (N, A) or (A,), clipped to [-1, 1], for (N, D) or (D,)."""
-        x = (np.asarray(observation, np.float32) - self.mean) / self.std
+        """Deterministic actions (N, A) or (A,), clipped to [-1, 1], for (N, D) or (D,).
+
+        Raises:
+            PolicyError: the observations are of another width D than the policy's.
+        """
+        x = np.asarray(observation, np.float32)
+        if x.shape[-1:] != self.mean.shape:
+            raise PolicyError(
+                f"the policy sees {len(self.mean)} numbers, an observation of shape {x.shape} was "
+                "given: it is of another environment"
+            )
+        x = (x - self.mean) / self.std
         x = np.clip(x, -OBSERVATION_CLIP, OBSERVATION_CLIP)
         for weight, bias in self.layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0.0)
@@ -70,25 +92,50 @@ class Policy:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Policy:
-        """Read a policy file; raises PolicyError if it is missing or not one."""
+        """Read a policy file; raises PolicyError, which names it, if it is missing or not one."""
         path = Path(path)
         if not path.is_file():
             raise PolicyError(f"{path}: there is no such policy file")
         try:
+            if path.stat().st_size > MAX_BYTES:
+                raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            card = json.loads(metadata["card"])
-            count = sum(name.endswith(".weight") for name in tensors)
-            layers = [
-                (tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(count)
-            ]
-            policy = cls(tensors["observation.mean"], tensors["observation.std"], layers, card)
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            return _assembled(tensors, read_nested_json(metadata["card"]))
+        except KeyError as error:
+            raise PolicyError(f"{path}: not an sfv_gym policy: it has no {error}") from None
+        except (SafetensorError, ValueError, TypeError, AttributeError, OSError) as error:
             raise PolicyError(f"{path}: not an sfv_gym policy: {error}") from None
-        if not layers or not all(np.isfinite(t).all() for t in tensors.values()):
-            raise PolicyError(f"{path}: the policy is empty or holds NaN values")
-        return policy
+
+
+def _assembled(tensors: dict[str, np.ndarray], card: dict[str, Any]) -> Policy:
+    """A policy of arrays that fit together; KeyError or ValueError where they do not."""
+    for name, values in tensors.items():
+        if values.dtype != np.float32:  # NumPy would hide a wrong one until the first action
+            raise ValueError(f"{name} holds {values.dtype}, not float32")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} holds NaN or infinite values")
+    mean, std = tensors["observation.mean"], tensors["observation.std"]
+    if mean.ndim != 1 or not len(mean) or std.shape != mean.shape or not (std > 0).all():
+        raise ValueError("the normalisation must be one mean and one positive std for each input")
+    count = sum(name.endswith(".weight") for name in tensors)
+    layers = [(tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(count)]
+    if not layers:
+        raise ValueError("it has no layers")
+    width = len(mean)
+    for i, (weight, bias) in enumerate(layers):
+        if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
+            raise ValueError(
+                f"layer {i} has weights {weight.shape} and biases {bias.shape} for {width} inputs"
+            )
+        width = len(weight)
+    for name, kind in CARD_TYPES.items():
+        if name in card and not isinstance(card[name], kind):
+            raise ValueError(f"its card says {name}: {reprlib.repr(card[name])}")
+    return Policy(mean, std, layers, card)
 
 
 def policies_folder() -> Path:
@@ -108,13 +155,25 @@ def load_policy(env_id: str, path: str | os.PathLike[str] | None = None) -> Poli
 
     Raises:
         UnknownIdError: the id is not registered.
-        PolicyError: no policy ships for the id, or the file is damaged.
+        PolicyError: no policy ships for the id, the file is damaged, or its policy sees or does
+            what another environment gives or takes.
     """
+    from sfv_gym.characters import get_character
+    from sfv_gym.envs import observation_structure
+
     entry = get_entry(env_id)
     path = Path(path) if path is not None else shipped_policy_path(env_id)
     if not path.is_file() and path == shipped_policy_path(env_id):
         raise PolicyError(f"no policy ships for {env_id}; `sfv train {env_id}` makes one")
     policy = Policy.load(path)
+    parts = observation_structure(entry.character, entry.terrain)
+    given = max(part.stop for part in parts.values())
+    taken = get_character(entry.character).model().nu
+    if (len(policy.mean), len(policy.layers[-1][1])) != (given, taken):
+        raise PolicyError(
+            f"{path} does not fit {env_id}: it turns {len(policy.mean)} numbers into "
+            f"{len(policy.layers[-1][1])} actions, the environment gives {given} and takes {taken}"
+        )
     trained_on = policy.card.get("mujoco_version")
     if trained_on and trained_on != mujoco.__version__:
         warnings.warn(

@@ -19,6 +19,8 @@ from sfv_gym.errors import MotionError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
 
 VERSION = "v0"
+MAX_EPISODE_STEPS = 600
+"""Control steps, 20 s: the horizon of an environment that is not told another one."""
 MOTIONS_VARIABLE = "SFV_GYM_MOTIONS"
 
 # Named here as well as in `characters` and `terrains`, whose import would load MuJoCo: importing
@@ -100,8 +102,9 @@ def _register_one(entry: EnvEntry) -> None:
         id=entry.env_id,
         entry_point="sfv_gym.envs.imitation_env:ImitationEnv",
         vector_entry_point="sfv_gym.envs.vector_env:ImitationVectorEnv",
+        max_episode_steps=MAX_EPISODE_STEPS,
         kwargs={
-            "motion": str(entry.motion),
+            "motion": entry.skill,
             "character": entry.character,
             "terrain": entry.terrain,
         },
@@ -140,6 +143,18 @@ def get_entry(env_id: str) -> EnvEntry:
 @lru_cache(maxsize=64)
 def _load(path: str, _stamp: float) -> ReferenceMotion:
     return ReferenceMotion.load(path)
+
+
+def find_motion(name: str | os.PathLike[str]) -> ReferenceMotion:
+    """The motion of a file, a skill such as ``walk`` or an environment id.
+
+    Raises:
+        MotionError: there is no such file, or it is not a motion.
+        UnknownIdError: there is no such skill or id; names the near ones.
+    """
+    if not isinstance(name, str) or Path(name).suffix == ".npz" or Path(name).is_file():
+        return load_motion(name)
+    return load_motion(get_entry(name if name.startswith("SFV-") else make_id(name)).motion)
 
 
 def load_motion(path: str | os.PathLike[str]) -> ReferenceMotion:

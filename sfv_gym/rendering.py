@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator
+import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +15,9 @@ import mujoco
 import numpy as np
 
 from sfv_gym.characters import get_character
-from sfv_gym.envs.simulation import ImitationSimulation, character_geoms
+from sfv_gym.characters.shapes import moving_geoms
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.errors import RenderError
 from sfv_gym.gl import create_renderer
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import get_entry
@@ -80,7 +84,7 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         self._camera.azimuth, self._camera.elevation = azimuth, ELEVATION
         self._camera.distance = DISTANCE
-        self._geoms = character_geoms(self.model)
+        self._geoms = moving_geoms(self.model)
         self._lookat: np.ndarray | None = None
 
     def render(
@@ -116,15 +120,6 @@ class Renderer:
             ids = np.array([i])
             ground = float(simulation.ground.lift(ids, data.qpos[None, :2])[0])
         return self.render(data, ground=ground)
-
-    def picture_positions(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (N, 2), x right and y down, at which the last picture shows points (N, 3)."""
-        right, up, ahead = camera_axes(self._camera.azimuth)
-        relative = points - self._camera.lookat
-        depth = self._camera.distance + relative @ ahead
-        scale = 0.5 * self.height / self._tangents()[1] / depth
-        x, y = relative @ right * scale, relative @ up * scale
-        return np.stack((0.5 * self.width + x, 0.5 * self.height - y), axis=-1)
 
     def close(self) -> None:
         self._renderer.close()
@@ -286,9 +281,8 @@ def render_video(
     height: int = 480,
     seed: int = 0,
     difficulty: float | None = None,
-    side_by_side_reference: bool = True,
 ) -> RenderSummary:
-    """Play one episode from the clip's first frame and write it as mp4.
+    """Play one episode from the clip's first frame and write it as mp4, the reference on the left.
 
     It is played on after an early termination, which the picture and the summary show.
 
@@ -298,7 +292,6 @@ def render_video(
         seconds: the longest to play; a motion that does not wrap ends with its last frame.
         width, height: pixels of one picture.
         difficulty: of the terrain, 0..1.
-        side_by_side_reference: show the reference motion on the left.
 
     Raises:
         UnknownIdError: an unknown id or agent.
@@ -314,10 +307,9 @@ def render_video(
         seed=seed,
         difficulty=difficulty,
     )
-    frames: Iterable[np.ndarray] = render_rollout(played, width=width, height=height)
-    if side_by_side_reference:
-        reference = render_reference(played, width=width, height=height)
-        frames = map(np.hstack, zip(reference, frames, strict=True))
+    reference = render_reference(played, width=width, height=height)
+    simulated = render_rollout(played, width=width, height=height)
+    frames = map(np.hstack, zip(reference, simulated, strict=True))
     write_video(out, frames, played.hz)
     return RenderSummary(
         out=Path(out),
@@ -336,9 +328,61 @@ def with_border(frame: np.ndarray, colour: tuple[int, int, int] = FAILED_COLOUR)
     return out
 
 
+class Window:
+    """MuJoCo's own viewer on environment 0 of a simulation, at the speed of life.
+
+    Args:
+        control_dt: seconds of a control step.
+
+    Raises:
+        RenderError: there is no screen.
+    """
+
+    def __init__(self, simulation: ImitationSimulation, control_dt: float) -> None:
+        if sys.platform.startswith("linux") and not (
+            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        ):
+            raise RenderError(
+                "render_mode='human' opens a window and there is no screen here; "
+                "render_mode='rgb_array' makes pictures without one"
+            )
+        import mujoco.viewer
+
+        self.model = copy.copy(simulation.model)
+        self._data = mujoco.MjData(self.model)
+        self._control_dt, self._next = control_dt, 0.0
+        self._viewer = mujoco.viewer.launch_passive(
+            self.model, self._data, show_left_ui=False, show_right_ui=False
+        )
+        with self._viewer.lock():
+            camera = self._viewer.cam
+            camera.type = mujoco.mjtCamera.mjCAMERA_TRACKING
+            camera.trackbodyid, camera.distance = 1, DISTANCE
+            camera.azimuth, camera.elevation = SIDE_VIEW, ELEVATION
+
+    def render_environment(self, simulation: ImitationSimulation, i: int) -> None:
+        """Show environment ``i`` as it is now; a window that was closed stays closed."""
+        if not self._viewer.is_running():
+            return
+        with self._viewer.lock():
+            if not simulation.ground.is_flat:
+                drawn = simulation.batch.get_model(i)
+                for name in simulation.ground.fields:
+                    getattr(self.model, name)[:] = getattr(drawn, name)
+            self._data.qpos[:] = simulation.batch.qpos[i]
+            mujoco.mj_forward(self.model, self._data)
+        self._viewer.sync()
+        now = time.monotonic()
+        self._next = max(self._next + self._control_dt, now)
+        time.sleep(min(self._next - now, self._control_dt))
+
+    def close(self) -> None:
+        self._viewer.close()
+
+
 def _dye(model: mujoco.MjModel, tint: np.ndarray) -> None:
     """Blend the colours of all that moves with ``tint``."""
-    for geom in character_geoms(model):
+    for geom in moving_geoms(model):
         material = model.geom_matid[geom]
         own = model.mat_rgba[material] if material >= 0 else model.geom_rgba[geom]
         model.geom_matid[geom] = -1

@@ -260,7 +260,7 @@ _QUALITY = {
     "penetration_max_mm": "deepest below the ground, mm",
     "contact_fraction": "share of frames with a foot down",
     "flight_residual_mm": "flight against a parabola under gravity, mm",
-    "flight_acceleration_error": "flight's acceleration against gravity, share",
+    "flight_acceleration_error": "flight's acceleration against gravity, m/s²",
     "momentum_jump_max_m_per_s": "hardest jolt between frames, m/s",
     "limit_violation_rad": "beyond the joints' limits, rad",
     "loop_gap_mm": "gap where the cycle closes, mm",

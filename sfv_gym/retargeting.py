@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import sys
-import zipfile
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -22,8 +21,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sfv_gym.characters import Character
-from sfv_gym.errors import MissingExtraError, OutputError
-from sfv_gym.files import atomic_path, cache_folder
+from sfv_gym.errors import MissingExtraError, MotionError, OutputError
+from sfv_gym.files import cache_folder, read_npz, write_npz
 from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
 from sfv_gym.motion import MotionState, ReferenceMotion, Trajectory
 from sfv_gym.rotations import (
@@ -34,7 +33,7 @@ from sfv_gym.rotations import (
     quat_to_rotvec,
 )
 
-RETARGETING_VERSION = 4
+RETARGETING_VERSION = 5
 """Part of every key: raised whenever the same input gives another result."""
 
 
@@ -226,7 +225,8 @@ def _key(motion: ReferenceMotion, character: Character) -> str:
     for name in ("root_pos", "root_quat", "joint_quat", "loop_offset", "contacts"):
         rounded = np.round(np.asarray(getattr(motion, name), float), 4) + 0.0  # no negative zeros
         digest.update(rounded.astype("<f4").tobytes())
-    digest.update(np.asarray(motion.loop_range, "<i8").tobytes())
+    for name in ("loop_range", "flights"):
+        digest.update(np.asarray(getattr(motion, name), "<i8").tobytes())
     for name in _MODEL_FIELDS:
         values = np.asarray(getattr(model, name), np.float64)
         digest.update(f"{name} {values.shape}".encode() + values.astype("<f8").tobytes())
@@ -255,17 +255,16 @@ def _keep(found: Retargeted, key: str) -> None:
 
 
 def _write(path: str | os.PathLike[str], found: Retargeted, key: str) -> None:
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, qpos=found.qpos, scale=np.array(found.scale), key=np.array(key))
+    write_npz(path, qpos=found.qpos, scale=np.array(found.scale), key=np.array(key))
 
 
 def _read(path: Path, key: str) -> Retargeted | None:
     """What the file holds; None if there is none, or not of this key."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            if str(data["key"]) != key:
-                return None
-            found = Retargeted(np.asarray(data["qpos"], np.float64), float(data["scale"]))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+        data = read_npz(path, "trajectory", MotionError)
+        if str(data["key"]) != key:
+            return None
+        found = Retargeted(np.asarray(data["qpos"], np.float64), float(data["scale"]))
+    except (MotionError, ValueError, KeyError, TypeError):
         return None
     return found if np.isfinite(found.qpos).all() and np.isfinite(found.scale) else None

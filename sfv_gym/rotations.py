@@ -14,14 +14,14 @@ import numpy as np
 Array = Any  # numpy.ndarray or torch.Tensor; what goes in comes out
 
 
-def _namespace(x: Array) -> Any:
+def namespace(x: Array) -> Any:
     # np itself for NumPy: the compat layer's checks cost microseconds per call in the step
     return np if isinstance(x, np.ndarray) else array_api_compat.array_namespace(x)
 
 
 def quat_multiply(a: Array, b: Array) -> Array:
     """Hamilton product: the rotation ``b`` followed by ``a``. Shapes (..., 4)."""
-    xp = _namespace(a)
+    xp = namespace(a)
     aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
     bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
     return xp.stack(
@@ -37,13 +37,13 @@ def quat_multiply(a: Array, b: Array) -> Array:
 
 def quat_conjugate(q: Array) -> Array:
     """The inverse rotation of a unit quaternion. Shape (..., 4)."""
-    xp = _namespace(q)
+    xp = namespace(q)
     return xp.concat((q[..., :1], -q[..., 1:]), axis=-1)
 
 
 def quat_rotate(q: Array, v: Array) -> Array:
     """Rotate vectors ``v`` (..., 3) by ``q`` (..., 4)."""
-    xp = _namespace(q)
+    xp = namespace(q)
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
     vx, vy, vz = v[..., 0], v[..., 1], v[..., 2]
     # t = 2 u x v;  v + w t + u x t
@@ -60,7 +60,7 @@ def quat_rotate(q: Array, v: Array) -> Array:
 
 def quat_to_rotvec(q: Array) -> Array:
     """Rotation vector (..., 3) of the shorter way round, |v| <= pi."""
-    xp = _namespace(q)
+    xp = namespace(q)
     w, u = q[..., 0], q[..., 1:]
     w, u = xp.where(w < 0, -w, w), xp.where(w[..., None] < 0, -u, u)
     # The floor keeps the square root's gradient finite at the identity.
@@ -71,7 +71,7 @@ def quat_to_rotvec(q: Array) -> Array:
 
 def rotvec_to_quat(v: Array) -> Array:
     """Unit quaternion (..., 4) of a rotation vector (..., 3)."""
-    xp = _namespace(v)
+    xp = namespace(v)
     angle = xp.sqrt((v * v).sum(-1) + 1e-24)
     half = 0.5 * angle
     return xp.concat((xp.cos(half)[..., None], (xp.sin(half) / angle)[..., None] * v), axis=-1)
@@ -79,7 +79,7 @@ def rotvec_to_quat(v: Array) -> Array:
 
 def quat_angle(a: Array, b: Array) -> Array:
     """Angle in radians (...) of the rotation between ``a`` and ``b``, in 0..pi."""
-    xp = _namespace(a)
+    xp = namespace(a)
     r = quat_multiply(quat_conjugate(a), b)
     sine = xp.sqrt((r[..., 1:] * r[..., 1:]).sum(-1))
     return 2 * xp.atan2(sine, abs(r[..., 0]))
@@ -93,7 +93,7 @@ def quat_slerp(a: Array, b: Array, t: Array) -> Array:
 
 def quat_to_matrix(q: Array) -> Array:
     """Rotation matrix (..., 3, 3) whose columns are the rotated axes."""
-    xp = _namespace(q)
+    xp = namespace(q)
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
     rows = (
         xp.stack((1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)), axis=-1),
@@ -103,26 +103,9 @@ def quat_to_matrix(q: Array) -> Array:
     return xp.stack(rows, axis=-2)
 
 
-def quat_to_6d(q: Array) -> Array:
-    """The rotated x and z axes (..., 6): continuous, so that a network can learn from it."""
-    xp = _namespace(q)
-    w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
-    return xp.stack(
-        (
-            1 - 2 * (y * y + z * z),
-            2 * (x * y + w * z),
-            2 * (x * z - w * y),
-            2 * (x * z + w * y),
-            2 * (y * z - w * x),
-            1 - 2 * (x * x + y * y),
-        ),
-        axis=-1,
-    )
-
-
 def heading(q: Array) -> Array:
     """Heading quaternion (..., 4): the rotation about z nearest to ``q`` (swing-twist)."""
-    xp = _namespace(q)
+    xp = namespace(q)
     w, z = q[..., 0], q[..., 3]
     norm = xp.sqrt(w * w + z * z)
     # Exactly upside down about a horizontal axis there is no nearest one: keep zero heading.

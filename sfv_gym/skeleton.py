@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfv_gym.rotations import Array, _namespace, quat_multiply, quat_rotate
+from sfv_gym.rotations import Array, namespace, quat_multiply, quat_rotate
 
 LINKS: tuple[str, ...] = (
     "root", "chest", "neck",
@@ -100,7 +100,7 @@ def forward_kinematics(
     Returns:
         positions (..., 15, 3) and rotations (..., 15, 4) in the world frame.
     """
-    xp = _namespace(root_pos)
+    xp = namespace(root_pos)
     if offsets is None:
         offsets = OFFSETS if xp is np else xp.asarray(OFFSETS, dtype=root_pos.dtype)
     pos, rot = [root_pos], [root_quat]
@@ -112,7 +112,7 @@ def forward_kinematics(
 
 def centre_of_mass(link_pos: Array, link_quat: Array) -> Array:
     """The character's centre of mass (..., 3) from its links' frames (see forward_kinematics)."""
-    xp = _namespace(link_pos)
+    xp = namespace(link_pos)
     centres, weights = LINK_CENTRES, LINK_MASSES / LINK_MASSES.sum()
     if xp is not np:
         centres, weights = (xp.asarray(a, dtype=link_pos.dtype) for a in (centres, weights))
@@ -121,7 +121,7 @@ def centre_of_mass(link_pos: Array, link_quat: Array) -> Array:
 
 def sole_corners(link_pos: Array, link_quat: Array) -> Array:
     """World positions (..., 2, 4, 3) of the corners under the right and the left foot's box."""
-    xp = _namespace(link_pos)
+    xp = namespace(link_pos)
     hx, hy, hz = (0.5 * e for e in FOOT_BOX)
     signs = np.array([[1, 1, -1], [1, -1, -1], [-1, 1, -1], [-1, -1, -1]], float)
     corners = LINK_CENTRES[link_index("right_ankle")] + signs * (hx, hy, hz)

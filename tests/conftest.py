@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 # A shell's background ignores Ctrl-C, and so would the programs that tests start to interrupt them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -10,3 +12,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Two threads of torch beside another busy process spend their time waiting for each other: one is
 # faster on a small machine. Set before torch is imported anywhere.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def sfv(monkeypatch, capsys, tmp_path):
+    """Run ``sfv …`` in an empty folder; returns exit code, stdout and stderr."""
+    from sfv_gym import cli  # here, so that torch sees what is set above
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["sfv", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, " ".join(captured.err.split())
+
+    return run

@@ -21,7 +21,7 @@ from sfv_gym.cli import main
 from sfv_gym.errors import AlgorithmError, MissingExtraError, SFVError
 
 AGENTS = Path(__file__).parent / "bench_agents.py"
-SUITE, TASK = "SFV-Quick-v1", "SFV-Punch-v0"
+SUITE, TASK = "SFV-Quick-v2", "SFV-Punch-v0"
 
 
 def spec(folder: Path, maker: str, steps: int = 512) -> RunSpec:
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_result(tmp_path):
         ("make_nan", "theirs: 8 of 8 actions hold NaN"),
         ("make_shape", r"theirs: actions must have shape \(8, 28\), they have \(8, 27\)"),
         ("make_predicts_nan", "theirs: predict: .*NaN"),
-        ("make_predicts_one", r"theirs: predict: actions must have shape \(100, 28\)"),
+        ("make_predicts_one", r"theirs: predict: actions must have shape \(128, 28\)"),
         ("make_endless", "theirs: has learned from .* the budget is 512"),
     ],
 )

@@ -104,7 +104,7 @@ def test_the_whole_ppo_in_one_file_runs_through_the_benchmark(tmp_path, monkeypa
     assert small != source
     (tmp_path / f"{name}.py").write_text(small)
     agent = f"{tmp_path / name}.py:make_agent"
-    spec = RunSpec("SFV-Quick-v1", "SFV-Punch-v0", name, agent, 0, 512, 2, str(tmp_path))
+    spec = RunSpec("SFV-Quick-v2", "SFV-Punch-v0", name, agent, 0, 512, 2, str(tmp_path))
     first, again = (execute(spec, lambda *a: None) for _ in range(2))
     assert first["status"] == FINISHED, first["error"]["traceback"]
     assert first["evaluation"] == again["evaluation"]

@@ -23,10 +23,10 @@ from sfv_gym.benchmarks.players import Player, find_player, find_players, measur
 from sfv_gym.benchmarks.pushes import (
     DIRECTIONS,
     NeverFallsError,
+    PushTrial,
     largest_pushes,
     measure_pushes,
     pushes_markdown,
-    survives,
 )
 from sfv_gym.benchmarks.report import _tables, leaderboard_text, write_report
 from sfv_gym.benchmarks.results import read_results, run_folder
@@ -55,7 +55,11 @@ def result(task: str, algorithm: str, seed: int, score: float) -> dict:
         "versions": {"mujoco": "4.0.0"},
         "revision": "abc",
         "score": score,
-        "evaluation": {"normalized_return": score, "success_rate": 0.5},
+        "evaluation": {
+            "normalized_return": score,
+            "success_rate": 0.5,
+            "success_interval": [0.4, 0.6],
+        },
         "samples": 1000,
         "seconds": 120.0,
         "curve": [
@@ -156,6 +160,7 @@ def test_the_report_is_whole_and_loads_nothing(made, tmp_path):
     assert re.search(r"\| good \| 0\.\d{3} \[0\.\d+, 0\.\d+\]", board)
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert len(rows) == 19 and {row["status"] for row in rows} == {"finished", "failed"}
+    assert (rows[0]["success_interval_low"], rows[0]["success_interval_high"]) == ("0.4", "0.6")
     assert len(list(csv.DictReader((tmp_path / "curves.csv").open()))) == 18 * 4
 
 
@@ -173,7 +178,7 @@ def test_one_seed_has_no_interval(made, tmp_path):
 
 
 def test_other_contents_of_a_suite_are_refused(made):
-    with pytest.raises(BenchmarkError, match="other contents of SFV-Quick-v1"):
+    with pytest.raises(BenchmarkError, match="other contents of SFV-Quick-v2"):
         analyse([{**one, "suite_hash": "0"} for one in made])
 
 
@@ -185,7 +190,7 @@ def test_the_leaderboard_in_the_docs_is_of_the_baselines_that_ship(request):
 
 
 def test_mixed_versions_are_refused_before_anything_is_written(made, tmp_path):
-    put(tmp_path, [*made[:-1], {**made[-1], "suite": "SFV-Quick-v2"}])
+    put(tmp_path, [*made[:-1], {**made[-1], "suite": "SFV-Quick-v3"}])
     with pytest.raises(BenchmarkError, match="different suites"):
         write_report(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["results"]
@@ -242,6 +247,8 @@ def test_the_matrix_holds_every_cell_and_hard_ground_is_harder(walker, tmp_path)
     for cell in found["policies"][0]["cells"]:
         low, high = cell["success_interval"]
         assert low <= cell["success_rate"] <= high
+        low, high = cell["normalized_return_interval"]
+        assert low <= cell["normalized_return"] <= high
     text = matrix_markdown(found)
     assert "| gaps | " in text and text.count("[") >= 4
     html = plots.svg(matrix_overview(found), "matrix")
@@ -252,8 +259,9 @@ def test_the_matrix_holds_every_cell_and_hard_ground_is_harder(walker, tmp_path)
 
 def test_a_gentle_push_is_survived_and_a_huge_one_is_not(walker):
     angle = DIRECTIONS["side"]
-    assert survives(walker, 0.0, angle, 4, 0).mean() >= 0.75
-    assert not survives(walker, 20_000.0, angle, 4, 0).any()
+    trial = PushTrial(walker, angle, episodes=4, seed=0)
+    assert trial.survives(0.0).mean() >= 0.75
+    assert not trial.survives(20_000.0).any()
     forces = largest_pushes(walker, angle, step=400.0, most=2000.0, episodes=4, seed=0)
     assert set(forces) <= {0.0, 400.0, 800.0, 1200.0, 1600.0, 2000.0}
     again = largest_pushes(walker, angle, step=400.0, most=2000.0, episodes=4, seed=0)
@@ -276,7 +284,7 @@ def test_pushes_make_a_table_and_appear_in_the_report(made, walker, tmp_path):
 def test_a_skill_on_the_ground_cannot_be_pushed_over(walker):
     lying = replace(walker, name="lying", env_id="SFV-GetUpFaceUp-v0")
     with pytest.raises(NeverFallsError, match="goes to the ground"):
-        survives(lying, 10.0, 0.0, 2, 0)
+        PushTrial(lying, 0.0, episodes=2, seed=0)
     found = measure_pushes([lying], step=500.0, most=500.0, episodes=2)
     assert found["policies"][0]["front"] is None
     assert "| lying | on the ground itself |" in pushes_markdown(found)

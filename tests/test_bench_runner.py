@@ -49,7 +49,16 @@ class Here:
         self.runs.clear()
 
 
-def bench(out, *makers, executor=None, seeds=1, budget="256", suite="SFV-Quick", tasks=(TASK,)):
+def bench(
+    out,
+    *makers,
+    executor=None,
+    seeds=1,
+    budget="256",
+    suite="SFV-Quick",
+    tasks=(TASK,),
+    remake=False,
+):
     executor = executor or Here()
     algorithms = [m if m == "zero" else f"{AGENTS}:{m}" for m in makers or ("make_agent",)]
     try:
@@ -61,6 +70,7 @@ def bench(out, *makers, executor=None, seeds=1, budget="256", suite="SFV-Quick",
             out=out,
             executor=executor,
             tasks=tasks,
+            remake=remake,
             console=QUIET,
         )
     finally:
@@ -107,18 +117,23 @@ def test_a_worker_that_dies_is_replaced_and_given_up_in_the_end(tmp_path):
 def test_a_folder_holds_one_suite_and_budget(tmp_path):
     bench(tmp_path, "zero")
     before = contents(tmp_path)
-    with pytest.raises(BenchmarkError, match=r"SFV-Quick-v1 .* 256 steps, not of .* 512 steps"):
+    with pytest.raises(BenchmarkError, match=r"SFV-Quick-v2 .* 256 steps, not of .* 512 steps"):
         bench(tmp_path, "zero", budget="512")
-    with pytest.raises(BenchmarkError, match="not of SFV-10-v1"):
+    with pytest.raises(BenchmarkError, match="not of SFV-10-v2"):
         bench(tmp_path, "zero", suite="SFV-10")
     assert contents(tmp_path) == before
 
 
-def test_a_motion_that_has_changed_is_noticed(tmp_path, monkeypatch):
+def test_an_environment_that_has_changed_is_noticed_and_made_again_if_asked_for(
+    tmp_path, monkeypatch
+):
     bench(tmp_path, "zero")
-    monkeypatch.setattr(runner, "motion_hash", lambda task: "another")
-    with pytest.raises(BenchmarkError, match="another reference motion"):
+    assert bench(tmp_path, "zero", remake=True).kept == 1
+    monkeypatch.setattr(runner, "environment_hash", lambda *task: "another")
+    with pytest.raises(BenchmarkError, match="another motion, character or MuJoCo"):
         bench(tmp_path, "zero")
+    summary = bench(tmp_path, "zero", remake=True)
+    assert (summary.kept, summary.finished) == (0, 1)
 
 
 def test_results_that_do_not_belong_together_are_refused(tmp_path):
@@ -126,10 +141,11 @@ def test_results_that_do_not_belong_together_are_refused(tmp_path):
     path = tmp_path / f"results/{TASK}/zero/1.json"
     original = json.loads(path.read_text())
     for key, value, message in (
-        ("suite", "SFV-Quick-v2", "different suites .* SFV-Quick-v1 .* SFV-Quick-v2"),
+        ("suite", "SFV-Quick-v3", "different suites .* SFV-Quick-v2 .* SFV-Quick-v3"),
         ("suite_hash", "0", "different contents of the suite"),
         ("budget", {"steps": 1, "evaluations": 1}, "different budgets"),
         ("motion_hash", "0", "results on different motions"),
+        ("environment_hash", "0", "results on different environments"),
         ("format", 99, "not a result of this version"),
     ):
         path.write_text(json.dumps({**original, key: value}))

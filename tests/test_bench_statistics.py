@@ -100,14 +100,3 @@ def test_a_bootstrap_interval_holds_the_truth_about_as_often_as_it_says():
         found = statistics.bootstrap(scores, statistics.mean, rng, repetitions=300)
         held += bool(found.low <= 0.5 <= found.high)
     assert 0.88 < held / 300 <= 1.0
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (5, 10), (10, 10), (97, 100)])
-def test_wilson_intervals_hold_the_share(successes, trials):
-    low, high = statistics.wilson(successes, trials)
-    assert 0.0 <= low <= successes / trials <= high <= 1.0
-    assert high - low > 0.02
-
-
-def test_wilson_against_a_known_value():
-    assert statistics.wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=5e-5)

@@ -10,11 +10,11 @@ from sfv_gym.benchmarks.suites import SUITES, Budget, Suite, Task, get_suite
 from sfv_gym.errors import UnknownIdError
 
 RELEASED = {
-    "SFV-Quick-v1": "d8810d507195dcf7",
-    "SFV-10-v1": "a2f5cf9240890b4e",
-    "SFV-Terrain-v1": "2ee7c9ff95a112cb",
-    "SFV-Atlas-v1": "a7441124378d0c1a",
-    "SFV-Full-v1": "321799499e159118",
+    "SFV-Quick-v2": "d10ce3bc3d0c6da8",
+    "SFV-10-v2": "7db4b4330a22f5b4",
+    "SFV-Terrain-v2": "69e47124764b970d",
+    "SFV-Atlas-v2": "5340d4b1e1ea44de",
+    "SFV-Full-v2": "53aaef3c75e63c91",
 }
 
 
@@ -28,7 +28,7 @@ def test_the_hash_depends_on_everything_in_a_suite():
     suite = get_suite("SFV-Quick")
     changed = (
         dataclasses.replace(suite, tasks=suite.tasks[:2]),
-        dataclasses.replace(suite, version=2),
+        dataclasses.replace(suite, version=suite.version + 1),
         dataclasses.replace(suite, budgets={**suite.budgets, "small": Budget(1, 1)}),
         dataclasses.replace(suite, protocol=dataclasses.replace(suite.protocol, train_horizon=91)),
     )
@@ -62,6 +62,12 @@ def test_a_family_is_its_newest_version(monkeypatch):
     assert get_suite(old.name) is old
 
 
+def test_a_withdrawn_version_says_why():
+    with pytest.raises(UnknownIdError, match=r"SFV-10-v1 was withdrawn: .*start states"):
+        get_suite("SFV-10-v1")
+    assert not {suite.name for suite in SUITES} & set(suites.WITHDRAWN)
+
+
 def test_names_of_tasks_say_the_difficulty():
     assert Task("SFV-Walk-v0").name == "SFV-Walk-v0"
     assert Task("SFV-Walk-Gaps-v0", 0.5).name == "SFV-Walk-Gaps-v0@0.5"
@@ -79,7 +85,7 @@ def test_a_budget_can_be_a_number():
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
-    with pytest.raises(UnknownIdError, match="SFV-Quick-v1"):
+    with pytest.raises(UnknownIdError, match="SFV-Quick-v2"):
         get_suite("SFV-Quack")
     with pytest.raises(UnknownIdError, match="SFV-Walk-v0"):
         get_suite("SFV-Quick").task("SFV-Wlak-v0")

@@ -36,6 +36,36 @@ def test_the_model_is_the_published_character(model):
             )
 
 
+def test_the_skeleton_and_the_fits_body_have_the_models_figures(model):
+    """They stand in three files: the fit may not load MuJoCo, and the skeleton no model."""
+    for i, name in enumerate(skeleton.LINKS):
+        link, shape = model.body(name), model.geom(name)
+        np.testing.assert_allclose(link.ipos, skeleton.LINK_CENTRES[i], atol=1e-9)
+        np.testing.assert_allclose(shape.pos, skeleton.LINK_CENTRES[i], atol=1e-9)
+        if name.endswith("ankle"):
+            np.testing.assert_allclose(2 * shape.size, skeleton.FOOT_BOX)
+    for name in skeleton.HINGE_LINKS:
+        np.testing.assert_allclose(model.joint(name).range, skeleton.ROTATION_LIMITS[name][1])
+
+
+def test_the_fits_body_has_the_models_shapes_and_inertia(model):
+    body = pytest.importorskip("sfv_gym.reconstruction.body")
+    shapes = {}
+    for name in skeleton.LINKS:
+        shape = model.geom(name)
+        if shape.type == mujoco.mjtGeom.mjGEOM_SPHERE:
+            shapes[name] = shape.pos, shape.size[0]
+        elif shape.type == mujoco.mjtGeom.mjGEOM_CAPSULE:  # its upper end
+            shapes[name] = shape.pos + shape.size[1] * np.array([0, 0, 1]), shape.size[0]
+    assert len(body._ROUND) == len(shapes) == len(skeleton.LINKS) - 2
+    for name, centre, radius in body._ROUND:
+        np.testing.assert_allclose(centre, shapes[name][0], atol=1e-9)
+        assert radius == shapes[name][1]
+    # a ball's or a rod's, rounded: within a third of the shape's
+    across = [model.body(name).inertia.max() for name in skeleton.LINKS]
+    np.testing.assert_allclose(body._OWN_INERTIA, across, rtol=0.33, atol=5e-4)
+
+
 def test_actuators_are_in_the_order_of_the_degrees_of_freedom(model):
     for i in range(model.nu):
         joint = model.actuator_trnid[i, 0]

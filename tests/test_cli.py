@@ -2,31 +2,11 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
 from motions import swing
-
-from sfv_gym import cli
-
-
-@pytest.fixture
-def sfv(monkeypatch, capsys, tmp_path):
-    """Run ``sfv …`` in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["sfv", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, " ".join(captured.err.split())
-
-    return run
-
 
 COMMANDS = (
     "demo",
@@ -70,6 +50,27 @@ def test_eval_prints_one_json_object(sfv):
     assert code == 0 and json.loads(out) == figures["rsi"]
 
 
+def test_eval_plays_the_published_episodes_unless_it_is_given_a_seed(sfv, monkeypatch):
+    from sfv_gym import evaluation
+    from sfv_gym.evaluation import PUBLISHED_EPISODES, publish
+    from sfv_gym.policy import load_policy
+
+    played = []
+
+    def play(predict, env_id, *, difficulty=None, **settings):
+        assert difficulty is None
+        played.append(settings)
+        return evaluation.play(predict, env_id, **{**settings, "episodes": 1}).summary()
+
+    monkeypatch.setattr(evaluation, "evaluate", play)
+    assert sfv("eval", "SFV-Backflip-v0", "--json")[0] == 0
+    publish(load_policy("SFV-Backflip-v0").predict, "SFV-Backflip-v0")
+    assert played[:2] == played[2:]
+    assert {settings["episodes"] for settings in played} == {PUBLISHED_EPISODES}
+    assert sfv("eval", "SFV-Backflip-v0", "--seed", "1", "--json")[0] == 0
+    assert [settings["seed"] for settings in played[4:]] == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -83,7 +84,7 @@ def test_eval_prints_one_json_object(sfv):
         (("train", "SFV-Walk-v0", "--set", "steps=9"), "give --steps or --budget"),
         (("train", "SFV-Walk-v0", "--set", "env_id=x"), "unknown PPO setting: env_id"),
         # what is set is not lost to the option that was not given
-        (("train", "SFV-Walk-v0", "--set", "reward=joy"), "unknown reward 'joy'"),
+        (("train", "SFV-Walk-v0", "--set", "reward=joy"), "reward cannot be 'joy': it is one of"),
         (("train-all", "SFV-Walk-v0", "--set", "target_success=much"), "target_success cannot be"),
         (("train", "SFV-Walk-v0", "--set", "gama=0.9"), "unknown PPO setting: gama"),
         (("train", "SFV-Walk-v0", "--init", "none.safetensors"), "no such policy file"),
@@ -93,7 +94,7 @@ def test_eval_prints_one_json_object(sfv):
         (("extract", "none.mp4"), "no such file"),
         (("extract", "none.mp4", "--skill", "Bad-Name"), "snake_case"),
         (("extract", "none.mp4", "--loop", "maybe"), "auto, wrap or none"),
-        (("eval", "SFV-Walk-v0", "--start", "middle"), "unknown initialization"),
+        (("eval", "SFV-Walk-v0", "--start", "middle"), "--start must be fixed or rsi"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(sfv, arguments, message, tmp_path):
@@ -140,8 +141,14 @@ def test_a_broken_motion_in_the_users_folder_is_named(tmp_path):
 
 
 def test_bench_is_a_group_of_its_own(sfv, tmp_path):
+    from sfv_gym.benchmarks.cli import app as group
+
     code, out, _ = sfv("bench", "--help")
-    assert code == 0 and "throughput" in out and "torques" in out
+    assert code == 0
+    said = " ".join(sfv("--help")[1].replace("│", " ").split())
+    for command in group.registered_commands:
+        assert (name := command.name or command.callback.__name__) in out
+        assert re.search(rf"Measure and compare:.*\b{name}\b", said), name
     for command in ("throughput", "torques"):
         code, out, _ = sfv("bench", command, "--help")
         assert code == 0 and "Example: sfv bench" in out
@@ -151,6 +158,15 @@ def test_bench_is_a_group_of_its_own(sfv, tmp_path):
     assert sfv("bench", "torques", "SFV-Backflip-v0", "--episodes", "2", "--out", "t.json")[0] == 0
     figures = json.loads((tmp_path / "t.json").read_text())
     assert len(figures["SFV-Backflip-v0"]) == 12
+
+
+def test_a_clip_of_the_library_that_fails_is_no_wrong_input(sfv, monkeypatch):
+    from sfv_gym import library
+
+    failed = library.Built("walk", True, None, "walk.mp4: nobody in it")
+    monkeypatch.setattr(library, "build_library", lambda *_, **__: [failed])
+    code, _, err = sfv("build-library", ".")
+    assert code == 1 and "nobody in it" in err and "1 motions could not be made" in err
 
 
 def test_envs_can_be_narrowed_down(sfv):

@@ -95,10 +95,6 @@ def test_report_is_one_page_with_the_figures_and_loads_nothing(quick: None, tmp_
     assert not list(tmp_path.rglob(".*"))
     assert get_entry(ENV_ID).motion == shipped
 
-    picture = tmp_path / "demo.webp"
-    demo.write_picture(picture, [folder / "side_by_side.mp4"], seconds=0.5, width=300)
-    assert picture.read_bytes()[8:12] == b"WEBP"
-
 
 def test_an_existing_folder_is_used_again_and_errors_pass_through(
     quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

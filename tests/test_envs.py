@@ -217,23 +217,6 @@ def test_sb3_adapter_reports_ends_as_sb3_expects(some_id):
     assert seen >= 8
 
 
-def test_a_failure_costs_what_the_sb3_adapter_was_told():
-    env, same = (SB3VecEnv(make_vector("SFV-Walk-v0", 8), cost) for cost in (5.0, 0.0))
-    for each in (env, same):
-        each.seed(0)
-        each.reset()
-    failures = 0
-    for _ in range(60):
-        fall = np.ones((8, 28), np.float32)
-        (_, reward, done, infos), (_, plain, _, others) = env.step(fall), same.step(fall)
-        failed = done & ~np.array([info.get("TimeLimit.truncated", True) for info in infos])
-        np.testing.assert_allclose(reward, plain - 5.0 * failed, atol=1e-6)
-        for i in np.flatnonzero(done):
-            assert infos[i]["episode"] == others[i]["episode"]
-        failures += failed.sum()
-    assert failures >= 8
-
-
 def test_observations_and_rewards_do_not_depend_on_heading_or_place(some_id):
     """Turn and move motion and character together: nothing that is seen may change."""
     entry = get_entry(some_id)

@@ -1,5 +1,7 @@
 """The evaluation protocol, and what the shipped policies promise."""
 
+import json
+
 import mujoco
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 import sfv_gym
 from sfv_gym.characters import get_character
 from sfv_gym.envs.imitation_env import make_simulation
-from sfv_gym.evaluation import evaluate
+from sfv_gym.evaluation import Evaluation, evaluate, mean_interval, share_interval
 from sfv_gym.registry import get_entry
 from sfv_gym.rollout import policy_agent, rollout
 
@@ -34,6 +36,47 @@ def test_the_same_seed_gives_the_same_figures():
 
     runs = [evaluate(predict, "SFV-Walk-v0", episodes=n, seed=5, horizon=60) for n in (6, 6)]
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (5, 10), (10, 10), (97, 100), (0, 1)])
+def test_intervals_of_shares_hold_the_share(successes, trials):
+    low, high = share_interval(successes, trials)
+    assert 0.0 <= low <= successes / trials <= high <= 1.0
+    assert high - low > 0.02
+
+
+def test_intervals_of_shares_are_wilson_s():
+    assert share_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=5e-5)
+
+
+def test_intervals_of_means_hold_the_true_mean_as_often_as_they_say():
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(200):
+        low, high = mean_interval(rng.normal(0.6, 0.2, size=64))
+        held += low <= 0.6 <= high
+    assert 0.89 <= held / 200 <= 0.99
+    values = rng.normal(size=20)
+    assert mean_interval(values) == mean_interval(values)
+
+
+def test_intervals_of_means_of_few_or_equal_values():
+    assert mean_interval(np.array([0.5])) is None
+    assert mean_interval(np.full(7, 0.25)) == (0.25, 0.25)
+
+
+def test_figures_have_intervals_and_come_back_from_json():
+    found = evaluate(lambda obs: np.zeros((len(obs), 28)), "SFV-Backflip-v0", episodes=8)
+    for name in ("normalized_return", "normalized_return_sfv"):
+        low, high = getattr(found, f"{name}_interval")
+        assert low < getattr(found, name) < high
+    assert found.success_interval == share_interval(0, 8)
+    written = json.loads(json.dumps(found.as_dict()))
+    assert Evaluation.from_dict(written) == found and written == found.as_dict()
+    for name in list(written):
+        if name.endswith("_interval"):
+            del written[name]
+    old = Evaluation.from_dict({**written, "rsi": {}})  # a card of before there were intervals
+    assert old.success_interval is None and old.success_rate == found.success_rate
 
 
 def test_velocity_and_acceleration_errors_are_those_of_the_links_paths():

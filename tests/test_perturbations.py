@@ -104,6 +104,15 @@ def test_a_push_changes_momentum_by_force_times_duration():
     np.testing.assert_allclose(change, [90.0 * 0.2, 0.0, 0.0], atol=1.5)
 
 
+def test_pushes_are_drawn_from_half_to_full_and_from_one_side_are_full():
+    sizes = {}
+    for angle in (None, 0.5):
+        env = make(64, pushes=Pushes(force=80.0, interval=0.4, angle=angle))
+        sizes[angle] = env.simulation._pushes._size
+    assert 40.0 <= sizes[None].min() < 45.0 and 75.0 < sizes[None].max() <= 80.0
+    assert (sizes[0.5] == 80.0).all()
+
+
 def test_wrong_settings_are_refused():
     for wrong in (
         lambda: DomainRandomization(mass=1.0),

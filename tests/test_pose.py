@@ -8,6 +8,7 @@ import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -465,7 +466,7 @@ def test_what_is_no_pose_file(tmp_path: Path) -> None:
     broken.visibility = broken.visibility[:3]
     broken.save(tmp_path / "shapes.npz")
     for name in ("text", "other", "pickle", "shapes"):
-        with pytest.raises(PoseError, match="not a pose file") as caught:
+        with pytest.raises(PoseError, match="not a pose") as caught:
             PoseSequence.load(tmp_path / f"{name}.npz")
         assert "\n" not in str(caught.value)
     (tmp_path / "file").touch()
@@ -673,6 +674,33 @@ def test_a_kept_result_is_the_same_as_a_fresh_one(
     plain = estimate_pose(video, ensemble=False, progress=False)
     assert not same(plain, fresh)
     assert len(list((tmp_path / "poses").iterdir())) == 2
+
+
+def test_another_version_finds_every_pose_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracking and merging decide the poses of the plain look, too."""
+
+    class Stopped(Exception):
+        pass
+
+    kept, cache_path = set(), estimate._cache_path
+
+    def stop(source: dict[str, Any]) -> Path:
+        kept.add(cache_path(source))
+        raise Stopped
+
+    own = tmp_path / "pose_landmarker_heavy.task"
+    own.write_bytes(b"model")
+    monkeypatch.setattr(estimate, "ensure_pose_model", lambda: own)
+    monkeypatch.setattr(estimate, "_cache_path", stop)
+    video = open_video(CLIP, end=6 / 30)
+    for version in (1, 2):
+        monkeypatch.setattr(estimate.fusion, "ENSEMBLE_VERSION", version)
+        for closer in (True, False):
+            with pytest.raises(Stopped):
+                estimate_pose(video, ensemble=closer, progress=False)
+    assert len(kept) == 4
 
 
 def same(a: PoseSequence, b: PoseSequence) -> bool:

@@ -15,7 +15,6 @@ from scipy.spatial.transform import Rotation  # noqa: E402
 
 from sfv_gym import skeleton  # noqa: E402
 from sfv_gym.errors import MotionError, PoseError  # noqa: E402
-from sfv_gym.imitability import find_motion  # noqa: E402
 from sfv_gym.motion import ReferenceMotion  # noqa: E402
 from sfv_gym.pose.sequence import PoseSequence  # noqa: E402
 from sfv_gym.reconstruction import losses, pipeline, reconstruct, reprojected  # noqa: E402
@@ -40,6 +39,7 @@ from sfv_gym.reconstruction.prior import (  # noqa: E402
     shipped_prior,
 )
 from sfv_gym.reconstruction.solver import smooth_coordinates, solve  # noqa: E402
+from sfv_gym.registry import find_motion  # noqa: E402
 from sfv_gym.rotations import quat_to_rotvec  # noqa: E402
 
 FPS = 30.0
@@ -518,6 +518,37 @@ def test_a_doubted_fit_is_made_again_with_a_freer_camera(monkeypatch):
     fits.clear()
     pipeline.fit_person(problem, 1)
     assert len(fits) == 1
+
+
+def test_the_progress_bar_knows_of_the_second_fit(monkeypatch):
+    bars = []
+
+    class Spy(pipeline._Progress):
+        def __init__(self, show):
+            super().__init__(show)
+            self.steps = 0
+            bars.append(self)
+
+        def advance(self):
+            self.steps += 1
+
+    monkeypatch.setattr(pipeline, "_Progress", Spy)
+    scene, expected = balancing(), []
+    for falls in (False, True):
+        monkeypatch.setattr(pipeline, "_falls", lambda *_, falls=falls: falls)
+        reconstruct(scene.poses, skill="balance", loop="none", progress=False, iterations=3)
+        expected.append(bars[-1]._expected)
+        assert 0.8 * expected[-1] <= bars[-1].steps <= expected[-1]
+    assert expected[1] > 1.5 * expected[0]
+
+
+def test_a_person_of_another_size_is_seen_from_the_same_camera():
+    evidence = gather_evidence(jumping().poses)
+    heights = {
+        scale: scale * float(PersonProblem(evidence, Weights(mean_scale=scale)).start["height"])
+        for scale in (1.06, 0.7)
+    }
+    assert heights[0.7] == pytest.approx(heights[1.06])
 
 
 def test_who_leans_beyond_the_feet_is_out_of_balance():

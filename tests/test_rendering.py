@@ -26,7 +26,7 @@ from sfv_gym.rendering import (
     render_video,
 )
 from sfv_gym.rollout import AGENTS, choose_agent, rollout
-from sfv_gym.viewpoint import camera_path, keep_in_picture
+from sfv_gym.viewpoint import camera_axes, camera_path, keep_in_picture
 
 ENV_ID = "SFV-Backflip-v0"
 WIDTH, HEIGHT = 160, 120
@@ -58,6 +58,17 @@ def state(model: mujoco.MjModel, root: tuple[float, float, float]) -> mujoco.MjD
     return data
 
 
+def picture_positions(renderer: Renderer, points: np.ndarray) -> np.ndarray:
+    """Pixels (N, 2), x right and y down, at which the last picture shows points (N, 3)."""
+    camera = renderer._camera
+    right, up, ahead = camera_axes(camera.azimuth)
+    relative = points - camera.lookat
+    depth = camera.distance + relative @ ahead
+    scale = 0.5 * renderer.height / renderer._tangents()[1] / depth
+    x, y = relative @ right * scale, relative @ up * scale
+    return np.stack((0.5 * renderer.width + x, 0.5 * renderer.height - y), axis=-1)
+
+
 def bluish(frame: np.ndarray) -> int:
     """Pixels that are more blue than the sky or the ground are."""
     red, blue = frame[..., 0].astype(int), frame[..., 2].astype(int)
@@ -75,7 +86,7 @@ def test_picture_is_lit_and_shows_the_character(model: mujoco.MjModel, renderer:
 def test_walking_along_x_goes_from_left_to_right(model: mujoco.MjModel, renderer: Renderer) -> None:
     data = state(model, (0, 0, 0.9))
     renderer.render(data)
-    pixels = renderer.picture_positions(np.array([[0, 0, 0.9], [0.5, 0, 0.9], [0, 0, 1.5]]))
+    pixels = picture_positions(renderer, np.array([[0, 0, 0.9], [0.5, 0, 0.9], [0, 0, 1.5]]))
     assert pixels[1, 0] > pixels[0, 0] + 5
     assert pixels[2, 1] < pixels[0, 1] - 5
 
@@ -93,7 +104,7 @@ def test_camera_keeps_the_character_in_the_picture_while_it_jumps(
             data.qpos[2] = qpos[2] + lift
             mujoco.mj_fwdPosition(model, data)
             renderer.render(data)
-            pixels = renderer.picture_positions(data.xpos[1:])
+            pixels = picture_positions(renderer, data.xpos[1:])
             assert (pixels > 2).all() and (pixels < (WIDTH - 2, HEIGHT - 2)).all()
 
 
@@ -101,12 +112,12 @@ def test_camera_follows_smoothly_and_jumps_to_a_new_episode(
     model: mujoco.MjModel, renderer: Renderer
 ) -> None:
     renderer.render(state(model, (0, 0, 0.9)))
-    start = renderer.picture_positions(np.zeros((1, 3)))
+    start = picture_positions(renderer, np.zeros((1, 3)))
     renderer.render(state(model, (0.2, 0, 0.9)))
-    moved = renderer.picture_positions(np.zeros((1, 3)))
+    moved = picture_positions(renderer, np.zeros((1, 3)))
     assert 0 < start[0, 0] - moved[0, 0] < 0.2 * WIDTH / 3
     renderer.render(state(model, (50.0, 0, 0.9)))
-    there = renderer.picture_positions(np.array([[50.0, 0, 0.9]]))
+    there = picture_positions(renderer, np.array([[50.0, 0, 0.9]]))
     assert abs(there[0, 0] - WIDTH / 2) < 2
 
 
@@ -171,6 +182,26 @@ def test_gym_renders_through_the_same_pictures() -> None:
     env.close()
     assert first.shape == (HEIGHT, WIDTH, 3)
     assert (np.abs(first.astype(int) - second).max(-1) > 30).mean() > 0.005
+
+
+def test_gymnasiums_own_recorder_writes_an_episode(tmp_path: Path) -> None:
+    """With the extra `record`: moviepy, of a version that it works with."""
+    pytest.importorskip("moviepy")
+    video = pytest.importorskip("sfv_gym.video")
+    env = gym.wrappers.RecordVideo(
+        gym.make(ENV_ID, render_mode="rgb_array", width=WIDTH, height=HEIGHT),
+        str(tmp_path),
+        video_length=8,
+        step_trigger=lambda step: step == 0,
+    )
+    env.reset(seed=0)
+    for _ in range(12):
+        env.step(env.action_space.sample())
+    env.close()
+    (file,) = tmp_path.glob("*.mp4")
+    recorded = video.open_video(file)
+    assert (recorded.width, recorded.height) == (WIDTH, HEIGHT)
+    assert len(list(recorded)) >= 8
 
 
 def test_render_video_writes_both_characters_side_by_side(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 import sfv_gym
 from sfv_gym.errors import OutputError, SFVError, UnknownIdError
+from sfv_gym.evaluation import PUBLISHED_EPISODES
 from sfv_gym.files import locked_folder
 from sfv_gym.policy import Policy, shipped_policy_path
 from sfv_gym.registry import get_entry, load_motion
@@ -65,7 +66,8 @@ def test_a_queue_runs_everything_and_a_failure_stops_nothing(ids, tmp_path):
     folder = out / ids[1]
     card = json.loads((folder / "card.json").read_text())
     assert card["outcome"] == "budget" and card["samples_total"] == 1536
-    assert card["evaluation"]["episodes"] == 32 and card["evaluation"]["rsi"]["start"] == "rsi"
+    assert card["evaluation"]["episodes"] == PUBLISHED_EPISODES
+    assert card["evaluation"]["rsi"]["start"] == "rsi"
     assert [row["samples"] for row in read_curve(folder)] == [512, 1024, 1536]
     assert (folder / "curve.svg").read_text().startswith("<svg xmlns")
     assert Policy.load(policies / f"{ids[1]}.safetensors").card == card

@@ -14,9 +14,10 @@ import sfv_gym
 from sfv_gym.envs.initialization import FailureSampler
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
-from sfv_gym.errors import OutputError, PolicyError, SFVError, UnknownIdError
+from sfv_gym.errors import OutputError, PolicyError, SettingError, SFVError
 from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry
+from sfv_gym.seeds import Purpose, stream
 from sfv_gym.train import ppo
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
@@ -102,8 +103,8 @@ def test_the_last_policy_is_kept_if_it_wins_the_run_off(
 
     monkeypatch.setattr(ppo, "evaluate", ranked)
     train(env_id, tmp_path, steps=1536, evaluate_every=512, progress=False, settings=SMALL)
-    assert len(seen["training"]) == 3 and seen["run-off"] == [ppo.RUN_OFF_SEED] * 2
-    assert len({ppo.RUN_OFF_SEED, ppo.FINAL_SEED, *seen["training"]}) == 3
+    assert seen["training"] == [stream(Purpose.SELECTION)] * 3
+    assert seen["run-off"] == [stream(Purpose.RUN_OFF)] * 2
     card = read_json(tmp_path / CARD)
     assert card["samples"] == (1536 if last_is_better else 512)
     assert card["selection"]["success_rate"] == 1.0
@@ -123,7 +124,7 @@ def test_what_start_states_have_learned_goes_on(env_id, tmp_path, monkeypatch):
 
 
 def test_an_unknown_initialization_leaves_no_folder(env_id, tmp_path):
-    with pytest.raises(UnknownIdError, match="nonsense"):
+    with pytest.raises(SettingError, match="nonsense"):
         train(env_id, tmp_path / "run", progress=False, settings={"initialization": "nonsense"})
     assert not (tmp_path / "run").exists()
 
@@ -136,6 +137,8 @@ def test_a_run_does_not_go_on_with_another_motion_or_setting(tmp_path):
     train(changing, run, steps=512, evaluate_every=512, progress=False, settings=SMALL)
     with pytest.raises(SFVError, match="reward cannot be changed"):
         train(changing, run, resume=True, progress=False, settings={"reward": "pose"})
+    same = {"learning_rate": "5e-4", "hidden": [32, 32], "n_epochs": 2.0}  # said otherwise
+    train(changing, run, resume=True, progress=False, settings=same)
     swing(frames=41).save(path)
     with pytest.raises(SFVError, match=r"motion of .* has changed"):
         train(changing, run, resume=True, progress=False)
@@ -150,7 +153,7 @@ def test_settings_come_from_the_file_and_may_be_overridden():
     config = PPOConfig.for_env("SFV-Walk-v0", steps=123)
     assert config.steps == 123 and config.num_envs == 256
     assert isinstance(config.learning_rate, float)
-    with pytest.raises(SFVError, match="nonsense"):
+    with pytest.raises(SettingError, match="nonsense"):
         PPOConfig.for_env("SFV-Walk-v0", nonsense=1)
 
 

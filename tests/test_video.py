@@ -13,9 +13,11 @@ import pytest
 pytest.importorskip("cv2")
 pytest.importorskip("imageio_ffmpeg")
 
+import cv2
+
 from sfv_gym.errors import OutputError, VideoError
 from sfv_gym.files import atomic_path
-from sfv_gym.video import open_video, write_animation, write_video
+from sfv_gym.video import open_video, write_animation, write_picture, write_video
 
 STEP = 6  # grey levels from one frame to the next: more than compression blurs
 
@@ -225,7 +227,22 @@ def test_animations(tmp_path: Path, suffix: str) -> None:
         assert data[data.index(b"ANIM") + 12 :][:2] == b"\x00\x00", "repeats for ever"
 
 
+def test_a_picture_is_shrunk_and_keeps_its_colours(tmp_path: Path) -> None:
+    path = tmp_path / "picture.webp"
+    picture = np.full((60, 100, 3), (200, 60, 30), np.uint8)
+    picture[:, 50:] = (20, 90, 210)
+    write_picture(path, picture, width=50)
+    shown = cv2.imread(str(path))[..., ::-1]
+    assert shown.shape == (30, 50, 3)
+    np.testing.assert_allclose(shown[15, 5], (200, 60, 30), atol=6)
+    np.testing.assert_allclose(shown[15, 45], (20, 90, 210), atol=6)
+    write_picture(path, picture)
+    assert cv2.imread(str(path)).shape == (60, 100, 3)
+
+
 def test_animations_of_an_unknown_kind(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"a picture ends in \.webp"):
+        write_picture(tmp_path / "picture.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(OutputError, match=r"ends in \.webp or \.gif"):
         write_animation(tmp_path / "picture.png", grey_frames(6), 30.0)
 

@@ -12,13 +12,13 @@ from sfv_gym.evaluation import Evaluation, evaluate
 from sfv_gym.files import atomic_path
 from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.seeds import Purpose, stream
 from sfv_gym.train.runs import POLICY, read_curve
 
 CURVE_COLUMNS = (
     "samples", "seconds", "normalized_return", "normalized_return_sfv", "success_rate"
 )  # fmt: skip
-COMPARISON_SEED = 2
-"""Neither that by which a policy was chosen nor that of its card."""
+COMPARISON_EPISODES = 64
 
 
 def install_policy(run: Path, folder: Path) -> tuple[bool, str]:
@@ -70,7 +70,10 @@ def _is_gain(policy: Policy, target: Path, env_id: str, motion_hash: str) -> tup
         return True, "the one there is of another motion"
     if there.card == policy.card:
         return False, "it is there already"
-    new, old = (evaluate(p.predict, env_id, seed=COMPARISON_SEED) for p in (policy, there))
+    new, old = (
+        evaluate(p.predict, env_id, episodes=COMPARISON_EPISODES, seed=stream(Purpose.INSTALLATION))
+        for p in (policy, there)
+    )
     figures = " against ".join(
         f"{e.normalized_return:.3f} (success {e.success_rate:.2f})" for e in (new, old)
     )

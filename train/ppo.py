@@ -32,17 +32,18 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sfv_gym.envs.initialization import Initialization, get_initialization
-from sfv_gym.envs.rewards import get_reward
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
-from sfv_gym.errors import OutputError, SFVError
-from sfv_gym.evaluation import Evaluation, evaluate, evaluate_both
+from sfv_gym.errors import OutputError, SettingError, SFVError
+from sfv_gym.evaluation import Evaluation, evaluate, publish
 from sfv_gym.files import atomic_path, locked_folder, write_json
 from sfv_gym.policy import OBSERVATION_CLIP, Policy
 from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.seeds import Purpose, checked_seed, stream
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
 from sfv_gym.train.curve import draw_curve
+from sfv_gym.train.device import check_device, check_threads
 from sfv_gym.train.install import rank
 from sfv_gym.train.lean_ppo import LeanPPO
 from sfv_gym.train.runs import (
@@ -59,14 +60,11 @@ from sfv_gym.train.runs import (
 from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
 from sfv_gym.train.warm_start import is_of_another_body, warm_start
 
-EVALUATION_EPISODES = 20
+SELECTION_EPISODES = 20
 EVALUATE_EVERY = 250_000
 ENDING_SETTINGS = frozenset(("anneal_steps", "target_success", "target_evaluations"))
 """What may be changed while a run goes on: it says when to end, not how to learn."""
-FINAL_SEED = 1
-"""Of the evaluation in the card: not that of those by which the best policy was chosen, whose
-luck is in their figures."""
-RUN_OFF_EPISODES, RUN_OFF_SEED = 64, 2
+RUN_OFF_EPISODES = 64
 """Of the comparison between the best policy and the last one, at the end of a run."""
 
 
@@ -103,8 +101,9 @@ def train(
     Raises:
         UnknownIdError, OutputError: the id is not registered; the folder holds another run, is
             in use, or cannot be written.
-        SFVError: there is nothing to resume, the motion or a setting is not that of the run to
-            resume, or a setting is unknown.
+        SettingError: a setting is unknown or out of its range, or so are seed, threads, device.
+        SFVError: there is nothing to resume, or the motion or a setting is not that of the run to
+            resume.
         PolicyError: ``init`` is no policy, or its shapes do not fit.
         KeyboardInterrupt: after a checkpoint.
     """
@@ -114,9 +113,12 @@ def train(
     if resume and not (folder / CHECKPOINT).is_file():
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
     # what is wrong with the settings is said before there is a folder
-    asked = PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
-    get_reward(asked.reward)
-    _initialization(asked)
+    PPOConfig.for_env(env_id, steps=steps, **(settings or {}))
+    seed = checked_seed(seed)
+    check_threads(num_threads)
+    check_device(device)
+    if evaluate_every < 1:
+        raise SettingError(f"evaluate_every must be at least 1, not {evaluate_every}")
     start_from = None if init is None or resume else Policy.load(init)
     torch.set_num_threads(num_threads)
     with locked_folder(folder, f"another process is training in {folder}", wait=wait):
@@ -139,13 +141,12 @@ def train(
             reward=config.reward,
             initialization=_initialization(config),
             horizon=config.horizon,
+            failure_cost=config.failure_cost,
         )
-        adapter = SB3VecEnv(envs, config.failure_cost)
+        adapter = SB3VecEnv(envs)
         normalized = VecNormalize(adapter, norm_reward=False, clip_obs=OBSERVATION_CLIP)
         if resume:
             model = _load_model(folder / CHECKPOINT, normalized, device)
-            # the start states drawn so far must not come again
-            adapter.seed(seed + model.num_timesteps)
             envs.simulation.start_sampler.restore(model.extra.get("starts", {}))
         else:
             model = _new_model(normalized, config, seed, device, folder)
@@ -153,6 +154,8 @@ def train(
                 new_body = is_of_another_body(start_from, env_id)
                 warm_start(model, normalized, start_from, config.warm_log_std, new_body=new_body)
                 model.critic_only_until = config.critic_warmup
+        # by parts, since start states that were drawn before must not come again
+        adapter.seed(stream(Purpose.TRAINING, seed, model.num_timesteps))
         recorder = _Recorder(
             env_id, folder, config, seed, evaluate_every, progress, keep_going, init
         )
@@ -197,18 +200,23 @@ def _open_run(
         saved = read_json(folder / CONFIG)
         if saved.get("env_id") != env_id:
             raise SFVError(f"{folder} is a run of {saved.get('env_id')}, not of {env_id}")
-        if saved["motion_hash"] != motion_hash:
+        if not isinstance(saved.get("ppo"), dict):
+            raise SFVError(f"{folder / CONFIG} is damaged: it holds no settings; start a new run")
+        if saved.get("motion_hash") != motion_hash:
             raise SFVError(
                 f"the motion of {env_id} has changed since the run in {folder} began, and scores "
                 "before and after could not be compared; start a new run"
             )
-        asked = json.loads(json.dumps({k: v for k, v in (settings or {}).items() if v is not None}))
-        for name, value in asked.items():
-            if name not in ENDING_SETTINGS and value != saved["ppo"].get(name, value):
+        asked = {k: v for k, v in (settings or {}).items() if v is not None}
+        was = PPOConfig.for_env(env_id, **saved["ppo"])
+        wanted = PPOConfig.for_env(env_id, **asked)
+        for name in asked:  # as typed values: 5e-4 may have been given as text
+            changed = name in saved["ppo"] and getattr(was, name) != getattr(wanted, name)
+            if name not in ENDING_SETTINGS and changed:
                 raise SFVError(f"{name} cannot be changed in a run that goes on; start a new one")
-        asked["steps"] = steps or saved["ppo"]["steps"]
+        asked["steps"] = steps or was.steps
         config = PPOConfig.for_env(env_id, **{**saved["ppo"], **asked})
-        seed = int(saved["seed"])
+        seed = checked_seed(saved.get("seed"))
     else:
         if (folder / CHECKPOINT).is_file():
             raise OutputError(
@@ -241,7 +249,7 @@ def _load_model(checkpoint: Path, env: VecNormalize, device: str) -> LeanPPO:
     try:
         model = LeanPPO.load(checkpoint, env=env, device=device)
         env.obs_rms = model.extra["normalization"]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OSError, EOFError, RuntimeError) as error:
         raise SFVError(f"{checkpoint} cannot be gone on from: {error}; start a new run") from None
     return model
 
@@ -305,7 +313,7 @@ def _what_was_given(init: Path) -> dict[str, Any]:
         for name in ("samples", "seconds")
     }
     # its path says nothing elsewhere, and in a run's folder neither does its name
-    return {"init": f"{card['env_id']}.safetensors", **spent}
+    return {"init": f"{card.get('env_id', init.stem)}.safetensors", **spent}
 
 
 class _Recorder(BaseCallback):
@@ -463,7 +471,12 @@ class _Recorder(BaseCallback):
         if self.curve and self.curve[-1]["samples"] == samples:
             return
         policy = export_policy(self.model, {})
-        evaluation = evaluate(policy.predict, self.env_id, episodes=EVALUATION_EPISODES)
+        evaluation = evaluate(
+            policy.predict,
+            self.env_id,
+            episodes=SELECTION_EPISODES,
+            seed=stream(Purpose.SELECTION, self.run_seed),
+        )
         figures = {"samples": samples, "seconds": round(self.seconds, 1)}
         for name, value in evaluation.as_dict().items():
             if isinstance(value, float):
@@ -513,7 +526,7 @@ class _Recorder(BaseCallback):
             return Evaluation.from_dict(card["evaluation"])
         self._run_off(model)
         card, policy = read_json(self.folder / CARD), Policy.load(self.folder / POLICY)
-        fixed, rsi = evaluate_both(policy.predict, self.env_id, seed=FINAL_SEED)
+        fixed, rsi = publish(policy.predict, self.env_id)
         card = {
             **card,
             "selection": card.get("selection", card["evaluation"]),
@@ -536,7 +549,12 @@ class _Recorder(BaseCallback):
         if last.content_hash() == best.content_hash():
             return
         of_last, of_best = (
-            evaluate(p.predict, self.env_id, episodes=RUN_OFF_EPISODES, seed=RUN_OFF_SEED)
+            evaluate(
+                p.predict,
+                self.env_id,
+                episodes=RUN_OFF_EPISODES,
+                seed=stream(Purpose.RUN_OFF, self.run_seed),
+            )
             for p in (last, best)
         )
         if rank(of_last) > rank(of_best):

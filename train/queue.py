@@ -30,12 +30,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sfv_gym.errors import SFVError
+from sfv_gym.errors import SettingError, SFVError
+from sfv_gym.files import check_folder, locked_folder
+from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.seeds import checked_seed
 from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.device import check_device, check_threads
 from sfv_gym.train.install import install_policy
 from sfv_gym.train.runs import LOG, PROGRESS, RunState, read_curve, read_json
-from sfv_gym.train.worker import STOPPED
+from sfv_gym.train.worker import STOPPED, WAIT
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 120.0
@@ -114,8 +118,9 @@ def train_all(
             than what lies there; see ``install_policy``.
 
     Raises:
-        UnknownIdError, SFVError: an id is not registered, or a setting or the number of workers
-            makes no sense; nothing was started.
+        UnknownIdError, SettingError, OutputError, PolicyError: an id is not registered; a setting,
+            seed, device or number is out of its range; a folder is none; a policy to start from
+            is none. Nothing was started.
         KeyboardInterrupt: after every run has written a checkpoint.
     """
     if not env_ids:
@@ -149,12 +154,21 @@ def work_through(
 ) -> list[RunResult]:
     """Do every run of ``jobs``, whose folders must differ; arguments and errors as of
     ``train_all``."""
-    workers = workers or max(1, (os.cpu_count() or 1) // threads)
-    if workers < 0 or threads < 1:
-        raise SFVError("workers and threads must be at least 1")
+    check_threads(threads)
+    if workers is None:
+        workers = max(1, (os.cpu_count() or 1) // threads)
+    if workers < 1:
+        raise SettingError(f"workers must be at least 1, not {workers}")
+    check_device(device)
     for job in jobs:
         get_entry(job.env_id)
         PPOConfig.for_env(job.env_id, steps=budget, **job.settings)
+        checked_seed(job.seed)
+        check_folder(job.folder)
+        if job.init is not None:
+            Policy.load(job.init)
+    if install is not None:
+        check_folder(Path(install))
     arguments = {"steps": budget, "num_threads": threads, "device": device}
     if evaluate_every:
         arguments["evaluate_every"] = evaluate_every
@@ -203,9 +217,7 @@ class _Queue:
             state = RunState.read(folder, budget)
             motion_hash = load_motion(get_entry(job.env_id).motion).content_hash()
             if state.motion_hash not in (None, motion_hash):
-                aside = _free_name(folder, str(state.motion_hash))
-                folder.rename(aside)
-                self._say(f"{job.label}: its motion has changed; the run on the old one is {aside}")
+                self._put_aside(job, str(state.motion_hash))
                 state = RunState.read(folder, budget)
             if state.finished:
                 self._finish(job, "was finished before")
@@ -217,6 +229,15 @@ class _Queue:
         self._say(f"{job.label}: {'goes on' if state.exists else 'begins'}")
         run.task = self.progress.add_task(job.label, total=None, state="")
         self.running.append(run)
+
+    def _put_aside(self, job: Job, motion_hash: str) -> None:
+        """Rename the folder of a run on another motion than the present one."""
+        # a worker of an earlier queue may be at work there for a moment, and would go on writing
+        # under the old name, into the new run
+        with locked_folder(job.folder, f"another process is training in {job.folder}", wait=WAIT):
+            aside = _free_name(job.folder, motion_hash)
+            job.folder.rename(aside)
+        self._say(f"{job.label}: its motion has changed; the run on the old one is {aside}")
 
     def _start(self, job: Job) -> _Running:
         job.folder.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,12 @@ TensorBoard events. A run is finished when its card says how it ended: ``outcome
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sfv_gym.files import read_nested_json
 
 CONFIG, CHECKPOINT, POLICY = "config.json", "checkpoint.zip", "policy.safetensors"
 CARD, CURVE, PICTURE = "card.json", "curve.jsonl", "curve.svg"
@@ -20,10 +22,9 @@ PROGRESS, LOG = "progress.json", "log.txt"
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty when there is none."""
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        value = json.loads(path.read_text())
-        return value if isinstance(value, dict) else {}
+    """The object in a file; empty when there is none, or what is there is damaged."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return read_nested_json(path.read_text(encoding="utf-8"))
     return {}
 
 
@@ -32,10 +33,15 @@ def read_curve(folder: Path, until: float = float("inf")) -> list[dict[str, Any]
     path = folder / CURVE
     rows: list[dict[str, Any]] = []
     if path.is_file():
-        for line in path.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # the last one may be cut off
-                rows.append(json.loads(line))
-    return [row for row in rows if row["samples"] <= until]
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):  # the last one may be cut off
+                rows.append(read_nested_json(line))
+    return [row for row in rows if _number(row, "samples", math.inf) <= until]
+
+
+def _number(values: dict[str, Any], name: str, otherwise: float = 0.0) -> float:
+    value = values.get(name)
+    return value if isinstance(value, int | float) else otherwise
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,12 @@ class RunState:
         config, card = read_json(folder / CONFIG), read_json(folder / CARD)
         progress = read_json(folder / PROGRESS)
         outcome = card.get("outcome")
-        more = budget is not None and budget > card.get("budget", 0)
+        more = budget is not None and budget > _number(card, "budget")
         return cls(
             exists=(folder / CHECKPOINT).is_file() and bool(config),
             motion_hash=config.get("motion_hash"),
             finished=outcome == "target" or (outcome == "budget" and not more),
-            samples=int(progress.get("samples", 0)),
-            seconds=float(progress.get("seconds", 0.0)),
+            samples=int(_number(progress, "samples")),
+            seconds=float(_number(progress, "seconds")),
             card=card,
         )

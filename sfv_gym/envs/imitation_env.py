@@ -2,29 +2,84 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
+from sfv_gym.checks import whole
 from sfv_gym.envs.initialization import Initialization
 from sfv_gym.envs.perturbations import DomainRandomization, Pushes
-from sfv_gym.envs.simulation import CONTROL_HZ, ImitationSimulation
+from sfv_gym.envs.rewards import Reward
+from sfv_gym.envs.simulation import CONTROL_HZ, MAX_HORIZON, ImitationSimulation, SimulationState
 from sfv_gym.envs.terminations import EarlyTermination
-from sfv_gym.errors import UnknownIdError
+from sfv_gym.errors import SettingError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.registry import load_motion
+from sfv_gym.registry import find_motion
 from sfv_gym.terrains import Terrain
 
 MotionLike = str | os.PathLike[str] | ReferenceMotion
 
 
+OPTIONS = frozenset(inspect.signature(ImitationSimulation.__init__).parameters) - {"self", "motion"}
+
+
 def make_simulation(motion: MotionLike, **options: Any) -> ImitationSimulation:
-    """The simulation behind every face: ``motion`` or its file, and the keywords of an id."""
+    """The simulation behind every face.
+
+    Args:
+        motion: a motion, its file, or the name of a registered skill.
+        options: the keywords of an id, see ``ImitationEnv``.
+
+    Raises:
+        SettingError: a keyword is unknown, or its value makes no sense.
+    """
+    unknown = sorted(options.keys() - OPTIONS)
+    if unknown:
+        raise SettingError(
+            f"unknown keyword {', '.join(unknown)} for an environment; known: "
+            f"{', '.join(sorted(OPTIONS - {'num_envs', 'num_threads'}))}"
+        )
     if not isinstance(motion, ReferenceMotion):
-        motion = load_motion(motion)
+        motion = find_motion(motion)
     return ImitationSimulation(motion, **options)
+
+
+def reset_rows(
+    simulation: ImitationSimulation, options: Mapping[str, Any] | None, known: frozenset[str]
+) -> np.ndarray | None:
+    """The reference steps (N,) that ``options`` of a reset ask for, or None.
+
+    Args:
+        known: names that are allowed in ``options``.
+
+    Raises:
+        SettingError: an option is unknown, or a step is not one that an episode may begin at.
+    """
+    if not options:
+        return None
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise SettingError(
+            f"unknown option of reset {', '.join(map(str, unknown))}; known: "
+            f"{', '.join(sorted(known))}"
+        )
+    if options.get("reference_step") is None:
+        return None
+    asked = np.asarray(options["reference_step"])
+    if asked.dtype.kind not in "iu" or asked.shape not in ((), (simulation.num_envs,)):
+        raise SettingError(
+            "reference_step must be a whole number, or one for each environment, not "
+            f"{options['reference_step']!r}"
+        )
+    last = simulation.last_start()
+    if asked.min() < 0 or asked.max() > last:
+        raise SettingError(f"reference_step must lie between 0 and {last}, it is {asked}")
+    return np.broadcast_to(asked, simulation.num_envs).astype(int)
 
 
 def spaces(simulation: ImitationSimulation) -> tuple[gym.spaces.Box, gym.spaces.Box]:
@@ -95,14 +150,14 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     | 17 | r_leg_hpx | x | 530 | -0.52..0.52 |
     | 18 | r_leg_hpy | y | 840 | -1.61..0.66 |
     | 19 | r_leg_kny | y | 890 | 0..2.36 |
-    | 20 | r_leg_aky | y | 92 | -1..0.7 |
-    | 21 | r_leg_akx | x | 45 | -0.8..0.8 |
+    | 20 | r_leg_aky | y | 740 | -1..0.7 |
+    | 21 | r_leg_akx | x | 360 | -0.8..0.8 |
     | 22 | l_leg_hpz | z | 275 | -0.17..0.79 |
     | 23 | l_leg_hpx | x | 530 | -0.52..0.52 |
     | 24 | l_leg_hpy | y | 840 | -1.61..0.66 |
     | 25 | l_leg_kny | y | 890 | 0..2.36 |
-    | 26 | l_leg_aky | y | 92 | -1..0.7 |
-    | 27 | l_leg_akx | x | 45 | -0.8..0.8 |
+    | 26 | l_leg_aky | y | 740 | -1..0.7 |
+    | 27 | l_leg_akx | x | 360 | -0.8..0.8 |
 
     ## Observation space
     `Box(-inf, inf, (147,), float32)`, and 212 numbers on terrain; the same layout for both
@@ -126,8 +181,9 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     | 145-146 | phase | | | -1..1 | sine, cosine: a full turn a cycle, half a turn a clip |
     | 147-211 | height_map | m | heading | -1..1 | ground around the root |
 
-    The height map is on terrain ids only: the ground's height minus that under the root, clipped
-    to +-1 m, at 13 x 5 points of a grid in the heading frame, x from -0.6 m to 1.8 m and y from
+    The height map is on terrain ids only: the ground's height minus that by which the reference is
+    raised at the root's place (the ground averaged along the track; 0 where the terrain has holes
+    rather than heights), clipped to +-1 m, at 13 x 5 points of a grid in the heading frame, x from -0.6 m to 1.8 m and y from
     -0.4 m to 0.4 m, both in steps of 0.2 m; y varies fastest. Each row along x is moved ahead by
     0.04 m against the one to its right (the middle one lies as said), so that edges across the
     track are seen to 0.04 m.
@@ -139,9 +195,16 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     of mass`.
     `reward="place"`: half of it `sfv`, half the centre of mass alone; to train with on terrain,
     where a policy that only fears for its poses drifts away.
-    All lie in 0..1; their parts are in `info["reward_..."]` and sum to the reward. `info` also
-    holds `link_distance`, the largest of a link from the reference's, and the mean, `joint_error`,
-    in metres; `joint_error_root` is that relative to the root.
+    All lie in 0..1; their parts are in `info["reward_..."]` and sum to the reward.
+    One's own: weights of the terms, as `reward={"pose": 0.5, "centre_of_mass": 0.5}` (also
+    `velocity`, `end_effector`), or a function that takes a batch's `TrackingErrors` and returns the
+    reward (N,) and a dict of its named parts (N,), which come into `info`.
+    `failure_cost` is taken from the reward of the step that ends an episode early, as the part
+    `reward_failure`.
+
+    `info`, after a reset and after a step, also holds `link_distance`, the largest of a link from
+    the reference's, and the mean, `joint_error`, in metres; `joint_error_root` is that relative to
+    the root; `reference_step`, the step of the reference.
 
     ## Terrain
     `flat`, `slopes`, `gaps`, `steps`, `beam`. Every episode of every environment draws a new track
@@ -160,13 +223,21 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
 
     All but ASI, whose spread is learned, add a little noise: 0.02 rad on joints, 0.1 rad/s and m/s
     on velocities, 0.02 m on the root's place. The adaptive ones learn from the episodes of all
-    environments of a batch, so that with them a rollout depends on the others.
+    environments of a batch, so that with them a rollout depends on the others; `reset(seed=...)`
+    with one number lets them begin anew, and so the same seed gives the same rollout with them, too.
+    `reset(options={"reference_step": 5})` begins at that step of the reference.
 
     ## Episode end
     Terminated (`EarlyTermination`; `termination=False` switches all off) when trunk or head touch
     the ground, unless the skill itself takes them there; when a link is farther than 0.5 m from
     the reference's; when the root's rotation is off by more than 1 rad. Truncated after `horizon`
     control steps (default 600, which is 20 s), or at the motion's last frame if it does not wrap.
+    Gymnasium's own limit, `max_episode_steps`, is as long: for longer episodes give both,
+    `gym.make(id, horizon=900, max_episode_steps=900)`; for `gym.make_vec` either will do.
+
+    ## State
+    `get_state()` and `set_state(state)` come back to a moment, random numbers included. Environments
+    can be pickled and copied, and go on as the original does.
 
     ## Robustness
     `randomization=DomainRandomization()` draws masses, friction, gains and latency anew for each
@@ -175,17 +246,18 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Arguments
     | name | default | |
     |---|---|---|
-    | `motion` | the id's | a `ReferenceMotion` or its file |
+    | `motion` | the id's | a `ReferenceMotion`, its file, or a registered skill's name |
     | `character` | the id's | `"humanoid"` or `"atlas"` |
-    | `terrain`, `difficulty` | the id's, 0.5 | see Terrain |
-    | `reward` | `"pose"` | or `"sfv"`, `"place"` |
+    | `terrain`, `difficulty` | the id's, 0.5 | see Terrain; flat ground has no difficulty |
+    | `reward` | `"pose"` | or `"sfv"`, `"place"`, weights, a function: see Reward |
+    | `failure_cost` | 0 | see Reward |
     | `action_mode` | `"residual"` | or `"absolute"` |
     | `initialization` | `"rsi"` | see Starting state |
     | `termination` | `True` | see Episode end |
-    | `randomization`, `pushes` | `None` | see Robustness |
-    | `horizon` | 600 | control steps |
+    | `randomization`, `pushes` | `None` | see Robustness; `True` takes the defaults |
+    | `horizon` | 600 | control steps, see Episode end |
     | `target_lead` | 1/30 | seconds by which the reference's PD target is ahead |
-    | `render_mode` | `None` | `"rgb_array"`: `render()` gives a picture |
+    | `render_mode` | `None` | `"rgb_array"`: `render()` gives a picture; `"human"`: a window |
     | `width`, `height` | 640, 480 | of the picture, in pixels |
 
     The vector environment also takes `num_envs` and `num_threads` (0: every core). The same seed
@@ -195,7 +267,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     * v0: first version.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
 
     def __init__(
         self,
@@ -204,22 +276,20 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
         character: str = "humanoid",
         terrain: str | Terrain = "flat",
         difficulty: float | None = None,
-        reward: str = "pose",
+        reward: Reward = "pose",
+        failure_cost: float = 0.0,
         action_mode: str = "residual",
         initialization: str | Initialization = "rsi",
         termination: EarlyTermination | bool = True,
-        randomization: DomainRandomization | None = None,
-        pushes: Pushes | None = None,
+        randomization: DomainRandomization | bool | None = None,
+        pushes: Pushes | bool | None = None,
         horizon: int | None = None,
         target_lead: float = 1 / 30,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
     ) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise UnknownIdError(
-                f"unknown render_mode {render_mode!r}; known: {self.metadata['render_modes']}"
-            )
+        check_render_mode(render_mode, self.metadata["render_modes"])
         self.simulation = make_simulation(
             motion,
             num_envs=1,
@@ -228,6 +298,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
             terrain=terrain,
             difficulty=difficulty,
             reward=reward,
+            failure_cost=failure_cost,
             action_mode=action_mode,
             initialization=initialization,
             termination=termination,
@@ -238,41 +309,141 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
         )
         self.render_mode = render_mode
         self.observation_space, self.action_space = spaces(self.simulation)
-        self._size = (width, height)
+        self._size = picture_size(width, height)
+        self._begun = False
         self._renderer: Any = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        """Gymnasium's ``make`` says here how long it will let an episode be, unless it was told
+        otherwise, which it keeps to itself."""
+        self._spec = spec
+        limit = None if spec is None else spec.max_episode_steps
+        if limit is not None and self.simulation.horizon > limit:
+            gym.logger.warn(
+                f"horizon={self.simulation.horizon} is beyond max_episode_steps={limit}, where "
+                "Gymnasium cuts episodes: give both"
+            )
+
+    _spec: EnvSpec | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
+        """Start a new episode.
+
+        Args:
+            seed: of everything that is drawn from here on.
+            options: ``{"reference_step": k}``: the step of the reference to begin at.
+
+        Raises:
+            SettingError: an option is unknown, or the motion has no such step.
+        """
+        super().reset(seed=None if seed is None else int(seed))
+        rows = reset_rows(self.simulation, options, frozenset(("reference_step",)))
         if seed is not None:
-            self.simulation.seed(seed)
-        observation = self.simulation.reset(self.simulation.all_ids)
-        return observation[0], {"reference_step": int(self.simulation.start[0])}
+            self.simulation.seed(int(seed))
+        self._begun = True
+        observation, figures = self.simulation.begin(self.simulation.all_ids, rows)
+        if self.render_mode == "human":
+            self.render()
+        return observation[0], self._info(figures)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One control step, see the class.
+
+        Raises:
+            ResetNeeded: there was no ``reset`` yet.
+            ActionError: the action has another shape, or values that are not finite numbers.
+        """
+        if not self._begun:
+            raise gym.error.ResetNeeded("call reset() before step()")
         result = self.simulation.step(np.asarray(action)[None])
-        info = {name: float(value[0]) for name, value in result.parts.items()}
+        if self.render_mode == "human":
+            self.render()
         return (
             result.observation[0],
             float(result.reward[0]),
             bool(result.terminated[0]),
             bool(result.truncated[0]),
-            info,
+            self._info(result.parts),
         )
 
+    def _info(self, figures: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """The same keys after a reset and after a step."""
+        info: dict[str, Any] = {name: float(value[0]) for name, value in figures.items()}
+        info["reference_step"] = int(self.simulation.reference_row(self.simulation.all_ids)[0])
+        return info
+
+    def get_state(self) -> SimulationState:
+        """All that decides how the episode goes on, random numbers included: for planning."""
+        return self.simulation.get_state()
+
+    def set_state(self, state: SimulationState) -> None:
+        """Come back to what ``get_state`` gave, in this environment or one of the same settings.
+
+        Raises:
+            SettingError: it is no state, or one of other settings.
+        """
+        self.simulation.set_state(state)
+        self._begun = True
+
     def render(self) -> np.ndarray | None:
-        """The picture (height, width, 3) uint8 of a camera that follows the character."""
+        """The picture (height, width, 3) uint8 of a camera that follows the character; in mode
+        ``human`` a window of MuJoCo's viewer shows it, and there is nothing to return."""
         if self.render_mode is None:
             gym.logger.warn("render() needs gym.make(..., render_mode='rgb_array')")
             return None
         if self._renderer is None:
-            from sfv_gym.rendering import Renderer
+            from sfv_gym.rendering import Renderer, Window
 
-            self._renderer = Renderer(self.simulation.model, *self._size)
-        return self._renderer.render_environment(self.simulation, 0)
+            if self.render_mode == "human":
+                self._renderer = Window(self.simulation, 1.0 / CONTROL_HZ)
+            else:
+                self._renderer = Renderer(self.simulation.model, *self._size)
+        picture: np.ndarray | None = self._renderer.render_environment(self.simulation, 0)
+        return picture
 
     def close(self) -> None:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_renderer": None}  # a window or a picture's memory stays here
+
+
+MAX_PICTURE = 4096
+"""Pixels, of a picture's sides."""
+
+
+def picture_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of a picture; SettingError if they make no sense."""
+    return whole("width", width, 1, MAX_PICTURE), whole("height", height, 1, MAX_PICTURE)
+
+
+def check_render_mode(mode: str | None, known: Sequence[str]) -> None:
+    """UnknownIdError if ``mode`` is none of those that an environment knows."""
+    if mode is not None and mode not in known:
+        raise UnknownIdError(f"unknown render_mode {mode!r}; known: {', '.join(known)}")
+
+
+def agreed_horizon(horizon: int | None, max_episode_steps: int) -> int:
+    """Control steps of an episode, of the environment's ``horizon`` and Gymnasium's limit.
+
+    Raises:
+        SettingError: the horizon is beyond the limit, which would cut it.
+    """
+    limit = whole("max_episode_steps", max_episode_steps, 1, MAX_HORIZON)
+    if horizon is None:
+        return limit
+    if horizon > limit:
+        raise SettingError(
+            f"horizon={horizon} is beyond max_episode_steps={limit}: give "
+            f"max_episode_steps={horizon} in its place"
+        )
+    return horizon

@@ -6,11 +6,14 @@ and the adaptive ones learn from how the episodes ended.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
-from sfv_gym.errors import SFVError, UnknownIdError
+from sfv_gym.checks import real, whole
+from sfv_gym.errors import SettingError, UnknownIdError
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Initialization:
     joint_noise: float = 0.02
     velocity_noise: float = 0.1
     position_noise: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, most in (("joint_noise", 1.0), ("velocity_noise", 10.0), ("position_noise", 2.0)):
+            real(name, getattr(self, name), 0.0, most)
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
         """What draws the starts of ``n`` environments.
@@ -58,7 +65,8 @@ class ReferenceStateInitialization(Initialization):
     first_frame: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_share("first_frame", self.first_frame)
+        super().__post_init__()
+        real("first_frame", self.first_frame, 0.0, 1.0, below=True)
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
         return UniformSampler(self, qvel.shape[1], num_starts, self.first_frame)
@@ -81,9 +89,10 @@ class FailureWeightedInitialization(Initialization):
     first_frame: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_share("first_frame", self.first_frame)
-        _check_share("uniform", self.uniform)
-        _check_share("memory", self.memory)
+        super().__post_init__()
+        whole("bins", self.bins, 1, 10_000)
+        for name in ("first_frame", "uniform", "memory"):
+            real(name, getattr(self, name), 0.0, 1.0, below=True)
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
         return FailureSampler(self, qvel.shape[1], num_starts, n)
@@ -101,18 +110,26 @@ class AdaptiveStateInitialization(Initialization):
         phases: k, fixed over the motion.
         spread: first standard deviation of each coordinate, in standard deviations of that
             coordinate over the reference's states (the paper takes 1).
-        learning_rate: of the gradient ascent.
+        phase_step: how far an update may move the probabilities of the phases, and
+        state_step: the mean and spread of the states at each: the Kullback-Leibler divergence of
+            the new distribution from the old one, in nats, at the most (a natural gradient, cut
+            to the size of what could be told from noise).
         episodes_per_update: episodes whose returns make one update.
     """
 
     phases: int = 10
     spread: float = 0.1
-    learning_rate: float = 0.001
-    episodes_per_update: int = 2000
+    phase_step: float = 0.02
+    state_step: float = 0.02
+    episodes_per_update: int = 500
 
     def __post_init__(self) -> None:
-        if self.phases < 1 or self.episodes_per_update < 2 or self.spread <= 0:
-            raise SFVError("ASI needs phases >= 1, episodes_per_update >= 2 and spread > 0")
+        super().__post_init__()
+        whole("phases", self.phases, 1, 10_000)
+        whole("episodes_per_update", self.episodes_per_update, 2, 10_000_000)
+        real("spread", self.spread, 1e-6, 10.0)
+        for name in ("phase_step", "state_step"):
+            real(name, getattr(self, name), 0.0, 1.0)
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
         return AdaptiveSampler(self, qvel, pose, num_starts, n)
@@ -131,10 +148,14 @@ def get_initialization(initialization: str | Initialization, **settings: float) 
 
     Raises:
         UnknownIdError: there is none of that name.
-        SFVError: a setting makes no sense.
+        SettingError: a setting makes no sense, or it is neither a name nor an ``Initialization``.
     """
     if isinstance(initialization, Initialization):
         return initialization
+    if not isinstance(initialization, str):
+        raise SettingError(
+            f"initialization must be a name or an Initialization, not {initialization!r}"
+        )
     if initialization not in INITIALIZATIONS:
         raise UnknownIdError(
             f"unknown initialization {initialization!r}; known: {', '.join(INITIALIZATIONS)}"
@@ -142,11 +163,6 @@ def get_initialization(initialization: str | Initialization, **settings: float) 
     kind = INITIALIZATIONS[initialization]
     known = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in settings.items() if name in known})
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0.0 <= value < 1.0:
-        raise SFVError(f"{name} must lie in 0..1, below 1; it is {value}")
 
 
 # --- samplers -----------------------------------------------------------------------------------
@@ -174,6 +190,8 @@ class StartSampler:
     """Whether a drawn state may lie in the ground, and has to be lifted out of it."""
     learned: tuple[str, ...] = ()
     """Names of the arrays that it learns from how episodes end."""
+    running: tuple[str, ...] = ()
+    """Names of what it keeps of the episodes that are being played."""
 
     def __init__(self, settings: Initialization, nv: int) -> None:
         self.settings = settings
@@ -188,9 +206,13 @@ class StartSampler:
         Args:
             uniform: (n,) in [0, 1). normal: (n, 2 nv) standard normal.
         """
+        return self.around(self.rows(ids, uniform), normal)
+
+    def around(self, rows: np.ndarray, normal: np.ndarray) -> Starts:
+        """Starts at given rows (n,), with the noise that all kinds share."""
         noise = self._noise * normal
         nv = len(self._noise) // 2
-        return Starts(self.rows(ids, uniform), noise[:, :nv], noise[:, nv:])
+        return Starts(rows, noise[:, :nv], noise[:, nv:])
 
     def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         raise NotImplementedError
@@ -206,6 +228,15 @@ class StartSampler:
         """Go on from what ``state`` returned."""
         for name in self.learned:
             getattr(self, name)[:] = state[name]
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that decides what it will draw, what it has of running episodes included."""
+        return copy.deepcopy({n: getattr(self, n) for n in (*self.learned, *self.running)})
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what ``snapshot`` returned."""
+        for name, value in copy.deepcopy(snapshot).items():
+            setattr(self, name, value)
 
 
 def _after_first_frame(uniform: np.ndarray, share: float) -> np.ndarray:
@@ -231,6 +262,7 @@ class FailureSampler(StartSampler):
     """Rows in proportion to how often episodes from their bin have failed."""
 
     learned = ("failure_rate",)
+    running = ("_bin",)
 
     def __init__(
         self, settings: FailureWeightedInitialization, nv: int, num_starts: int, n: int
@@ -274,6 +306,7 @@ class AdaptiveSampler(StartSampler):
 
     lifts = True
     learned = ("logits", "mean", "log_std")
+    running = ("_phase", "_drawn", "_returns", "_phases", "_states", "_pending")
 
     def __init__(
         self,
@@ -325,14 +358,53 @@ class AdaptiveSampler(StartSampler):
             self._returns, self._phases, self._states, self._pending = [], [], [], 0
 
     def _update(self, returns: np.ndarray, phase: np.ndarray, drawn: np.ndarray) -> None:
-        """One step up the gradient of E[return], by the score function with a mean baseline."""
-        advantage = (returns - returns.mean()) / len(returns)
-        chosen = np.eye(len(self.logits))[phase]  # (episodes, k)
+        """One step up the natural gradient of E[return], by the score function.
+
+        The paper's plain gradient at its step size leaves the distribution where it is: fifty
+        updates moved a mean by 0.05 of its standard deviation. In units of the distribution itself
+        (Fisher's metric) a step has a size that means something, whatever a return's scale: an
+        update may move the distribution by as much as its settings allow. The baseline is the mean
+        return of a phase, since how far an episode can get differs more between phases than
+        between the states of one.
+        """
+        k = len(self.logits)
+        spread = returns.std()
+        if not spread > 0.0:
+            return
+        scaled = (returns - returns.mean()) / spread
+        chosen = np.eye(k)[phase]  # (episodes, k)
+        count = chosen.sum(0)
+        mean = chosen.T @ scaled / np.maximum(count, 1.0)  # (k,) of each phase
+        # the categorical: its natural gradient is the phases' advantage over the average
+        share = self.probabilities
+        ascent = np.where(count > 0, mean - share @ mean, 0.0)
+        self.logits += ascent * _step_size(
+            0.5 * (share * ascent**2).sum(), self._settings.phase_step
+        )
+        np.clip(self.logits, self.logits.max() - MAX_LOGIT_RANGE, None, out=self.logits)
+        # the Gaussians: the Fisher information is 1 / std^2 of the mean and 2 of the log std
         std = np.exp(self.log_std[phase])
         z = (drawn - self.mean[phase]) / std
-        rate = self._settings.learning_rate
-        self.logits += rate * advantage @ (chosen - self.probabilities)
-        weighted = (advantage[:, None] * chosen).T  # (k, episodes)
-        to_mean, to_log_std = weighted @ (z / std), weighted @ (np.square(z) - 1.0)
-        self.mean += rate * to_mean
-        self.log_std += rate * to_log_std
+        advantage = scaled - mean[phase]
+        weighted = (advantage[:, None] * chosen).T / np.maximum(count, 1.0)[:, None]
+        to_mean, to_log_std = weighted @ z, 0.5 * (weighted @ (np.square(z) - 1.0))
+        # an average of n products of unit size is off by 1 / sqrt(n): what is smaller is noise
+        noise = 1.0 / np.sqrt(np.maximum(count, 1.0))[:, None]
+        to_mean = np.sign(to_mean) * np.maximum(np.abs(to_mean) - noise, 0.0)
+        to_log_std = np.sign(to_log_std) * np.maximum(np.abs(to_log_std) - noise, 0.0)
+        moved = 0.5 * np.square(to_mean).sum(1) + np.square(to_log_std).sum(1)  # (k,) nats
+        size = np.array([_step_size(one, self._settings.state_step) for one in moved])[:, None]
+        self.mean += size * np.exp(self.log_std) * to_mean
+        self.log_std += size * to_log_std
+        np.clip(self.log_std, *LOG_STD_RANGE, out=self.log_std)
+
+
+MAX_LOGIT_RANGE = 3.0
+"""The rarest phase is drawn a twentieth as often as the likeliest, at the least."""
+LOG_STD_RANGE = (-2.0, 1.0)
+"""Of a coordinate, from its first standard deviation: no start becomes certain, none absurd."""
+
+
+def _step_size(divergence: float, most: float) -> float:
+    """The factor of a step whose divergence, which grows as its square, may be ``most``."""
+    return 0.0 if divergence <= 0.0 else min(1.0, float(np.sqrt(most / divergence)))

@@ -10,7 +10,8 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from sfv_gym.errors import SFVError
+from sfv_gym.checks import real
+from sfv_gym.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,8 @@ class DomainRandomization:
 
     def __post_init__(self) -> None:
         for name in ("mass", "friction", "gains"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise SFVError(f"{name} must lie in 0..1, below 1; it is {getattr(self, name)}")
-        if not 0.0 <= self.latency <= 0.5:
-            raise SFVError(f"latency must lie in 0..0.5 s; it is {self.latency}")
+            real(name, getattr(self, name), 0.0, 1.0, below=True)
+        real("latency", self.latency, 0.0, 0.5)
 
     def prepare(self, spec: mujoco.MjSpec) -> None:
         """Give the actuators a memory for the latency, before the model is compiled."""
@@ -46,6 +45,8 @@ class DomainRandomization:
 
 class RandomizedPhysics:
     """The per-simulation model fields that a ``DomainRandomization`` writes."""
+
+    fields: dict[str, np.ndarray]
 
     def __init__(self, settings: DomainRandomization, batch: Batch) -> None:
         self._settings, self._batch = settings, batch
@@ -61,7 +62,7 @@ class RandomizedPhysics:
             fields += ["actuator_gainprm", "actuator_biasprm"]
         if settings.latency:
             fields += ["actuator_delay"]
-        self._fields = {name: batch.expand(name) for name in fields}
+        self.fields = {name: batch.expand(name) for name in fields}
         self._nominal = {name: getattr(model, name).copy() for name in fields}
         self._history = batch.bind("history") if settings.latency else None
 
@@ -74,21 +75,24 @@ class RandomizedPhysics:
             for name in ("body_mass", "body_inertia"):
                 value = self._nominal[name][self._bodies]
                 scaled = factor.reshape(factor.shape + (1,) * (value.ndim - 1)) * value
-                self._fields[name][ids[:, None], self._bodies] = scaled
+                self.fields[name][ids[:, None], self._bodies] = scaled
             self._batch.set_const(ids)
         if settings.friction:
             # the larger of two geoms' frictions counts, so both the ground's and the links' go
             factor = 1.0 + settings.friction * sign[:, links]
             nominal = self._nominal["geom_friction"]
-            self._fields["geom_friction"][ids] = factor[:, None, None] * nominal
+            self.fields["geom_friction"][ids] = factor[:, None, None] * nominal
         if settings.gains:
             factor = 1.0 + settings.gains * sign[:, links + 1]
             for name in ("actuator_gainprm", "actuator_biasprm"):
-                self._fields[name][ids] = factor[:, None, None] * self._nominal[name]
+                self.fields[name][ids] = factor[:, None, None] * self._nominal[name]
         if settings.latency:
-            self._fields["actuator_delay"][ids] = (settings.latency * uniform[:, links + 2])[
-                :, None
-            ]
+            self.fields["actuator_delay"][ids] = (settings.latency * uniform[:, links + 2])[:, None]
+
+    def settle(self) -> None:
+        """Bring up to date what MuJoCo derives from the fields, after they were written whole."""
+        if self._settings.mass:
+            self._batch.set_const()
 
     def forget(self, ids: np.ndarray, ctrl: np.ndarray) -> None:
         """Fill the actuators' memory with the targets ctrl (n, nu): no last episode's lingers."""
@@ -105,12 +109,14 @@ class Pushes:
     """Horizontal forces on the root, again and again, each from a drawn direction.
 
     Attributes:
-        force: newtons, the largest; each push draws between half of it and all of it.
+        force: newtons, the largest; each push draws between half of it and all of it, and with
+            an ``angle`` has all of it.
         duration: seconds that a push lasts.
         interval: seconds from one push to the next, on average; each is drawn from half of it
             to one and a half.
         angle: rad, the direction in the character's heading frame (0: from behind, pi/2: from
-            its right); None draws one for each push.
+            its right) of every push, which then is of the full ``force``, as a measurement
+            wants it; None draws one for each push.
     """
 
     force: float = 100.0
@@ -119,12 +125,21 @@ class Pushes:
     angle: float | None = None
 
     def __post_init__(self) -> None:
-        if self.force < 0 or self.duration <= 0 or self.interval <= self.duration:
-            raise SFVError("pushes need force >= 0 and 0 < duration < interval")
+        real("force", self.force, 0.0, 1e5)
+        real("duration", self.duration, 1e-3, 60.0)
+        real("interval", self.interval, 1e-3, 3600.0)
+        if self.interval <= self.duration:
+            raise SettingError(
+                f"pushes need duration < interval; they are {self.duration} and {self.interval} s"
+            )
+        if self.angle is not None:
+            real("angle", self.angle, -1e3, 1e3)
 
 
 class PushSchedule:
     """When and how N environments are pushed in their episodes."""
+
+    DRAWN = ("_start", "_size", "_angle")
 
     def __init__(self, settings: Pushes, batch: Batch, control_hz: float, horizon: int) -> None:
         self._settings = settings

@@ -5,12 +5,14 @@ Shapes are (N, ...): one row an environment. Every value and part lies in 0..1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from sfv_gym.errors import UnknownIdError
+from sfv_gym.checks import real
+from sfv_gym.errors import SettingError, UnknownIdError
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class TrackingErrors:
 
 
 RewardFunction = Callable[[TrackingErrors], tuple[np.ndarray, dict[str, np.ndarray]]]
+"""The reward (N,) and its named parts, (N,) each: they stand in ``info``."""
+Reward = str | Mapping[str, float] | RewardFunction
+TERMS = ("pose", "velocity", "end_effector", "centre_of_mass")
 
 
 def pose_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -79,8 +84,30 @@ REWARDS: dict[str, RewardFunction] = {
 }
 
 
-def get_reward(name: str) -> RewardFunction:
-    """The reward called ``name``; raises UnknownIdError with the known names."""
-    if name not in REWARDS:
-        raise UnknownIdError(f"unknown reward {name!r}; known: {', '.join(REWARDS)}")
-    return REWARDS[name]
+def get_reward(reward: Reward) -> RewardFunction:
+    """The reward function of a name, of weights of the terms in ``TERMS``, or one's own as it is.
+
+    Weights are taken as they are: with a sum of 1 the reward lies in 0..1. A term without one does
+    not count.
+
+    Raises:
+        UnknownIdError: no reward has that name, no term that weight's name.
+        SettingError: a weight is out of range, or it is none of these.
+    """
+    if isinstance(reward, str):
+        if reward not in REWARDS:
+            raise UnknownIdError(f"unknown reward {reward!r}; known: {', '.join(REWARDS)}")
+        return REWARDS[reward]
+    if isinstance(reward, Mapping):
+        unknown = [name for name in reward if name not in TERMS]
+        if unknown or not reward:
+            raise UnknownIdError(
+                f"unknown term of a reward {', '.join(map(repr, unknown)) or 'in {}'}; "
+                f"known: {', '.join(TERMS)}"
+            )
+        weights = dict.fromkeys(TERMS, 0.0)
+        weights.update({k: real(f"the weight of {k}", v, 0.0, 100.0) for k, v in reward.items()})
+        return partial(_four_terms, **weights)
+    if callable(reward):
+        return reward
+    raise SettingError(f"reward must be a name, weights, or a function, not {reward!r}")

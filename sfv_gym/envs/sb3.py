@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
 from sfv_gym.envs.vector_env import ImitationVectorEnv
+from sfv_gym.errors import SettingError
+
+SETTABLE = ("render_mode", "spec")
+"""Attributes that can be set from outside; everything else is the simulations' own."""
 
 
 class SB3VecEnv(VecEnv):
@@ -16,23 +22,32 @@ class SB3VecEnv(VecEnv):
     ``SB3VecEnv(gym.make_vec("SFV-Walk-v0", num_envs=256,
     vectorization_mode="vector_entry_point").unwrapped)``
 
-    Args:
-        failure_cost: taken from the reward of a step that ends an episode early. The returns in
-            ``episode`` are the environment's, without it.
+    The environments of a batch have one set of attributes and methods: ``get_attr`` answers for
+    those that are asked for, ``set_attr`` and ``env_method`` take all environments or none.
+
+    Raises:
+        SettingError: the environment does not reset in the same step, as SB3 has it.
     """
 
-    def __init__(self, envs: ImitationVectorEnv, failure_cost: float = 0.0) -> None:
-        self.envs, self.failure_cost = envs, failure_cost
+    def __init__(self, envs: ImitationVectorEnv) -> None:
+        if envs.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise SettingError(
+                "Stable-Baselines3 needs autoreset_mode=AutoresetMode.SAME_STEP, it is "
+                f"{envs.autoreset_mode}"
+            )
+        self.envs = envs
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
         self.metadata = envs.metadata
         self.render_mode = envs.render_mode
         self._actions = np.zeros(0)
         self._returns = np.zeros(envs.num_envs)
         self._lengths = np.zeros(envs.num_envs, int)
+        self._started = time.time()
 
     def reset(self) -> np.ndarray:
         seed = [None if s is None else int(s) for s in self._seeds]
-        observation, _ = self.envs.reset(seed=seed)
+        observation, info = self.envs.reset(seed=seed)
+        self.reset_infos = self._split(info)
         self._reset_seeds()
         self._reset_options()
         self._returns[:] = 0.0
@@ -47,17 +62,29 @@ class SB3VecEnv(VecEnv):
         done = terminated | truncated
         self._returns += reward
         self._lengths += 1
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for i in np.flatnonzero(done):
-            infos[i] = {
-                "terminal_observation": info["final_obs"][i],
-                "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
-                "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0},
-            }
+        infos = self._split(info)
+        if done.any():
+            last = self._split(info["final_info"])
+            seconds = round(time.time() - self._started, 6)
+            for i in np.flatnonzero(done):
+                self.reset_infos[i] = infos[i]  # of the episode that has begun
+                infos[i] = {
+                    **last[i],
+                    "terminal_observation": info["final_obs"][i],
+                    "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
+                    "episode": {
+                        "r": float(self._returns[i]), "l": int(self._lengths[i]), "t": seconds
+                    },
+                }  # fmt: skip
         self._returns[done] = 0.0
         self._lengths[done] = 0
-        learned_from = reward - self.failure_cost * terminated
-        return observation, learned_from.astype(np.float32), done, infos
+        return observation, reward.astype(np.float32), done, infos
+
+    def _split(self, info: dict[str, Any]) -> list[dict[str, Any]]:
+        """The figures (N,) in ``info`` as a dict for each environment."""
+        names = [name for name in info if not name.startswith(("_", "final_"))]
+        columns = [info[name].tolist() for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def close(self) -> None:
         self.envs.close()
@@ -66,12 +93,19 @@ class SB3VecEnv(VecEnv):
         return [getattr(self.envs, attr_name)] * len(self._rows(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        if attr_name not in SETTABLE:
+            raise SettingError(
+                f"{attr_name} cannot be set: make the environment anew with it; what can: "
+                f"{', '.join(SETTABLE)}"
+            )
+        self._all(attr_name, indices)
         setattr(self.envs, attr_name, value)
 
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
     ) -> list[Any]:
-        return [getattr(self.envs, method_name)(*args, **kwargs)] * len(self._rows(indices))
+        rows = self._all(method_name, indices)
+        return [getattr(self.envs, method_name)(*args, **kwargs)] * len(rows)
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         return [False] * len(self._rows(indices))
@@ -81,3 +115,12 @@ class SB3VecEnv(VecEnv):
 
     def _rows(self, indices: Any) -> list[int]:
         return list(self._get_indices(indices))
+
+    def _all(self, name: str, indices: Any) -> list[int]:
+        """The environments asked for; SettingError where they are not all."""
+        rows = self._rows(indices)
+        if sorted(set(rows)) != list(range(self.num_envs)):
+            raise SettingError(
+                f"{name} is of all {self.num_envs} environments together, it was asked for {rows}"
+            )
+        return rows

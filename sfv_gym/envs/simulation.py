@@ -6,7 +6,11 @@ environments in Python: what is needed of each is computed by one compiled pass 
 
 from __future__ import annotations
 
+import ctypes
+import os
+import weakref
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -14,6 +18,8 @@ from mujoco.batch import Batch
 
 from sfv_gym import skeleton
 from sfv_gym.characters import get_character
+from sfv_gym.characters.shapes import Shapes, colliding_geoms
+from sfv_gym.checks import real, whole
 from sfv_gym.envs.initialization import Initialization, get_initialization
 from sfv_gym.envs.kernel import Layout, Lift, Measures, State, measure
 from sfv_gym.envs.observations import observation_parts, slices
@@ -24,10 +30,11 @@ from sfv_gym.envs.perturbations import (
     RandomizedPhysics,
 )
 from sfv_gym.envs.reference import HANDS_AND_FEET, ReferenceTable
-from sfv_gym.envs.rewards import TrackingErrors, get_reward
+from sfv_gym.envs.rewards import Reward, TrackingErrors, get_reward
 from sfv_gym.envs.terminations import EarlyTermination
-from sfv_gym.errors import ActionError, SFVError, UnknownIdError
+from sfv_gym.errors import ActionError, SettingError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.registry import MAX_EPISODE_STEPS
 from sfv_gym.retargeting import JointMap, retarget
 from sfv_gym.rotations import quat_multiply, quat_rotate, quat_to_rotvec, rotvec_to_quat
 from sfv_gym.terrains import Ground, Terrain, get_terrain
@@ -38,9 +45,12 @@ ACTION_MODES = ("residual", "absolute")
 MAX_TARGET_ANGLE = 2.8
 """Rotation vectors wrap at pi: a target beyond would make the actuator turn the other way."""
 
-DEFAULT_HORIZON_SECONDS = 20.0
 TRACK_MARGIN = 2.5
 """Metres of drawn terrain beyond where the reference's root gets to."""
+MAX_ENVS, MAX_THREADS, MAX_HORIZON = 65_536, 1_024, 108_000
+"""The most environments and threads of a batch, and control steps of an episode: an hour."""
+MAX_LEAD = 0.5
+"""Seconds by which a PD target may be ahead of the reference."""
 SKILL_TOUCHES_GROUND = 0.03
 """Metres: a skill whose reference brings trunk or head this near the ground is a ground skill."""
 
@@ -61,6 +71,22 @@ class StepResult:
     parts: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class SimulationState:
+    """All that decides how N simulations go on: ``get_state`` makes it, ``set_state`` takes it.
+
+    It can be pickled. What it holds is the library's own matter.
+    """
+
+    physics: dict[str, np.ndarray]
+    fields: dict[str, np.ndarray]
+    ground: dict[str, Any]
+    starts: dict[str, Any]
+    pushes: dict[str, np.ndarray]
+    episode: dict[str, np.ndarray]
+    generators: list[dict[str, Any]]
+
+
 class ImitationSimulation:
     """N characters, each imitating the same motion from its own start.
 
@@ -71,15 +97,23 @@ class ImitationSimulation:
         character: name of a character.
         terrain: name of a terrain, or one with its own difficulty.
         difficulty: of the terrain, in 0..1, in place of its own.
-        reward: ``"pose"``, ``"sfv"`` or ``"place"``.
+        reward: ``"pose"``, ``"sfv"`` or ``"place"``; weights of the terms, as ``{"pose": 0.7,
+            "centre_of_mass": 0.3}``; or a function of ``TrackingErrors`` that returns the reward
+            (N,) and its named parts.
+        failure_cost: taken from the reward of the step that ends an episode early.
         action_mode: ``"residual"``: the action, in rad, is added to the reference's PD target;
             ``"absolute"``: it is the target itself, scaled to each joint's limits.
         initialization: start states, as a name or an object.
         termination: what ends an episode early; True for the default, False for nothing.
-        randomization, pushes: physics drawn per episode, and forces on the root; None for none.
+        randomization, pushes: physics drawn per episode, and forces on the root; True for the
+            defaults, None or False for none.
         horizon: control steps after which an episode is truncated; by default 20 s. A motion
             that does not wrap also ends with its last frame.
         target_lead: seconds by which the PD target of the reference is ahead.
+
+    Raises:
+        SettingError: a setting is of the wrong type or out of range.
+        UnknownIdError: a name is unknown.
     """
 
     def __init__(
@@ -91,31 +125,50 @@ class ImitationSimulation:
         character: str = "humanoid",
         terrain: str | Terrain = "flat",
         difficulty: float | None = None,
-        reward: str = "pose",
+        reward: Reward = "pose",
+        failure_cost: float = 0.0,
         action_mode: str = "residual",
         initialization: str | Initialization = "rsi",
         termination: EarlyTermination | bool = True,
-        randomization: DomainRandomization | None = None,
-        pushes: Pushes | None = None,
+        randomization: DomainRandomization | bool | None = None,
+        pushes: Pushes | bool | None = None,
         horizon: int | None = None,
         target_lead: float = 1 / 30,
     ) -> None:
+        self._arguments = {
+            "motion": motion, "num_envs": num_envs, "num_threads": num_threads,
+            "character": character, "terrain": terrain, "difficulty": difficulty,
+            "reward": reward, "failure_cost": failure_cost, "action_mode": action_mode,
+            "initialization": initialization, "termination": termination,
+            "randomization": randomization, "pushes": pushes, "horizon": horizon,
+            "target_lead": target_lead,
+        }  # fmt: skip
+        num_envs = whole("num_envs", num_envs, 1, MAX_ENVS)
+        num_threads = whole("num_threads", num_threads, 0, MAX_THREADS)
+        target_lead = real("target_lead", target_lead, 0.0, MAX_LEAD)
+        self.failure_cost = real("failure_cost", failure_cost, 0.0, 1e6)
+        randomization = _object("randomization", randomization, DomainRandomization)
+        pushes = _object("pushes", pushes, Pushes)
         if action_mode not in ACTION_MODES:
             raise UnknownIdError(
                 f"unknown action_mode {action_mode!r}; known: {', '.join(ACTION_MODES)}"
             )
-        if horizon is not None and horizon < 1:
-            raise SFVError(f"horizon must be at least 1 control step, it is {horizon}")
+        if horizon is not None:
+            horizon = whole("horizon", horizon, 1, MAX_HORIZON)
         self.motion = motion
         self.num_envs = num_envs
         self.character = get_character(character)
         self.terrain = get_terrain(terrain, difficulty)
-        self.reward = get_reward(reward)
+        self._reward = get_reward(reward)
         self.action_mode = action_mode
         self.initialization = get_initialization(initialization)
+        if not isinstance(termination, bool | EarlyTermination):
+            raise SettingError(
+                f"termination must be True, False or an EarlyTermination, not {termination!r}"
+            )
         if isinstance(termination, bool):
             termination = EarlyTermination() if termination else EarlyTermination.none()
-        self.horizon = horizon or round(DEFAULT_HORIZON_SECONDS * CONTROL_HZ)
+        self.horizon = horizon or MAX_EPISODE_STEPS
         self.control_hz, self.substeps = CONTROL_HZ, SUBSTEPS
 
         alone = self.character.model()
@@ -149,9 +202,8 @@ class ImitationSimulation:
         self._bind()
 
         fall = np.array([self.model.geom(name).id for name in self.character.fall_links])
-        self._fall = _Extents(self.model, fall)
-        moving = character_geoms(self.model)
-        self._all_extents = _Extents(self.model, moving[self.model.geom_contype[moving] > 0])
+        self._fall = Shapes(self.model, fall)
+        self._all_shapes = Shapes(self.model, colliding_geoms(self.model))
         self.termination = termination.for_skill(self._skill_touches_ground(alone))
         joint_vector = self.joints.joint_vector(self.reference.qpos)
         root_turn = quat_to_rotvec(self.reference.qpos[:, 3:7])
@@ -161,6 +213,7 @@ class ImitationSimulation:
             self.reference.num_starts,
             num_envs,
         )
+        self._first_starts = self.start_sampler.snapshot()
         self._absolute_middle, self._absolute_half = absolute_range(alone, self.joints)
         self._generators = [np.random.default_rng() for _ in range(num_envs)]
         self._num_uniform = 1 + self.ground.num_uniform
@@ -170,13 +223,17 @@ class ImitationSimulation:
         self.elapsed = np.zeros(num_envs, int)  # control steps since
         self._return = np.zeros(num_envs)
         self._over = np.zeros(num_envs, bool)  # the episode has ended and was not reset yet
+        self._placed = np.zeros(num_envs, bool)  # it began where a user wanted it to
         self._failed = np.zeros(num_envs, bool)
         self.all_ids = np.arange(num_envs)
+        self._process = os.getpid()
+        _ALIVE.add(self)
 
     def _bind(self) -> None:
         batch, joints = self.batch, self.joints
         self._state = State(*(batch.bind(name) for name in State._fields))
         self._ctrl = batch.bind("ctrl")
+        self._rows = {name: rows for name in _ROWS if (rows := batch.bind(name)).size}
         self._applied = batch.bind("xfrc_applied")
         self._warmstart = batch.bind("qacc_warmstart")
         self._geom_xpos, self._geom_xmat = batch.bind("geom_xpos"), batch.bind("geom_xmat")
@@ -200,15 +257,40 @@ class ImitationSimulation:
     # --- seeding and reset ------------------------------------------------------------------
 
     def seed(self, seed: int) -> None:
-        """Environment i draws from its own generator, seeded with ``seed + i``."""
+        """Environment i draws from its own generator, seeded with ``seed + i``, and start states
+        that learn begin anew: the same seed gives the same episodes, whatever was before."""
         self._generators = [np.random.default_rng(seed + i) for i in range(self.num_envs)]
+        self.start_sampler.resume(self._first_starts)
 
     def seed_one(self, i: int, seed: int | None) -> None:
+        """Environment i alone draws from a generator of that seed."""
         self._generators[i] = np.random.default_rng(seed)
 
-    def reset(self, ids: np.ndarray) -> np.ndarray:
-        """Start new episodes in the environments ``ids`` (n,), sorted; observations (n, D)."""
-        ended = ids[self._over[ids]]
+    def over(self) -> np.ndarray:
+        """Whose episode (N,) has ended and was not reset yet."""
+        return self._over.copy()
+
+    def last_start(self) -> int:
+        """The last row of the reference that an episode may begin at."""
+        last = self.reference.last
+        return self.reference.num_starts - 1 if last is None else last - 1
+
+    def reset(self, ids: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Start new episodes in the environments ``ids`` (n,), sorted; observations (n, D).
+
+        Args:
+            rows: (n,) of the reference to begin at, 0 to ``last_start()``; by default they are
+                drawn. Either way the start noise is.
+        """
+        return self.begin(ids, rows)[0]
+
+    def begin(
+        self, ids: np.ndarray, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The same, and the figures (n,) of ``StepResult.parts`` at the start."""
+        if os.getpid() != self._process:
+            self._revive()
+        ended = ids[self._over[ids] & ~self._placed[ids]]
         if len(ended):
             self.start_sampler.finished(ended, self._return[ended], self._failed[ended])
         n, nv = len(ids), self.model.nv
@@ -218,7 +300,11 @@ class ImitationSimulation:
             uniform[k, 0] = generator.random()
             generator.standard_normal(out=normal[k])
             generator.random(out=uniform[k, 1:])
-        starts = self.start_sampler.draw(ids, uniform[:, 0], normal)
+        if rows is None:
+            starts = self.start_sampler.draw(ids, uniform[:, 0], normal)
+        else:
+            starts = self.start_sampler.around(rows, normal)
+        self._placed[ids] = rows is not None
         row, ref = starts.row, self.reference
         self.start[ids], self.elapsed[ids] = row, 0
         self._return[ids], self._over[ids], self._failed[ids] = 0.0, False, False
@@ -247,11 +333,13 @@ class ImitationSimulation:
             qvel[:, 2] += (soon - lift) * CONTROL_HZ
         self._set_state(ids, qpos, qvel)
         if self.start_sampler.lifts:
-            sunk = np.minimum(self._clearance(self._all_extents, ids), 0.0)
+            sunk = np.minimum(self._clearance(self._all_shapes, ids), 0.0)
             if (sunk < 0).any():
                 qpos[:, 2] -= sunk
                 self._set_state(ids, qpos, qvel)
-        return self._measure(ids)[0]
+        observation, errors, distance = self._measure(ids)
+        _, parts = self.reward(errors)
+        return observation, {**parts, **_figures(distance)}
 
     def observe(self) -> np.ndarray:
         """The current observations (N, D)."""
@@ -274,8 +362,10 @@ class ImitationSimulation:
             action: (N, nu) in [-1, 1]; values outside are clipped.
 
         Raises:
-            ActionError: another shape, or NaN or infinite values.
+            ActionError: another shape, or values that are no real numbers, NaN or infinite.
         """
+        if os.getpid() != self._process:
+            self._revive()
         action = np.clip(self._checked(action), -1.0, 1.0)
         if self._pushes:
             self._applied[:, self._links[0], :3] = self._pushes.force(
@@ -294,10 +384,10 @@ class ImitationSimulation:
         self.batch.step(nstep=self.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
 
         observation, errors, distance = self._measure(ids)
-        reward, parts = self.reward(errors)
         terminated = self.termination(
             self._clearance(self._fall, ids), distance[:, 1], errors.rotation[:, 0], distance[:, 0]
         )
+        reward, parts = self.reward(errors, terminated)
         finite = np.isfinite(reward)
         if not finite.all():
             terminated |= ~finite
@@ -307,15 +397,34 @@ class ImitationSimulation:
             truncated |= self.start + self.elapsed >= self.reference.last
         self._return += reward
         self._over, self._failed = terminated | truncated, terminated.copy()
-        figures = {
-            "link_distance": distance[:, 1],
-            "joint_error": distance[:, 2],
-            "joint_error_root": distance[:, 3],
-        }
-        return StepResult(observation, reward, terminated, truncated, errors, {**parts, **figures})
+        parts = {**parts, **_figures(distance)}
+        return StepResult(observation, reward, terminated, truncated, errors, parts)
+
+    def reward(
+        self, errors: TrackingErrors, terminated: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Reward (n,) of errors, less the cost of those episodes (n,) that end early, and its
+        parts (n,), which sum to it."""
+        value, parts = self._reward(errors)
+        wanted = errors.centre_of_mass.shape
+        if np.shape(value) != wanted or any(np.shape(part) != wanted for part in parts.values()):
+            shapes = [np.shape(value), *(np.shape(part) for part in parts.values())]
+            raise SettingError(f"a reward and its parts must have shape {wanted}, not {shapes}")
+        if self.failure_cost:
+            cost = np.zeros(wanted) if terminated is None else -self.failure_cost * terminated
+            return value + cost, {**parts, "reward_failure": cost}
+        return value, parts
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
-        action = np.asarray(action, float)
+        try:
+            given = np.asarray(action)
+            if given.dtype.kind not in "biuf":
+                raise TypeError
+            action = given.astype(float)
+        except (TypeError, ValueError):
+            raise ActionError(
+                f"actions must be real numbers, they are of type {np.asarray(action).dtype}"
+            ) from None
         wanted = (self.num_envs, self.model.nu)
         if action.shape != wanted:
             raise ActionError(f"actions must have shape {wanted}, they have {action.shape}")
@@ -364,6 +473,69 @@ class ImitationSimulation:
         axes = quat_rotate(self._state.qpos[:, 3:7], up), quat_rotate(ref_quat, up)
         return np.arccos(np.clip((axes[0] * axes[1]).sum(-1), -1.0, 1.0))
 
+    # --- state ------------------------------------------------------------------------------
+
+    def get_state(self) -> SimulationState:
+        """All that decides how the simulations go on, to come back to it: for planning."""
+        starts = self.start_sampler.snapshot()
+        pushes = {}
+        if self._pushes:
+            pushes = {name: getattr(self._pushes, name).copy() for name in self._pushes.DRAWN}
+        return SimulationState(
+            physics={name: array.copy() for name, array in self._rows.items()},
+            fields={name: array.copy() for name, array in self._drawn_fields().items()},
+            ground=self.ground.snapshot(),
+            starts=starts,
+            pushes=pushes,
+            episode={name: getattr(self, name).copy() for name in _EPISODE},
+            generators=[generator.bit_generator.state for generator in self._generators],
+        )
+
+    def set_state(self, state: SimulationState) -> None:
+        """Go on from ``state``, which may come from another simulation of the same settings.
+
+        Raises:
+            SettingError: it is no state, or one of other settings.
+        """
+        if os.getpid() != self._process:
+            self._revive()
+        fields = self._drawn_fields()
+        if not isinstance(state, SimulationState) or any(
+            ours.keys() != theirs.keys() or any(ours[k].shape != theirs[k].shape for k in ours)
+            for ours, theirs in ((self._rows, state.physics), (fields, state.fields))
+        ):
+            raise SettingError("set_state needs what get_state of an environment like this gave")
+        for ours, theirs in ((self._rows, state.physics), (fields, state.fields)):
+            for name, array in theirs.items():
+                ours[name][:] = array
+        if self._physics:
+            self._physics.settle()
+        self.ground.resume(state.ground)
+        self.start_sampler.resume(state.starts)
+        for name, array in state.pushes.items():
+            getattr(self._pushes, name)[:] = array
+        for name, array in state.episode.items():
+            getattr(self, name)[:] = array
+        for generator, inside in zip(self._generators, state.generators, strict=True):
+            generator.bit_generator.state = inside
+        self.batch.forward(self.all_ids, stage=mujoco.mjtStage.mjSTAGE_POS.value)
+
+    def _drawn_fields(self) -> dict[str, np.ndarray]:
+        """Live (N, ...) fields of the models that episodes draw anew."""
+        return {**self.ground.fields, **(self._physics.fields if self._physics else {})}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"arguments": self._arguments, "state": self.get_state()}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__init__(**kept["arguments"])  # type: ignore[misc]
+        self.set_state(kept["state"])
+
+    def _revive(self) -> None:
+        """In a forked child, where the threads of the batch do not exist: a batch of its own."""
+        kept = self.__getstate__()
+        self.__setstate__(kept)
+
     # --- parts ------------------------------------------------------------------------------
 
     def _measure(self, ids: np.ndarray) -> tuple[np.ndarray, TrackingErrors, np.ndarray]:
@@ -396,14 +568,14 @@ class ImitationSimulation:
         )
         return out.observation, errors, out.distance
 
-    def _clearance(self, extents: _Extents, ids: np.ndarray) -> np.ndarray:
+    def _clearance(self, shapes: Shapes, ids: np.ndarray) -> np.ndarray:
         """Distance (n,) in metres from the ground up to the lowest of the geoms."""
         whole = len(ids) == self.num_envs
         xpos = self._geom_xpos if whole else self._geom_xpos[ids]
         xmat = self._geom_xmat if whole else self._geom_xmat[ids]
-        bottom = extents.bottom(xpos, xmat)
+        bottom = shapes.bottom_of_frames(xpos, xmat)
         if not self.ground.is_flat:
-            bottom -= self.ground.height(ids, xpos[:, extents.geoms, :2])
+            bottom -= self.ground.height(ids, xpos[:, shapes.geoms, :2])
         return bottom.min(-1)
 
     def _bound_targets(self, target: np.ndarray) -> np.ndarray:
@@ -421,41 +593,54 @@ class ImitationSimulation:
     def _skill_touches_ground(self, alone: mujoco.MjModel) -> bool:
         """Whether the reference itself takes a fall link to the ground."""
         data = mujoco.MjData(alone)
-        extents = _Extents(alone, np.array([alone.geom(n).id for n in self.character.fall_links]))
+        shapes = Shapes(alone, np.array([alone.geom(n).id for n in self.character.fall_links]))
         lowest = np.inf
         for qpos in self.reference.qpos[: self.reference.num_starts + 2]:
             data.qpos[:] = qpos
             mujoco.mj_kinematics(alone, data)
-            bottom = extents.bottom(data.geom_xpos[None], data.geom_xmat[None])
+            bottom = shapes.bottom_of_frames(data.geom_xpos[None], data.geom_xmat[None])
             lowest = min(lowest, float(bottom.min()))
         return lowest < SKILL_TOUCHES_GROUND
 
 
-class _Extents:
-    """How far the lowest points of geoms lie below their centres: spheres, capsules, boxes."""
+_EPISODE = ("start", "elapsed", "_return", "_over", "_failed", "_placed")
+"""Arrays (N,) of the episodes that are being played."""
+_ROWS = ("time", "qpos", "qvel", "act", "history", "qacc_warmstart", "ctrl", "xfrc_applied")
+"""What a simulation is in MuJoCo, as far as it can change here."""
 
-    def __init__(self, model: mujoco.MjModel, geoms: np.ndarray) -> None:
-        self.geoms = geoms
-        kind, size = model.geom_type[geoms], model.geom_size[geoms]
-        box = kind == mujoco.mjtGeom.mjGEOM_BOX
-        self._radius = np.where(box, 0.0, size[:, 0])
-        self._half = np.where(box[:, None], size, 0.0)  # (G, 3) along the geom's axes
-        long = np.isin(kind, (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER))
-        self._half[long, 2] = size[long, 1]
-        self._round = not self._half.any()
-
-    def bottom(self, geom_xpos: np.ndarray, geom_xmat: np.ndarray) -> np.ndarray:
-        """Height (n, G) of each geom's lowest point, from all geoms' frames (n, ngeom, ...)."""
-        bottom = geom_xpos[:, self.geoms, 2] - self._radius
-        if not self._round:
-            tilt = np.abs(geom_xmat[:, self.geoms, 6:9])
-            bottom -= np.einsum("ijk,jk->ij", tilt, self._half)
-        return bottom
+_ALIVE: weakref.WeakSet[ImitationSimulation] = weakref.WeakSet()
 
 
-def character_geoms(model: mujoco.MjModel) -> np.ndarray:
-    """Ids of the geoms that move: those of the character, not the ground's."""
-    return np.flatnonzero(model.body_weldid[model.geom_bodyid] != 0)
+def _after_fork() -> None:
+    """A batch waits for its threads when it is freed, and in a child there are none: none of
+    those that were made before is ever freed there."""
+    for simulation in list(_ALIVE):
+        for kept in (simulation.batch, simulation.batch._b):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _object(name: str, value: Any, kind: type) -> Any:
+    """``value``, an object of ``kind`` for True, or None for False and None."""
+    if value is None or value is False:
+        return None
+    if value is True:
+        return kind()
+    if not isinstance(value, kind):
+        raise SettingError(f"{name} must be True, None or a {kind.__name__}, not {value!r}")
+    return value
+
+
+def _figures(distance: np.ndarray) -> dict[str, np.ndarray]:
+    """The named figures (n,) of distances (n, 4) in metres, see ``Measures``."""
+    return {
+        "link_distance": distance[:, 1],
+        "joint_error": distance[:, 2],
+        "joint_error_root": distance[:, 3],
+    }
 
 
 def _heading(qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sfv_gym.checks import real
+from sfv_gym.errors import SettingError
+
 
 @dataclass(frozen=True)
 class EarlyTermination:
@@ -24,6 +27,15 @@ class EarlyTermination:
     link_distance: float | None = 0.5
     root_angle: float | None = 1.0
     root_distance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fall_contact not in (None, True, False):
+            raise SettingError(
+                f"fall_contact must be True, False or None, not {self.fall_contact!r}"
+            )
+        for name in ("link_distance", "root_angle", "root_distance"):
+            if getattr(self, name) is not None:
+                real(name, getattr(self, name), 0.0, 1000.0)
 
     @classmethod
     def none(cls) -> EarlyTermination:

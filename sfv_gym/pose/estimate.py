@@ -37,7 +37,6 @@ MIN_DETECTED_SHARE = 0.3
 def estimate_pose(
     video: VideoReader,
     *,
-    variant: str = "heavy",
     mirror: bool = True,
     ensemble: bool = True,
     subject: str | int = LARGEST,
@@ -47,7 +46,6 @@ def estimate_pose(
     """Find the person in every frame.
 
     Args:
-        variant: MediaPipe's model: heavy, full or lite.
         mirror: average with the mirrored frame's pose: twice the time, better 3D.
         ensemble: look at doubtful frames again, closer and turned (`sfv_gym.pose.ensemble`), and
             put legs that change places right (`sfv_gym.pose.legs`).
@@ -63,7 +61,7 @@ def estimate_pose(
         PoseModelError: the model cannot be fetched.
     """
     parse_subject(subject)  # wrong settings must not cost the minutes that this takes
-    model = ensure_pose_model(variant)
+    model = ensure_pose_model()
     source = {
         "file": video.path.name,
         "sha256": video.sha256,
@@ -77,7 +75,10 @@ def estimate_pose(
         "subject": str(subject).strip(),
         "mediapipe_version": mediapipe.__version__,
     }
-    path = _cache_path({**source, "frames": video.frames, "size": [video.width, video.height]})
+    decides = {**source, "frames": video.frames, "size": [video.width, video.height]}
+    if not ensemble:  # tracking has its part in the plain look's poses, too
+        decides["version"] = fusion.ENSEMBLE_VERSION
+    path = _cache_path(decides)
     poses = _read_cache(path, video, source) if cache else None
     if poses is None:
         person, notes = _find(video, model, mirror, ensemble, subject, progress)

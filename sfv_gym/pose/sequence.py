@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sfv_gym.errors import PoseError
-from sfv_gym.files import atomic_path
+from sfv_gym.files import read_nested_json, read_npz, write_npz
 from sfv_gym.pose.landmarks import LANDMARKS
 
 SCHEMA = 1
@@ -50,38 +48,34 @@ class PoseSequence:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one compressed ``.npz``, whole or not at all."""
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                schema=np.array(SCHEMA),
-                fps=np.array(self.fps),
-                size=np.array([self.width, self.height]),
-                source=np.array(json.dumps(self.source, sort_keys=True)),
-                **{name: getattr(self, name) for name in _ARRAYS},
-            )
+        write_npz(
+            path,
+            schema=np.array(SCHEMA),
+            fps=np.array(self.fps),
+            size=np.array([self.width, self.height]),
+            source=np.array(json.dumps(self.source, sort_keys=True)),
+            **{name: getattr(self, name) for name in _ARRAYS},
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PoseSequence:
         """Read a pose file; raises PoseError if it is missing or not one."""
-        path = Path(path)
-        if not path.is_file():
-            raise PoseError(f"{path}: there is no such pose file")
+        data = read_npz(path, "pose", PoseError)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                if int(data["schema"]) != SCHEMA:
-                    raise PoseError(f"{path}: schema {int(data['schema'])}, not {SCHEMA}")
-                width, height = (int(side) for side in data["size"])
-                poses = cls(
-                    **{name: data[name] for name in _ARRAYS},
-                    fps=float(data["fps"]),
-                    width=width,
-                    height=height,
-                    source=json.loads(str(data["source"])),
-                )
-                poses._check_shapes()
-                return poses
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            if int(data["schema"]) != SCHEMA:
+                raise ValueError(f"schema {int(data['schema'])}, not {SCHEMA}")
+            width, height = (int(side) for side in data["size"])
+            poses = cls(
+                **{name: data[name] for name in _ARRAYS},
+                fps=float(data["fps"]),
+                width=width,
+                height=height,
+                source=read_nested_json(str(data["source"])),
+            )
+            poses._check_shapes()
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise PoseError(f"{path}: not a pose file: {error}") from None
+        return poses
 
     def _check_shapes(self) -> None:
         frames, marks = len(self.detected), len(LANDMARKS)

@@ -67,6 +67,15 @@ def _proportion_of() -> np.ndarray:
     return group
 
 
+def _proportion_of_centres() -> list[int]:
+    """(15,) index into PROPORTIONS: each centre of mass moves along with the bone it lies in."""
+    bones = {"root": "trunk", "chest": "trunk", "neck": "head", "hip": "thigh", "knee": "shin",
+             "ankle": "foot", "shoulder": "upper_arm", "elbow": "forearm",
+             "wrist": "forearm"}  # fmt: skip
+    return [PROPORTIONS.index(bones[name.split("_")[-1]]) for name in skeleton.LINKS]
+
+
+_CENTRE_GROUP = _proportion_of_centres()
 _OFFSET_GROUP = torch.as_tensor(_proportion_of())
 _MARKER_GROUP = torch.as_tensor(
     [
@@ -157,9 +166,8 @@ class Body:
             torch.as_tensor(LANDMARK_OFFSETS, dtype=DTYPE) * scale[_MARKER_GROUP][:, None]
         )
         self._sole = torch.as_tensor(SOLE, dtype=DTYPE) * scale[PROPORTIONS.index("foot")]
-        # the centres of mass move along with the bones that carry them
-        groups = [0, 0, 7, 3, 4, 8, 5, 6, 6, 3, 4, 8, 5, 6, 6]
-        self._centres = torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * scale[groups][:, None]
+        factors = scale[_CENTRE_GROUP][:, None]
+        self._centres = torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * factors
         self._round = _ROUND_CENTRES
 
     def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:

@@ -39,9 +39,9 @@ def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
     hips, shoulders = 0.5 * (at(23) + at(24)), 0.5 * (at(11) + at(12))
     up = _unit(shoulders - hips)
-    root = _frame(up, at(23) - at(24))
-    chest = _frame(up, at(11) - at(12))
-    head = _frame(up + 0 * up, at(7) - at(8), forward=at(0) - 0.5 * (at(7) + at(8)))
+    root = _upright(up, at(23) - at(24))
+    chest = _upright(up, at(11) - at(12))
+    head = _facing(at(0) - 0.5 * (at(7) + at(8)), at(7) - at(8))
     local = {"chest": _local(root, chest), "neck": _local(chest, head)}
     bends = {}
     for side, base in (("right", 0), ("left", -1)):
@@ -50,8 +50,7 @@ def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarr
         arm = _limb(chest, at(12 + base), at(14 + base), at(16 + base), 1.0)
         local[f"{side}_shoulder"], bends[f"{side}_elbow"] = _local(chest, arm[0]), -arm[1]
         shin = leg[0] @ _about_y(leg[1])
-        toes = at(32 + base) - at(30 + base)
-        foot = _frame(-_unit(at(28 + base) - at(26 + base)), shin[:, :, 1], forward=toes)
+        foot = _facing(at(32 + base) - at(30 + base), shin[:, :, 1])
         local[f"{side}_ankle"] = _local(shin, foot)
 
     angles = np.zeros((evidence.frames, len(DOFS)))
@@ -143,13 +142,15 @@ def _unit(v: np.ndarray) -> np.ndarray:
     return np.asarray(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9))
 
 
-def _frame(up: np.ndarray, left: np.ndarray, forward: np.ndarray | None = None) -> np.ndarray:
-    """Rotation matrices (T, 3, 3) with z along ``up`` and y near ``left``, or x near ``forward``
-    with y near ``left`` and z whatever follows."""
-    if forward is not None:
-        x = _unit(forward)
-        y = _unit(left - (left * x).sum(-1, keepdims=True) * x)
-        return np.stack((x, y, np.cross(x, y)), axis=-1)
+def _facing(forward: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Rotation matrices (T, 3, 3) with x along ``forward`` and y near ``left``."""
+    x = _unit(forward)
+    y = _unit(left - (left * x).sum(-1, keepdims=True) * x)
+    return np.stack((x, y, np.cross(x, y)), axis=-1)
+
+
+def _upright(up: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Rotation matrices (T, 3, 3) with z along ``up`` and y near ``left``."""
     z = _unit(up)
     y = _unit(left - (left * z).sum(-1, keepdims=True) * z)
     return np.stack((np.cross(y, z), y, z), axis=-1)

@@ -140,10 +140,11 @@ class PersonProblem:
         self.start: Variables = {
             "log_size": torch.tensor([np.log(self.weights.mean_scale)], dtype=DTYPE),
             "log_lengths": _MEAN_LENGTHS.clone(),
-            "log_focal": zero(1, dtype=DTYPE),
             "tilt": zero(2, dtype=DTYPE),
             "lean": zero(1, dtype=DTYPE),
-            "height": torch.tensor([_camera_height(evidence, depth)], dtype=DTYPE),
+            "height": torch.tensor(
+                [_camera_height(evidence, depth, self.weights.mean_scale)], dtype=DTYPE
+            ),
             "rays": torch.as_tensor(rays, dtype=DTYPE),
             "log_depth": torch.as_tensor(np.log(depth / self.weights.mean_scale), dtype=DTYPE),
             "turn": zero(evidence.frames, 3, dtype=DTYPE),
@@ -157,7 +158,7 @@ class PersonProblem:
         size = torch.exp(v["log_size"])
         body = Body(size * torch.exp(v["log_lengths"]))
         camera = Camera(
-            self.evidence.focal * torch.exp(v["log_focal"][0]),
+            torch.tensor(self.evidence.focal, dtype=DTYPE),
             self._centre,
             v["tilt"],
             (v["height"] * size)[0],
@@ -198,7 +199,6 @@ class PersonProblem:
             + ((v["log_lengths"] - _MEAN_LENGTHS) / w.proportion).square().sum()
             + (v["tilt"][0] / w.roll).square()
             + ((v["tilt"][1] - w.mean_pitch) / w.pitch).square()
-            + (v["log_focal"] / 0.15).square().sum()
             + (v["lean"] / w.lean).square().sum()
         )
         com = body.centre_of_mass(pose)
@@ -229,35 +229,31 @@ class PersonProblem:
         *,
         contacts: Contacts | None = None,
         iterations: int = 200,
-        fixed: tuple[str, ...] = ("log_focal",),
         camera_step: float = 1.0,
         callback: Callable[[], None] | None = None,
     ) -> PersonFit:
-        """Solve from ``start``; the variables named in ``fixed`` stay as they are.
+        """Solve from ``start``.
 
         Args:
             camera_step: how much larger than usual the solver's steps of the camera's tilt and
                 height are, see ``pipeline.WIDE_STEP``.
         """
-        held = {name: start[name].detach() for name in fixed}
-        free = {name: value for name, value in start.items() if name not in held}
-        found, loss = solve(
-            lambda v: self.objective({**v, **held}, contacts),
-            free,
+        variables, loss = solve(
+            lambda v: self.objective(v, contacts),
+            start,
             bounds={
                 "angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]),
                 # from a child to a giant
                 "log_size": (np.log([0.6]), np.log([1.3])),
             },
-            scales={"log_size": 0.05, "log_lengths": 0.05, "log_focal": 0.05,
-                    "tilt": 0.02 * camera_step, "lean": 0.05, "height": 0.05 * camera_step,
-                    "rays": 0.01, "log_depth": 0.05, "turn": 0.2, "angles": 0.3},
+            scales={"log_size": 0.05, "log_lengths": 0.05, "tilt": 0.02 * camera_step,
+                    "lean": 0.05, "height": 0.05 * camera_step, "rays": 0.01, "log_depth": 0.05,
+                    "turn": 0.2, "angles": 0.3},
             over_time=("rays", "log_depth", "turn", "angles"),
             iterations=iterations,
             modes=self.modes,
             callback=callback,
         )  # fmt: skip
-        variables = {**found, **held}
         with torch.no_grad():
             body, camera, root, rot, angles = self.assemble(variables)
         return PersonFit(body, root, rot, angles, camera, variables, loss)
@@ -275,8 +271,8 @@ def _long_ends(frames: np.ndarray) -> np.ndarray:
     return ends
 
 
-def _camera_height(evidence: Evidence, depth: np.ndarray) -> float:
+def _camera_height(evidence: Evidence, depth: np.ndarray, mean_scale: float) -> float:
     """Height of a level camera over the lowest feet, in metres of a person of mean size."""
     feet = evidence.pixels[:, [column(i) for i in (29, 30, 31, 32)], 1].numpy().max(1)
     drop = (feet - evidence.centre[1]) / evidence.focal * depth
-    return float(np.percentile(drop, 70)) / 1.06
+    return float(np.percentile(drop, 70)) / mean_scale

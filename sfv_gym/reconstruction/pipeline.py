@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 ITERATIONS = 120
 """Of the solver, in each of its passes."""
+PASSES = 4
+"""Of the solver over the person: one without ground, and the rest with what it found."""
+CARRY_SHARE = 2
+"""The character's one pass may take so many times the iterations of a person's."""
 TIPPING = 0.1
 """Metres, for a person of the character's size, by which the zero-moment point lies beyond the
 support on average over the clip, before a fit is doubted."""
@@ -55,7 +59,6 @@ def reconstruct(
     loop: str = "auto",
     progress: bool = True,
     focal_px: float | None = None,
-    fit_focal: bool = False,
     weights: Weights | None = None,
     carry_weights: CarryWeights | None = None,
     prior: PosePrior | None = None,
@@ -71,7 +74,6 @@ def reconstruct(
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
         progress: show a progress bar on stderr.
         focal_px: the camera's focal length in pixels, where known.
-        fit_focal: let the fit change the focal length.
         weights, carry_weights: spreads of the terms of the two stages.
         prior: of the person's pose; by default the shipped one.
         iterations: of the solver, in each of its passes.
@@ -83,10 +85,15 @@ def reconstruct(
     if loop not in ("auto", *LOOPS):
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
     evidence = gather_evidence(poses, focal_px)
-    with one_thread(), _Progress(progress, 4 * iterations + iterations) as tick:
+    with one_thread(), _Progress(progress) as bar:
         problem = PersonProblem(evidence, weights, prior=prior)
+        bar.expect(PASSES * iterations + CARRY_SHARE * iterations)
         fit, contacts = fit_person(
-            problem, iterations, loop=loop, fit_focal=fit_focal, callback=tick
+            problem,
+            iterations,
+            loop=loop,
+            callback=bar.advance,
+            on_second_fit=lambda: bar.expect(PASSES * iterations),
         )
         if contacts.played_at is not None and poses.source.get("speed", 1.0) == 1.0:
             log.warning(
@@ -111,8 +118,8 @@ def reconstruct(
             path_scale=1 / legs,
             cycle=(cycle.first, cycle.last) if cycle else None,
             weights=carry_weights,
-            iterations=2 * iterations,
-            callback=tick,
+            iterations=CARRY_SHARE * iterations,
+            callback=bar.advance,
         )
     motion = _assemble(carried, fit, person, contacts, cycle, evidence.fps)
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
@@ -127,7 +134,6 @@ def reconstruct(
         "settings": {
             "loop": loop,
             "focal_px": evidence.focal,
-            "fit_focal": fit_focal,
             "iterations": iterations,
             "weights": asdict(problem.weights),
             "carry_weights": asdict(carry_weights or CarryWeights()),
@@ -148,9 +154,9 @@ def fit_person(
     iterations: int,
     *,
     loop: str = "none",
-    fit_focal: bool = False,
     ground: bool = True,
     callback: Callable[[], None] | None = None,
+    on_second_fit: Callable[[], None] | None = None,
 ) -> tuple[PersonFit, Contacts]:
     """Fit the person; where nobody could stand like that, again with a freer camera.
 
@@ -159,16 +165,17 @@ def fit_person(
     otherwise a fit like the first, which then stays.
 
     Args:
-        iterations: of the solver, in each of the four passes.
+        iterations: of the solver, in each of the ``PASSES`` passes.
         loop: as for ``reconstruct``: a run's strides are told apart from what is wrong in one.
-        fit_focal: let all passes but the first change the focal length.
         ground: without it neither contacts nor gravity play a part in any pass.
+        callback: called after each iteration.
+        on_second_fit: called before the second fit, which few clips need.
     """
-    options: dict[str, Any] = {
-        "loop": loop, "fit_focal": fit_focal, "ground": ground, "callback": callback
-    }  # fmt: skip
+    options: dict[str, Any] = {"loop": loop, "ground": ground, "callback": callback}
     fit, contacts = _coarse_to_fine(problem, iterations, **options)
     if ground and _falls(fit, contacts, problem.evidence.fps):
+        if on_second_fit is not None:
+            on_second_fit()
         other = _coarse_to_fine(problem, iterations, camera_step=WIDE_STEP, **options)
         if other[0].loss < MARKEDLY * fit.loss:
             return other
@@ -180,7 +187,6 @@ def _coarse_to_fine(
     iterations: int,
     *,
     loop: str,
-    fit_focal: bool,
     ground: bool,
     camera_step: float = 1.0,
     callback: Callable[[], None] | None,
@@ -191,12 +197,11 @@ def _coarse_to_fine(
         "iterations": iterations, "camera_step": camera_step, "callback": callback
     }  # fmt: skip
     fit = problem.fit(problem.start, **options)
-    fixed = () if fit_focal else ("log_focal",)
     for gravity in (False, True, True):
         contacts = _find_contacts(fit, fps, loop) if ground else None
         if contacts is not None and not gravity:
             contacts = contacts.grounded()
-        fit = problem.fit(fit.variables, contacts=contacts, fixed=fixed, **options)
+        fit = problem.fit(fit.variables, contacts=contacts, **options)
     return fit, _find_contacts(fit, fps, loop)
 
 
@@ -289,6 +294,7 @@ def _assemble(
         root_quat=root_quat,
         joint_quat=joints,
         contacts=contacts.effectors(),
+        flights=np.array(contacts.flights, int).reshape(-1, 2),
         person_offsets=fit.body.offsets.numpy(),
         person_root_pos=person_path - person_path[0] * [1.0, 1.0, 0.0],
         person_root_quat=_root_quats(person_rot),
@@ -316,20 +322,30 @@ def _root_quats(rotations: np.ndarray) -> np.ndarray:
 class _Progress:
     """A progress bar over the solver's iterations, or nothing."""
 
-    def __init__(self, show: bool, total: int) -> None:
+    def __init__(self, show: bool) -> None:
         self._bar: Any = None
+        self._expected = 0
         if show:
             from rich.console import Console
             from rich.progress import Progress
 
             self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("reconstruction", total=total)
+            self._task = self._bar.add_task("reconstruction", total=None)
 
-    def __enter__(self) -> Callable[[], None]:
-        if self._bar is None:
-            return lambda: None
-        self._bar.start()
-        return lambda: self._bar.advance(self._task)
+    def expect(self, iterations: int) -> None:
+        """So many more are to come, at most."""
+        self._expected += iterations
+        if self._bar is not None:
+            self._bar.update(self._task, total=self._expected)
+
+    def advance(self) -> None:
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def __enter__(self) -> _Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -15,6 +15,7 @@ from sfv_gym.reconstruction.contacts import Contacts
 from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.person import PersonFit
+from sfv_gym.rotations import quat_to_matrix
 
 
 def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
@@ -63,8 +64,6 @@ def motion_quality(
     lowest = soles[..., 2].min(-1)
     body = Body()
     with torch.no_grad():
-        from sfv_gym.rotations import quat_to_matrix
-
         pose = body.pose(
             torch.as_tensor(motion.root_pos),
             torch.as_tensor(quat_to_matrix(motion.root_quat)),

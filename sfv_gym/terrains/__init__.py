@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sfv_gym.errors import UnknownIdError
+from sfv_gym.errors import SettingError, UnknownIdError
 from sfv_gym.terrains.beam import Beam
 from sfv_gym.terrains.flat import Flat
 from sfv_gym.terrains.gaps import Gaps
@@ -23,13 +23,22 @@ def get_terrain(terrain: str | Terrain, difficulty: float | None = None) -> Terr
 
     Raises:
         UnknownIdError: no terrain has that name.
-        SFVError: the difficulty is out of range.
+        SettingError: the difficulty is out of range, or given where there is nothing to be
+            difficult, or ``terrain`` is of another type.
     """
     if not isinstance(terrain, Terrain):
+        if not isinstance(terrain, str):
+            raise SettingError(f"terrain must be a name or a Terrain, not {terrain!r}")
         if terrain not in TERRAINS:
             raise UnknownIdError(f"unknown terrain {terrain!r}; known: {', '.join(TERRAINS)}")
         terrain = TERRAINS[terrain]()
-    return terrain if difficulty is None else replace(terrain, difficulty=difficulty)
+    if difficulty is None:
+        return terrain
+    if terrain.is_flat:
+        raise SettingError(
+            f"difficulty={difficulty} on flat ground: it is of slopes, gaps and such"
+        )
+    return replace(terrain, difficulty=difficulty)
 
 
 __all__ = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -56,6 +57,7 @@ class Ground:
         self.terrain, self.num_envs = terrain, num_envs
         self.is_flat = terrain.is_flat
         self._attached = False
+        self.fields: dict[str, np.ndarray] = {}  # of the simulations' models, (N, ...)
         counts = [
             max(1, math.ceil((reach - START_HALF) / terrain.spacing)) for reach in (behind, ahead)
         ]
@@ -148,7 +150,23 @@ class Ground:
         self._geom_size, self._geom_aabb = batch.expand("geom_size"), batch.expand("geom_aabb")
         self._geom_rbound = batch.expand("geom_rbound")
         self._volumes = _VolumeTree(batch, self._body, first)
+        self.fields = {name: batch.expand(name) for name in _FIELDS}
         self._forget_draws()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that was drawn, without the fields of the simulations."""
+        if self.is_flat:
+            return {}
+        drawn = {name: getattr(self, name).copy() for name in _DRAWN}
+        return {**drawn, "terrain": self.terrain}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from what ``snapshot`` returned."""
+        if self.is_flat:
+            return
+        for name in _DRAWN:
+            getattr(self, name)[:] = snapshot[name]
+        self.terrain = snapshot["terrain"]
 
     # --- drawing ----------------------------------------------------------------------------
 
@@ -341,6 +359,15 @@ class Ground:
         beside = np.abs(v) > self._half_width.ravel().take(piece, mode="clip")
         height[beside] = self.terrain.floor
         return height
+
+
+_FIELDS = (
+    "body_pos", "body_quat", "geom_pos", "geom_quat", "geom_size", "geom_aabb", "geom_rbound",
+    "bvh_aabb",
+)  # fmt: skip
+"""Of a model, what a draw writes."""
+_DRAWN = ("_piece", "_base", "_grade", "_half_width", "_lift", "_origin", "_axis")
+"""The tables that a draw writes."""
 
 
 class _VolumeTree:

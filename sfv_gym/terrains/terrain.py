@@ -14,7 +14,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from sfv_gym.errors import SFVError
+from sfv_gym.checks import real
 
 CELL = 0.05
 """Metres: pieces end at multiples of it, so that a table with one entry a cell is exact."""
@@ -65,8 +65,7 @@ class Terrain(ABC):
     lift the reference motion; 0: the reference stays where it is."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.difficulty <= 1.0:  # also refuses NaN
-            raise SFVError(f"difficulty must lie in 0..1; it is {self.difficulty}")
+        real("difficulty", self.difficulty, 0.0, 1.0)
 
     @abstractmethod
     def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:

@@ -2,6 +2,13 @@
 
 from sfv_gym.video.cuts import check_one_shot
 from sfv_gym.video.reader import VideoReader, open_video
-from sfv_gym.video.writer import write_animation, write_video
+from sfv_gym.video.writer import write_animation, write_picture, write_video
 
-__all__ = ["VideoReader", "check_one_shot", "open_video", "write_animation", "write_video"]
+__all__ = [
+    "VideoReader",
+    "check_one_shot",
+    "open_video",
+    "write_animation",
+    "write_picture",
+    "write_video",
+]

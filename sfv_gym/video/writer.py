@@ -1,4 +1,4 @@
-"""Videos and animated pictures, written with the FFmpeg that imageio-ffmpeg carries."""
+"""Videos and pictures, animated or not, written with the FFmpeg that imageio-ffmpeg carries."""
 
 from __future__ import annotations
 
@@ -66,6 +66,28 @@ def write_animation(
     else:
         raise OutputError(f"cannot write {path}: an animation ends in .webp or .gif")
     _encode(path, frames, fps, [*arguments, "-loop", "0"])
+
+
+def write_picture(
+    path: str | os.PathLike[str],
+    picture: np.ndarray,
+    *,
+    width: int | None = None,
+    quality: int = 70,
+) -> None:
+    """Write one RGB uint8 picture (H, W, 3) as .webp.
+
+    Args:
+        width: pixels to shrink it to, whose height follows; its own by default.
+        quality: 0..100.
+
+    Raises:
+        OutputError: as for `write_video`, or another suffix.
+    """
+    if Path(path).suffix.lower() != ".webp":
+        raise OutputError(f"cannot write {path}: a picture ends in .webp")
+    shrink = [] if width is None else ["-vf", f"scale={width - width % 2}:-2:flags=area"]
+    _encode(path, [picture], 1.0, [*shrink, "-c:v", "libwebp", "-quality", str(quality)])
 
 
 def _encode(
