@@ -9,7 +9,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 
 from sfv_gym.checks import whole
 from sfv_gym.envs.initialization import Initialization
@@ -224,7 +223,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     All but ASI, whose spread is learned, add a little noise: 0.02 rad on joints, 0.1 rad/s and m/s
     on velocities, 0.02 m on the root's place. The adaptive ones learn from the episodes of all
     environments of a batch, so that with them a rollout depends on the others; `reset(seed=...)`
-    with one number lets them begin anew, and so the same seed gives the same rollout with them, too.
+    with one number lets them begin anew, so that a seed gives the same rollout with them, too.
     `reset(options={"reference_step": 5})` begins at that step of the reference.
 
     ## Episode end
@@ -236,8 +235,8 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     `gym.make(id, horizon=900, max_episode_steps=900)`; for `gym.make_vec` either will do.
 
     ## State
-    `get_state()` and `set_state(state)` come back to a moment, random numbers included. Environments
-    can be pickled and copied, and go on as the original does.
+    `get_state()` and `set_state(state)` come back to a moment, random numbers included.
+    Environments can be pickled and copied, and go on as the original does.
 
     ## Robustness
     `randomization=DomainRandomization()` draws masses, friction, gains and latency anew for each
@@ -312,24 +311,6 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
         self._size = picture_size(width, height)
         self._begun = False
         self._renderer: Any = None
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        """Gymnasium's ``make`` says here how long it will let an episode be, unless it was told
-        otherwise, which it keeps to itself."""
-        self._spec = spec
-        limit = None if spec is None else spec.max_episode_steps
-        if limit is not None and self.simulation.horizon > limit:
-            gym.logger.warn(
-                f"horizon={self.simulation.horizon} is beyond max_episode_steps={limit}, where "
-                "Gymnasium cuts episodes: give both"
-            )
-
-    _spec: EnvSpec | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
