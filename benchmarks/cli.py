@@ -149,6 +149,7 @@ def matrix(
         matrix_overview,
         measure_matrix,
     )
+    from sfv_gym.benchmarks.players import to_be_measured
     from sfv_gym.files import write_text
 
     with _policies(policy, "matrix") as (players, tick):
@@ -163,7 +164,7 @@ def matrix(
     if docs is not None:
         picture = docs.with_name("images") / f"{docs.stem}_matrix.svg"
         write_text(picture, plots.svg(matrix_overview(found), "matrix"))
-        write_text(docs, matrix_markdown(found, f"images/{picture.name}"))
+        write_text(docs, matrix_markdown(found, f"images/{picture.name}", to_be_measured(found)))
     else:
         docs = out / "matrix.md"
         write_text(docs, matrix_markdown(found))
@@ -187,6 +188,7 @@ def pushes(
 
     What the folder holds of the same policies already is kept: the same command goes on.
     """
+    from sfv_gym.benchmarks.players import to_be_measured
     from sfv_gym.benchmarks.pushes import PUSHES_FILE, measure_pushes, push_table, pushes_markdown
     from sfv_gym.files import write_text
 
@@ -200,7 +202,8 @@ def pushes(
             file=out / PUSHES_FILE,
             progress=tick,
         )
-    write_text(docs or out / "pushes.md", pushes_markdown(found))
+    missing = to_be_measured(found) if docs else ()
+    write_text(docs or out / "pushes.md", pushes_markdown(found, missing))
     head, rows = push_table(found)
     table = Table(*head)
     for row in rows:

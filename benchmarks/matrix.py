@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.fingerprint import stream_name
 from sfv_gym.benchmarks.pages import table_lines
-from sfv_gym.benchmarks.players import Player, measure_players
+from sfv_gym.benchmarks.players import Player, measure_players, missing_lines
 from sfv_gym.benchmarks.run import figures
 from sfv_gym.errors import UnknownIdError
 from sfv_gym.evaluation import evaluate
@@ -119,11 +119,14 @@ def matrix_figures(matrix: dict[str, Any]) -> list[tuple[str, Figure]]:
     return found
 
 
-def matrix_markdown(matrix: dict[str, Any], picture: str | None = None) -> str:
+def matrix_markdown(
+    matrix: dict[str, Any], picture: str | None = None, missing: Sequence[str] = ()
+) -> str:
     """A page: an overview, then a table of each policy with success, return, their intervals.
 
     Args:
         picture: where ``matrix_overview`` lies, from the page.
+        missing: names of policies that it lacks.
     """
     middle, rows = _middle(matrix), []
     for policy in matrix["policies"]:
@@ -133,7 +136,7 @@ def matrix_markdown(matrix: dict[str, Any], picture: str | None = None) -> str:
     parts = [f"## At difficulty {middle:g}", "", *overview]
     if picture is not None:
         parts += ["", f"![Success of every policy on every terrain]({picture})"]
-    parts += ["", "## At every difficulty", ""]
+    parts += [*missing_lines(missing), "", "## At every difficulty", ""]
     head = ["terrain", *(f"difficulty {d:g}" for d in matrix["difficulties"])]
     for policy in matrix["policies"]:
         rows = []

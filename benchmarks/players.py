@@ -76,6 +76,24 @@ def find_players(texts: list[str] | None) -> list[Player]:
     return [find_player(text) for text in texts or shipped]
 
 
+def to_be_measured(found: dict[str, Any]) -> list[str]:
+    """Names of the shipped policies that ``measure_players``'s result ``found`` has no row of, or
+    one of other weights, another motion or another environment."""
+    rows = {row["policy"]: row for row in found["policies"]}
+    return [
+        player.name
+        for player in find_players(None)
+        if not player.describe().items() <= rows.get(player.name, {}).items()
+    ]
+
+
+def missing_lines(names: Sequence[str]) -> list[str]:
+    """Markdown lines that say which policies a page lacks."""
+    if not names:
+        return []
+    return ["", f"To be measured, since they are new or have changed: {', '.join(names)}.", ""]
+
+
 def measure_players(
     players: Sequence[Player],
     measure: Callable[[Player], dict[str, Any]],

@@ -15,7 +15,7 @@ import numpy as np
 
 from sfv_gym.benchmarks.fingerprint import stream_name
 from sfv_gym.benchmarks.pages import table_lines
-from sfv_gym.benchmarks.players import Player, measure_players
+from sfv_gym.benchmarks.players import Player, measure_players, missing_lines
 from sfv_gym.benchmarks.statistics import bootstrap
 from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.perturbations import Pushes
@@ -173,8 +173,8 @@ def push_table(pushes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str
     return head, rows
 
 
-def pushes_markdown(pushes: dict[str, Any]) -> str:
-    """The table as a page."""
+def pushes_markdown(pushes: dict[str, Any], missing: Sequence[str] = ()) -> str:
+    """The table as a page, and the names of policies that it lacks."""
     head, rows = push_table(pushes)
     lines = [
         "<!-- written by `sfv bench pushes` -->",
@@ -183,6 +183,7 @@ def pushes_markdown(pushes: dict[str, Any]) -> str:
         f"{PUSHES_NOTE} {pushes['episodes']} episodes each, steps of {pushes['step']:g} N.",
         "",
         *table_lines(head, rows),
+        *missing_lines(missing),
         "",
     ]
     return "\n".join(lines)

@@ -308,7 +308,7 @@ def test_ankles_bear_the_weight_on_a_part_of_the_sole(hinged):
             np.testing.assert_allclose(np.ptp(part.numpy(), axis=0)[:2], sole)
 
 
-@pytest.mark.parametrize(("name", "feasible"), [("kick", 0.6), ("backflip", 0.4)])
+@pytest.mark.parametrize(("name", "feasible"), [("kick", 0.6), ("backflip", 0.5)])
 def test_what_ships_is_nearer_to_what_it_can_do_than_kinematics(
     name, feasible, request, monkeypatch
 ):
@@ -320,6 +320,44 @@ def test_what_ships_is_nearer_to_what_it_can_do_than_kinematics(
     assert ours.feasible_fraction > feasible > 0.4 > kinematic.feasible_fraction
     assert np.percentile(ours.torque_ratio.max(1), 90) < 3.0
     assert np.percentile(kinematic.torque_ratio.max(1), 90) > 3.0
+
+
+def heights_and_fall(motion: ReferenceMotion) -> tuple[np.ndarray, np.ndarray]:
+    """Of what ships: lowest point (T,) in metres, by MuJoCo's own distances, and the vertical
+    acceleration (T - 2,) of the centre of mass in m/s2."""
+    spec = ATLAS.spec()
+    spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1])
+    model = spec.compile()
+    data, floor = mujoco.MjData(model), model.geom("floor").id
+    body = [g for g in range(model.ngeom) if g != floor and model.geom_contype[g]]
+    lowest, height = [], []
+    for qpos in retargeting.retargeted(motion, ATLAS).qpos:
+        data.qpos[:] = qpos
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        lowest.append(min(mujoco.mj_geomDistance(model, data, floor, g, 5.0, None) for g in body))
+        height.append(data.subtree_com[1, 2])
+    return np.array(lowest), np.diff(height, n=2) * motion.fps**2
+
+
+@pytest.mark.parametrize(
+    "skill", sorted(p.stem for p in retargeting.shipped_folder().glob("*.npz"))
+)
+def test_nothing_hovers_and_nothing_sinks(skill):
+    """In flight it falls as everything does, elsewhere something of it is on the ground."""
+    motion = ReferenceMotion.load(retargeting.shipped_folder() / f"{skill}.npz")
+    lowest, fall = heights_and_fall(motion)
+    in_air = np.zeros(len(lowest), bool)
+    for first, last in motion.flights:
+        in_air[first : last + 1] = True
+    inside = in_air[:-2] & in_air[1:-1] & in_air[2:]
+    if motion.loop == "wrap":  # beyond its end the cycle is shown again, with its flights
+        inside[int(motion.loop_range[1]) - 1 :] = False
+    np.testing.assert_allclose(fall[inside], -9.81, atol=0.1)
+    clear = lowest > 0.02
+    hovering = clear[:-2] & clear[1:-1] & clear[2:] & (fall > -8.0)
+    assert not hovering.any(), np.flatnonzero(hovering) + 1
+    assert lowest.min() > -0.02
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,8 @@ def outline(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, float]:
     ring = np.stack((np.cos(angles), np.sin(angles), 0 * angles), axis=1)
     if kind == _KIND.mjGEOM_CYLINDER:
         edge = ring * size[0]
-        return np.concatenate((edge + [0, 0, size[1]], edge - [0, 0, size[1]])), 0.0
+        up = np.array([0.0, 0.0, size[1]])
+        return np.concatenate((edge + up, edge - up)), 0.0
     if kind == _KIND.mjGEOM_ELLIPSOID:
         slopes = np.linspace(-np.pi / 2, np.pi / 2, RING // 2 + 1)
         return np.concatenate(

@@ -182,9 +182,10 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
 
     The height map is on terrain ids only: the ground's height minus that by which the reference is
     raised at the root's place (the ground averaged along the track; 0 where the terrain has holes
-    rather than heights), clipped to +-1 m, at 13 x 5 points of a grid in the heading frame, x from -0.6 m to 1.8 m and y from
-    -0.4 m to 0.4 m, both in steps of 0.2 m; y varies fastest. Each row along x is moved ahead by
-    0.04 m against the one to its right (the middle one lies as said), so that edges across the
+    rather than heights), clipped to +-1 m, at 13 x 5 points of a grid in the heading frame, x from
+    -0.6 m to 1.8 m and y from -0.4 m to 0.4 m, both in steps of 0.2 m; y varies fastest. Each row
+    along x is moved ahead by 0.04 m against the one to its right (the middle one lies as said), so
+    that edges across the
     track are seen to 0.04 m.
 
     ## Reward

@@ -107,7 +107,13 @@ def get_reward(reward: Reward) -> RewardFunction:
             )
         weights = dict.fromkeys(TERMS, 0.0)
         weights.update({k: real(f"the weight of {k}", v, 0.0, 100.0) for k, v in reward.items()})
-        return partial(_four_terms, **weights)
+        return partial(
+            _four_terms,
+            pose=weights["pose"],
+            velocity=weights["velocity"],
+            end_effector=weights["end_effector"],
+            centre_of_mass=weights["centre_of_mass"],
+        )
     if callable(reward):
         return reward
     raise SettingError(f"reward must be a name, weights, or a function, not {reward!r}")

@@ -147,8 +147,10 @@ class ImitationSimulation:
         num_threads = whole("num_threads", num_threads, 0, MAX_THREADS)
         target_lead = real("target_lead", target_lead, 0.0, MAX_LEAD)
         self.failure_cost = real("failure_cost", failure_cost, 0.0, 1e6)
-        randomization = _object("randomization", randomization, DomainRandomization)
-        pushes = _object("pushes", pushes, Pushes)
+        randomized: DomainRandomization | None = _object(
+            "randomization", randomization, DomainRandomization
+        )
+        pushed: Pushes | None = _object("pushes", pushes, Pushes)
         if action_mode not in ACTION_MODES:
             raise UnknownIdError(
                 f"unknown action_mode {action_mode!r}; known: {', '.join(ACTION_MODES)}"
@@ -189,15 +191,15 @@ class ImitationSimulation:
         )
         spec = self.character.spec()
         self.ground.add_to(spec)
-        if randomization is not None:
-            randomization.prepare(spec)
+        if randomized is not None:
+            randomized.prepare(spec)
         self.model = spec.compile()
         # Persistent, because only then are the derived fields current after a step.
         self.batch = Batch(self.model, num_envs, num_threads, persistent=True)
         self.ground.attach(self.batch)
-        self._physics = RandomizedPhysics(randomization, self.batch) if randomization else None
+        self._physics = RandomizedPhysics(randomized, self.batch) if randomized else None
         self._pushes = (
-            PushSchedule(pushes, self.batch, CONTROL_HZ, self.horizon) if pushes else None
+            PushSchedule(pushed, self.batch, CONTROL_HZ, self.horizon) if pushed else None
         )
         self._bind()
 
@@ -488,7 +490,7 @@ class ImitationSimulation:
             starts=starts,
             pushes=pushes,
             episode={name: getattr(self, name).copy() for name in _EPISODE},
-            generators=[generator.bit_generator.state for generator in self._generators],
+            generators=[dict(generator.bit_generator.state) for generator in self._generators],
         )
 
     def set_state(self, state: SimulationState) -> None:

@@ -133,22 +133,7 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         ids = simulation.all_ids
         if options is not None and "reset_mask" in options:
             ids = np.flatnonzero(self._checked_mask(options["reset_mask"]))
-        if seed is not None and np.ndim(seed) == 0:
-            first = int(seed)  # type: ignore[arg-type]
-            if len(ids) == self.num_envs:
-                simulation.seed(first)
-            else:
-                for i in ids:
-                    simulation.seed_one(i, first + int(i))
-        elif seed is not None:
-            if len(seed) != self.num_envs:  # type: ignore[arg-type]
-                raise ValueError(
-                    f"a list of seeds must have one for each of num_envs={self.num_envs}, it has "
-                    f"{len(seed)}"  # type: ignore[arg-type]
-                )
-            for i in ids:
-                if seed[i] is not None:  # type: ignore[index]
-                    simulation.seed_one(i, int(seed[i]))  # type: ignore[index]
+        self._seed(ids, seed)
         self._begun[ids], self._ended[ids] = True, False
         observation, figures = simulation.begin(ids, None if rows is None else rows[ids])
         if len(ids) < self.num_envs:
@@ -156,6 +141,25 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         info: dict[str, Any] = {}
         self._report(info, ids, figures)
         return observation, info
+
+    def _seed(self, ids: np.ndarray, seed: Any) -> None:
+        """Seed the environments ``ids``; see ``reset``."""
+        simulation = self.simulation
+        if seed is None:
+            return
+        if np.ndim(seed) == 0:
+            if len(ids) == self.num_envs:
+                simulation.seed(int(seed))
+                return
+            seed = [int(seed) + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(
+                f"a list of seeds must have one for each of num_envs={self.num_envs}, it has "
+                f"{len(seed)}"
+            )
+        for i in ids.tolist():
+            if seed[i] is not None:
+                simulation.seed_one(i, int(seed[i]))
 
     def _checked_mask(self, mask: Any) -> np.ndarray:
         if not isinstance(mask, np.ndarray):
