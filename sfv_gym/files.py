@@ -111,7 +111,8 @@ def read_npz(
     """
     path = Path(path)
     if not path.is_file():
-        raise error(f"{path}: there is no such {kind} file")
+        name = kind.removeprefix("reference ").removesuffix(" file")
+        raise error(f"{path}: there is no such {name} file")
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote

@@ -43,7 +43,7 @@ def test_wrong_values_are_named(tmp_path, field, change, message):
 
 
 def test_files_that_are_no_motions(tmp_path):
-    with pytest.raises(MotionError, match="no such reference motion file"):
+    with pytest.raises(MotionError, match="no such motion file"):
         ReferenceMotion.load(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(MotionError, match="not a reference motion"):

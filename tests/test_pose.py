@@ -466,7 +466,7 @@ def test_what_is_no_pose_file(tmp_path: Path) -> None:
     broken.visibility = broken.visibility[:3]
     broken.save(tmp_path / "shapes.npz")
     for name in ("text", "other", "pickle", "shapes"):
-        with pytest.raises(PoseError, match="not a pose") as caught:
+        with pytest.raises(PoseError, match="not a pose file") as caught:
             PoseSequence.load(tmp_path / f"{name}.npz")
         assert "\n" not in str(caught.value)
     (tmp_path / "file").touch()

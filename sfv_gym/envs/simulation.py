@@ -161,6 +161,10 @@ class ImitationSimulation:
         self.num_envs = num_envs
         self.character = get_character(character)
         self.terrain = get_terrain(terrain, difficulty)
+        if difficulty is not None and self.terrain.is_flat:
+            raise SettingError(
+                f"difficulty={difficulty} on flat ground: it is of slopes, gaps and such"
+            )
         self._reward = get_reward(reward)
         self.action_mode = action_mode
         self.initialization = get_initialization(initialization)

@@ -60,7 +60,7 @@ class PoseSequence:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PoseSequence:
         """Read a pose file; raises PoseError if it is missing or not one."""
-        data = read_npz(path, "pose", PoseError)
+        data = read_npz(path, "pose file", PoseError)
         try:
             if int(data["schema"]) != SCHEMA:
                 raise ValueError(f"schema {int(data['schema'])}, not {SCHEMA}")

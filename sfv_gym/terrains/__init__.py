@@ -23,8 +23,7 @@ def get_terrain(terrain: str | Terrain, difficulty: float | None = None) -> Terr
 
     Raises:
         UnknownIdError: no terrain has that name.
-        SettingError: the difficulty is out of range, or given where there is nothing to be
-            difficult, or ``terrain`` is of another type.
+        SettingError: the difficulty is out of range, or ``terrain`` is of another type.
     """
     if not isinstance(terrain, Terrain):
         if not isinstance(terrain, str):
@@ -34,10 +33,6 @@ def get_terrain(terrain: str | Terrain, difficulty: float | None = None) -> Terr
         terrain = TERRAINS[terrain]()
     if difficulty is None:
         return terrain
-    if terrain.is_flat:
-        raise SettingError(
-            f"difficulty={difficulty} on flat ground: it is of slopes, gaps and such"
-        )
     return replace(terrain, difficulty=difficulty)
 
 
