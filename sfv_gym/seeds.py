@@ -10,10 +10,10 @@ all others are far above.
 
 from __future__ import annotations
 
-import operator
 from enum import IntEnum
 from typing import Any
 
+from sfv_gym.checks import whole
 from sfv_gym.errors import SettingError
 
 MAX_SEED = 2**32 - 1
@@ -73,10 +73,4 @@ def stream(purpose: Purpose, seed: int = 0, part: int = 0) -> int:
 
 def checked_seed(seed: Any) -> int:
     """A seed as an ``int``; raises SettingError if it is none of 0 to 2**32 - 1."""
-    try:
-        value = operator.index(seed)
-    except TypeError:
-        raise SettingError(f"a seed must be a whole number, not {seed!r}") from None
-    if not 0 <= value <= MAX_SEED:
-        raise SettingError(f"a seed must lie between 0 and 2**32 - 1, it is {value}")
-    return value
+    return whole("a seed", seed, 0, MAX_SEED)
