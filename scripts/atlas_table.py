@@ -19,7 +19,7 @@ HEAD = "| motion | humanoid | Atlas, kinematics alone | Atlas, as it ships |"
 
 def main() -> None:
     atlas = get_character("atlas")
-    rig = Rig(atlas.model(), atlas.links)
+    rig = Rig(atlas.model, atlas.links)
     solved = retargeting.retargeted
     rows: list[tuple[str, list[float]]] = []
     for path in sorted(retargeting.shipped_folder().glob("*.npz")):
