@@ -55,7 +55,7 @@ system-libs: ## check for the system libraries, and install them where that is p
 ifneq ($(SYSTEM_LIBS),skip)
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name yours: make PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -I sfv_gym/system_libs.py
+	@$(PYTHON) -I sfv_gym/render/system_libs.py
 endif
 
 .PHONY: constraints

@@ -42,7 +42,7 @@ def film(
         RenderError: this machine cannot draw.
         ActionError: the actions are wrong.
     """
-    from sfv_gym.rendering import render_reference, render_rollout
+    from sfv_gym.play.pictures import render_reference, render_rollout
 
     played = rollout(env_id, policy_agent(predict), seconds=seconds, seed=seed, **options)
     stride = round(played.hz / hz)

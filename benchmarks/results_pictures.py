@@ -43,7 +43,7 @@ def draw(env_ids: Sequence[str], folder: Path, docs: Path, *, progress: bool = T
 
 def draw_sheet(env_ids: Sequence[str], docs: Path) -> None:
     """Six instants of each animated picture, of the character alone, in one picture."""
-    from sfv_gym.panels import labelled
+    from sfv_gym.play.panels import labelled
 
     rows = []
     for env_id in env_ids:

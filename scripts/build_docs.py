@@ -23,7 +23,7 @@ from sfv_gym.envs.task import Task
 from sfv_gym.imitability import assess
 from sfv_gym.library import library_clips
 from sfv_gym.registry import TERRAIN_TITLES, EnvEntry, find_motion, list_envs
-from sfv_gym.rendering import Renderer
+from sfv_gym.render.renderer import Renderer
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE, SKILLS_PAGE = DOCS / "environments.md", DOCS / "skills.md"

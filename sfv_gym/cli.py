@@ -495,7 +495,7 @@ def render(
     The agents reference (replays the reference's PD targets), zero and random show what the
     environment does without learning.
     """
-    from sfv_gym.rendering import render_video
+    from sfv_gym.play.pictures import render_video
 
     target = out or Path(f"{env_id}.mp4")
     summary = render_video(

@@ -88,7 +88,7 @@ def run_demo(
             raise UnknownIdError(f"no clip of {skill!r} ships; known: {', '.join(known)}")
     # Whatever is missing is said before the minutes that the first stages take.
     try:
-        importlib.import_module("sfv_gym.panels")
+        importlib.import_module("sfv_gym.play.panels")
     except ImportError as error:
         raise SFVError(f"the demo needs sfv-gym[video]: {error}; `sfv doctor` tells more") from None
     shipped = {} if train else {s: load_policy(make_id(s)) for s in skills}
@@ -112,7 +112,7 @@ def _run_skill(
     clip: Clip, folder: Path, policy: Policy | None, steps: int | None, stages: _Stages
 ) -> SkillResult:
     """Every stage for one clip; ``policy`` None trains one."""
-    from sfv_gym.panels import clip_panels, side_by_side, view_azimuth
+    from sfv_gym.play.panels import clip_panels, side_by_side, view_azimuth
     from sfv_gym.pose import PoseSequence
     from sfv_gym.video import open_video, write_video
 

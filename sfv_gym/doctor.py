@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from sfv_gym import system_libs
 from sfv_gym.errors import SFVError
-from sfv_gym.gl import choose_gl_backend, create_renderer
+from sfv_gym.render import system_libs
+from sfv_gym.render.gl import choose_gl_backend, create_renderer
 
 REINSTALL = "`make setup` in a checkout, or install sfv-gym again"
 

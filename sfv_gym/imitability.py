@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import nnls
 
-from sfv_gym import charts, skeleton
+from sfv_gym import skeleton
 from sfv_gym.characters import Character, get_character
 from sfv_gym.characters.shapes import colliding_geoms, outline
 from sfv_gym.envs.task import CONTROL_HZ
@@ -43,6 +43,7 @@ from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.files import atomic_path
 from sfv_gym.flight import GRAVITY
 from sfv_gym.motion import ReferenceMotion, Trajectory
+from sfv_gym.render import charts
 from sfv_gym.retargeting import retarget
 
 TOUCH = 0.015

@@ -169,10 +169,10 @@ def _write_sheet(
     video: Path, clip: LibraryClip, poses_file: Path, motion: ReferenceMotion, out: Path
 ) -> None:
     """Video frames with the person drawn in, and the reconstructed character at the same times."""
-    from sfv_gym.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
+    from sfv_gym.play.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
+    from sfv_gym.play.pictures import reference_pictures
     from sfv_gym.pose import PoseSequence, overlay_frames
     from sfv_gym.reconstruction import reprojected
-    from sfv_gym.rendering import reference_pictures
     from sfv_gym.video import open_video, write_picture
 
     poses = PoseSequence.load(poses_file)

@@ -16,11 +16,11 @@ import mujoco
 import numpy as np
 
 import sfv_gym
-from sfv_gym.charts import Series, line_chart
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.evaluation import Evaluation
 from sfv_gym.play.rollout import Rollout
+from sfv_gym.render.charts import Series, line_chart
 
 EXPLANATION = (
     "Every episode starts at the clip's first frame, with a little noise. "

@@ -269,7 +269,7 @@ def test_the_matrix_holds_every_cell_and_hard_ground_is_harder(walker, tmp_path)
 
 def test_a_gentle_push_is_survived_and_a_huge_one_is_not(walker):
     angle = DIRECTIONS["side"]
-    trial = PushTrial(walker, angle, episodes=4, seed=0)
+    trial = PushTrial(walker, angle, num_episodes=4, seed=0)
     assert trial.survives(0.0).mean() >= 0.75
     assert not trial.survives(20_000.0).any()
     forces = largest_pushes(walker, angle, step=400.0, most=2000.0, episodes=4, seed=0)
@@ -294,7 +294,7 @@ def test_pushes_make_a_table_and_appear_in_the_report(made, walker, tmp_path):
 def test_a_skill_on_the_ground_cannot_be_pushed_over(walker):
     lying = replace(walker, name="lying", env_id="SFV-GetUpFaceUp-v0")
     with pytest.raises(NeverFallsError, match="goes to the ground"):
-        PushTrial(lying, 0.0, episodes=2, seed=0)
+        PushTrial(lying, 0.0, num_episodes=2, seed=0)
     found = measure_pushes([lying], step=500.0, most=500.0, episodes=2)
     assert found["policies"][0]["front"] is None
     assert "| lying | on the ground itself |" in pushes_markdown(found)

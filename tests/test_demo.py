@@ -18,7 +18,7 @@ from sfv_gym.play.policy import Policy
 from sfv_gym.registry import get_entry
 
 pytest.importorskip("mediapipe")
-from sfv_gym.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
+from sfv_gym.play.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
 from sfv_gym.pose import PoseSequence
 from sfv_gym.video import open_video, write_video
 

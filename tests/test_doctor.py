@@ -9,8 +9,9 @@ import mujoco
 import numpy as np
 import pytest
 
-from sfv_gym import doctor, gl, system_libs
+from sfv_gym import doctor
 from sfv_gym.errors import RenderError
+from sfv_gym.render import gl, system_libs
 
 SCENE = """
 <mujoco>
@@ -102,7 +103,7 @@ def _choose_in_a_new_process(code: str, **environment: str) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is nothing to choose")
 def test_the_choice_holds_for_a_mujoco_that_was_imported_before():
     code = (
-        "import mujoco; from sfv_gym.gl import choose_gl_backend as choose; "
+        "import mujoco; from sfv_gym.render.gl import choose_gl_backend as choose; "
         "print(choose(), mujoco.GLContext.__module__)"
     )
     backend, module = _choose_in_a_new_process(code).split()

@@ -11,24 +11,24 @@ import mujoco
 import numpy as np
 import pytest
 
-from sfv_gym import charts
-from sfv_gym.charts import Series, line_chart, round_up
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task
 from sfv_gym.errors import PolicyError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.agents import AGENTS, choose_agent
-from sfv_gym.play.rollout import rollout
-from sfv_gym.registry import find_motion
-from sfv_gym.rendering import (
+from sfv_gym.play.pictures import (
     BORDER,
     FAILED_COLOUR,
-    Renderer,
     render_reference,
     render_rollout,
     render_video,
 )
-from sfv_gym.viewpoint import camera_axes, camera_path, keep_in_picture
+from sfv_gym.play.rollout import rollout
+from sfv_gym.registry import find_motion
+from sfv_gym.render import charts
+from sfv_gym.render.charts import Series, line_chart, round_up
+from sfv_gym.render.renderer import Renderer
+from sfv_gym.render.viewpoint import camera_axes, camera_path, keep_in_picture
 
 ENV_ID = "SFV-Backflip-v0"
 WIDTH, HEIGHT = 160, 120

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sfv_gym.charts import Series, line_chart
 from sfv_gym.files import atomic_path
+from sfv_gym.render.charts import Series, line_chart
 
 STYLE = """<style>
 text { font: 11px sans-serif; fill: #333 }

@@ -345,14 +345,18 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
             gym.logger.warn("render() needs gym.make(..., render_mode='rgb_array')")
             return None
         if self._renderer is None:
-            from sfv_gym.rendering import Renderer, Window
+            # here, since what draws takes a while to import and most never look
+            from sfv_gym.render.renderer import Renderer
+            from sfv_gym.render.window import Window
 
             if self.render_mode == "human":
-                self._renderer = Window(self.simulation, 1.0 / CONTROL_HZ)
+                self._renderer = Window(self.simulation.model, 1.0 / CONTROL_HZ)
             else:
                 self._renderer = Renderer(self.simulation.model, *self._size)
-        picture: np.ndarray | None = self._renderer.render_environment(self.simulation, 0)
-        return picture
+        if self.render_mode == "human":
+            self.simulation.show_in(self._renderer, 0)
+            return None
+        return self.simulation.draw_with(self._renderer, 0)
 
     def close(self) -> None:
         if self._renderer is not None:

@@ -7,7 +7,7 @@ environments in Python: what is needed of each is computed by one compiled pass 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
@@ -27,6 +27,10 @@ from sfv_gym.physics import Physics
 from sfv_gym.retargeting import retarget
 from sfv_gym.rotations import quat_multiply, quat_to_rotvec, rotvec_to_quat
 from sfv_gym.terrains import Ground
+
+if TYPE_CHECKING:
+    from sfv_gym.render.renderer import Renderer
+    from sfv_gym.render.window import Window
 
 TRACK_MARGIN = 2.5
 """Metres of drawn terrain beyond where the reference's root gets to."""
@@ -361,6 +365,21 @@ class ImitationSimulation:
     def root_tilt(self) -> np.ndarray:
         """Angle (N,) in rad between the up axes of the root and of the reference's root."""
         return self._measurement.root_tilt(self.reference_row(self.all_ids))
+
+    # --- pictures ---------------------------------------------------------------------------
+
+    def draw_with(self, renderer: Renderer, i: int) -> np.ndarray:
+        """A picture (height, width, 3) of environment ``i`` now, on the ground drawn for it."""
+        data = self.physics.data_of(i)
+        if self.ground.is_flat:
+            return renderer.render(data)
+        ground = float(self.ground.lift(np.array([i]), data.qpos[None, :2])[0])
+        return renderer.render(data, ground=ground, drawn=self.physics.model_of(i))
+
+    def show_in(self, window: Window, i: int) -> None:
+        """Show environment ``i`` as it is now."""
+        drawn = None if self.ground.is_flat else self.physics.model_of(i)
+        window.show(self._state.qpos[i], drawn, self.ground.fields)
 
     # --- state ------------------------------------------------------------------------------
 

@@ -251,12 +251,10 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
             gym.logger.warn("render() needs gym.make_vec(..., render_mode='rgb_array')")
             return None
         if self._renderer is None:
-            from sfv_gym.rendering import Renderer
+            from sfv_gym.render.renderer import Renderer
 
             self._renderer = Renderer(self.simulation.model, *self._size)
-        return tuple(
-            self._renderer.render_environment(self.simulation, i) for i in range(self.num_envs)
-        )
+        return tuple(self.simulation.draw_with(self._renderer, i) for i in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._renderer is not None:

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfv_gym import system_libs
 from sfv_gym.errors import RenderError
+from sfv_gym.render import system_libs
 
 if TYPE_CHECKING:
     import mujoco

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 
+from sfv_gym.play.pictures import render_reference, render_rollout
 from sfv_gym.play.rollout import Rollout
 from sfv_gym.pose import PoseSequence
-from sfv_gym.rendering import render_reference, render_rollout
-from sfv_gym.viewpoint import SIDE_VIEW
+from sfv_gym.render.viewpoint import SIDE_VIEW
 
 HEIGHT = 360
 CLIP_WIDTH, CHARACTER_WIDTH = 480, 360
