@@ -37,13 +37,14 @@ from scipy.optimize import nnls
 
 from sfv_gym import charts, skeleton
 from sfv_gym.characters import Character, get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.characters.shapes import colliding_geoms, outline
 from sfv_gym.envs.simulation import CONTROL_HZ, absolute_range
 from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.files import atomic_path
 from sfv_gym.flight import GRAVITY
 from sfv_gym.motion import ReferenceMotion, Trajectory
-from sfv_gym.retargeting import JointMap, retarget
+from sfv_gym.retargeting import retarget
 
 TOUCH = 0.015
 """Metres: a point this near the ground may be pushed by it. Reconstruction leaves a planted sole

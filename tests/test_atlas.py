@@ -10,6 +10,7 @@ from physics import assert_it_comes_to_rest, assert_momentum_is_kept_in_flight
 
 from sfv_gym import retargeting, skeleton
 from sfv_gym.characters import get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.errors import MissingExtraError, MotionError, UnknownIdError
 from sfv_gym.imitability import assess
 from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
@@ -236,7 +237,7 @@ def test_its_trajectory_has_the_same_angles(solved, tmp_path, monkeypatch):
     motion, found = solved["backflip"]
     trajectory = retargeting.retarget(motion, ATLAS)
     state = trajectory.sample(np.arange(motion.num_frames) / motion.fps)
-    qpos, _ = retargeting.JointMap.of(ATLAS.model()).coordinates(state, trajectory.joint_names)
+    qpos, _ = JointMap.of(ATLAS.model()).coordinates(state, trajectory.joint_names)
     np.testing.assert_allclose(qpos[:, 7:], found.qpos[:, 7:], atol=1e-6)
 
 

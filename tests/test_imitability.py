@@ -13,11 +13,11 @@ from motions import moved
 
 from sfv_gym import cli, skeleton
 from sfv_gym.characters import get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.errors import MotionError, OutputError, UnknownIdError
 from sfv_gym.imitability import FIGURES, RESIDUAL_LIMIT, assess, plot
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import find_motion
-from sfv_gym.retargeting import JointMap
 from sfv_gym.rollout import choose_agent, rollout
 from sfv_gym.rotations import rotvec_to_quat
 
