@@ -42,7 +42,7 @@ from sfv_gym.characters.shapes import colliding_geoms, outline
 from sfv_gym.envs.simulation import CONTROL_HZ, absolute_range
 from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.files import atomic_path
-from sfv_gym.flight import GRAVITY
+from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.motion import ReferenceMotion, Trajectory
 from sfv_gym.retargeting import retarget
 

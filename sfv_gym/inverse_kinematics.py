@@ -18,9 +18,8 @@ import numpy as np
 from mujoco import minimize
 
 from sfv_gym import skeleton
-from sfv_gym.characters.shapes import Shapes, colliding_geoms, outline
-from sfv_gym.errors import MotionError, UnknownIdError
-from sfv_gym.flight import GRAVITY
+from sfv_gym.fitting.ballistics import GRAVITY
+from sfv_gym.fitting.hinge_model import HingeModel
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.rotations import (
     quat_conjugate,
@@ -31,7 +30,6 @@ from sfv_gym.rotations import (
     rotvec_to_quat,
 )
 
-MAX_ANGLE = 3.0  # rad; a hinge's angle has to survive as a quaternion, which ends at pi
 MAX_SPEED = 12.0  # rad/s, of a hinge
 
 # bones: (link at the start, link at the end) of the directions that are matched
@@ -108,55 +106,21 @@ class _Poses:
     hinges: np.ndarray
 
 
-class Rig:
+class Rig(HingeModel):
     """A character's kinematics: link frames, centre of mass, and their Jacobians.
 
-    Args:
-        model: a free root and hinges, all with a range; its key frame ``stand``, or else qpos0,
-            shows it upright with level feet, pelvis and chest, which is taken to match the
-            canonical rest pose. Ground geoms in it do no harm.
-        links: the body for each canonical link, such as ``{"right_knee": "r_lleg"}``.
-
-    Raises:
-        UnknownIdError: a link has no body, or the model has none of that name.
-        MotionError: the model's joints are not a free root and hinges.
-
     Attributes:
-        bodies: (15,) body ids in the order of skeleton.LINKS.
-        rest: (15, 4) rotation of each body in the standing pose, where the canonical link's
-            rotation is the identity.
-        stand: (H,) hinge angles of the standing pose, and ``rest_pulls`` the weights with which
-            the first pass is drawn to them.
-        lower, upper: (H,) radians, within which hinges stay.
-        points, radii: of each end effector (skeleton.END_EFFECTORS) the points (n, 3) in the
-            body's frame that can touch the ground, and the radius of the balls around them.
+        rest_pulls: (H,) weights with which the first pass is drawn to the standing pose.
         scale: leg length over the canonical one.
     """
 
     def __init__(self, model: mujoco.MjModel, links: Mapping[str, str]) -> None:
-        kinds = model.jnt_type
-        if (
-            model.njnt < 2
-            or kinds[0] != mujoco.mjtJoint.mjJNT_FREE
-            or (kinds[1:] != mujoco.mjtJoint.mjJNT_HINGE).any()
-        ):
-            raise MotionError("only a character of a free root and hinges can be retargeted to")
-        self.model, self.data = model, mujoco.MjData(model)
-        self.bodies = np.array([_body_id(model, links, link) for link in skeleton.LINKS])
-        limited = model.jnt_limited[1:] > 0
-        ranges = np.where(limited[:, None], model.jnt_range[1:], (-MAX_ANGLE, MAX_ANGLE))
-        self.lower = np.maximum(ranges[:, 0], -MAX_ANGLE)
-        self.upper = np.minimum(ranges[:, 1], MAX_ANGLE)
-        key = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, "stand")
-        standing = model.key_qpos[key] if key >= 0 else model.qpos0
-        self.stand = np.clip(standing[7:], self.lower, self.upper)
+        super().__init__(model, links)  # which leaves it standing
         self.rest_pulls = np.full(len(self.stand), _REST)
         body = self.bodies[skeleton.link_index("chest")]
         while body != self.bodies[0] and body != 0:
             self.rest_pulls[model.jnt_bodyid[1:] == body] = _STRAIGHT
             body = model.body_parentid[body]
-        self.set(np.zeros(3), standing[3:7], self.stand)
-        self.rest = self.data.xquat[self.bodies].copy()
         pos = self.data.xpos[self.bodies]
         self.bone_index = np.array([[skeleton.link_index(n) for n in bone] for bone in _BONES])
         lengths = np.linalg.norm(pos[self.bone_index[:, 1]] - pos[self.bone_index[:, 0]], axis=1)
@@ -165,20 +129,9 @@ class Rig:
         self.limbs = lengths.reshape(4, 2).sum(1)
         self.canonical_limbs = canonical.reshape(4, 2).sum(1)
         self.scale = float((self.limbs[0] + self.limbs[2]) / (2 * self.canonical_limbs[0]))
-        self.effectors = [skeleton.link_index(name) for name in skeleton.END_EFFECTORS]
-        shapes = [self._sole(self.bodies[e]) for e in self.effectors]
-        self.points, self.radii = [s[0] for s in shapes], [s[1] for s in shapes]
         self.oriented = [skeleton.link_index(name) for name in _ORIENTED]
-        self.shapes = Shapes(model, colliding_geoms(model))
         self._jac = np.zeros((len(skeleton.LINKS), 2, 3, model.nv))
         self._jac_com = np.zeros((3, model.nv))
-
-    def set(self, pos: np.ndarray, quat: np.ndarray, hinges: np.ndarray) -> None:
-        """Put the body there: link frames and centres of mass are up to date afterwards."""
-        qpos = self.data.qpos
-        qpos[:3], qpos[3:7], qpos[7:] = pos, quat, hinges
-        mujoco.mj_kinematics(self.model, self.data)
-        mujoco.mj_comPos(self.model, self.data)
 
     def place(self, poses: _Poses, t: int) -> None:
         self.set(poses.root_pos[t], poses.root_quat[t], poses.hinges[t])
@@ -224,27 +177,6 @@ class Rig:
     def qpos(self, poses: _Poses) -> np.ndarray:
         quat = quat_continuous(poses.root_quat)
         return np.concatenate((poses.root_pos, quat, poses.hinges), axis=1)
-
-    def _sole(self, body: int) -> tuple[np.ndarray, float]:
-        """Points (n, 3) in the body's frame, and a radius: what it stands on, as it stands now."""
-        model, data = self.model, self.data
-        geoms = np.flatnonzero((model.geom_bodyid == body) & (model.geom_contype > 0))
-        points, radius = [np.zeros((1, 3))], 0.0
-        for g in geoms:
-            corners, radius = outline(model, int(g))
-            points.append(model.geom_pos[g] + quat_rotate(model.geom_quat[g], corners))
-        found = np.concatenate(points[1:] or points)
-        heights = found @ data.xmat[body].reshape(3, 3)[2]
-        return found[heights < heights.min() + 0.01], float(radius)
-
-
-def _body_id(model: mujoco.MjModel, links: Mapping[str, str], link: str) -> int:
-    if link not in links:
-        raise UnknownIdError(f"no body is named for the canonical link {link!r}")
-    body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, links[link])
-    if body < 0:
-        raise UnknownIdError(f"the character has no body {links[link]!r} (for {link!r})")
-    return int(body)
 
 
 def _right_jacobian(v: np.ndarray) -> np.ndarray:

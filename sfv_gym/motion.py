@@ -19,7 +19,6 @@ import numpy as np
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
 from sfv_gym.files import read_nested_json, read_npz, write_npz
-from sfv_gym.flight import MIN_FLIGHT_SECONDS
 from sfv_gym.rotations import (
     angular_velocity,
     heading,
@@ -36,6 +35,8 @@ SCHEMA = 2
 LOOPS = ("wrap", "none")
 LEAST_FPS, MOST_FPS = 1.0, 1000.0
 """Frames a second: outside, no movement of a person could be told or played."""
+MIN_FLIGHT_SECONDS = 0.12
+"""A shorter gap between contacts is no flight."""
 
 
 @dataclass(frozen=True)

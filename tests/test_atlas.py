@@ -256,8 +256,8 @@ def test_wrong_input_is_named():
 
 @pytest.fixture(scope="module")
 def hinged():
-    dynamic = pytest.importorskip("sfv_gym.dynamic_retargeting")
-    return dynamic, dynamic.HingeBody(Rig(ATLAS.model(), ATLAS.links))
+    hinge_body = pytest.importorskip("sfv_gym.fitting.hinge_body")
+    return hinge_body, hinge_body.HingeBody(Rig(ATLAS.model(), ATLAS.links))
 
 
 def swinging(model: mujoco.MjModel, times: np.ndarray) -> np.ndarray:
@@ -273,11 +273,13 @@ def swinging(model: mujoco.MjModel, times: np.ndarray) -> np.ndarray:
 
 
 def test_kinematics_momentum_and_torques_are_mujocos(hinged, model):
-    dynamic, body = hinged
+    hinge_body, body = hinged
     fps = 1000.0  # fine enough for differences to be derivatives
     qpos = swinging(model, np.arange(5) / fps)
     pose = body.pose(
-        dynamic._tensor(qpos[:, :3]), dynamic._matrices(qpos[:, 3:7]), dynamic._tensor(qpos[:, 7:])
+        hinge_body.tensor(qpos[:, :3]),
+        hinge_body.matrices(qpos[:, 3:7]),
+        hinge_body.tensor(qpos[:, 7:]),
     )
     data = mujoco.MjData(model)
     before, after = np.zeros((2, model.nv))

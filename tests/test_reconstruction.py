@@ -15,11 +15,13 @@ from scipy.spatial.transform import Rotation  # noqa: E402
 
 from sfv_gym import skeleton  # noqa: E402
 from sfv_gym.errors import MotionError, PoseError  # noqa: E402
+from sfv_gym.fitting import terms  # noqa: E402
+from sfv_gym.fitting.ballistics import parabola  # noqa: E402
+from sfv_gym.fitting.canonical_body import DOFS, Body  # noqa: E402
+from sfv_gym.fitting.solver import smooth_coordinates, solve  # noqa: E402
 from sfv_gym.motion import ReferenceMotion  # noqa: E402
 from sfv_gym.pose.sequence import PoseSequence  # noqa: E402
-from sfv_gym.reconstruction import losses, pipeline, reconstruct, reprojected  # noqa: E402
-from sfv_gym.reconstruction.ballistics import parabola  # noqa: E402
-from sfv_gym.reconstruction.body import DOFS, Body  # noqa: E402
+from sfv_gym.reconstruction import pipeline, reconstruct, reprojected  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
 from sfv_gym.reconstruction.contacts import (  # noqa: E402
     RUNNING_FLIGHT,
@@ -31,6 +33,7 @@ from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E40
 from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
 from sfv_gym.reconstruction.initial import _rotvec, believable, leg_jumps  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
+from sfv_gym.reconstruction.markers import markers  # noqa: E402
 from sfv_gym.reconstruction.person import PersonProblem, Weights  # noqa: E402
 from sfv_gym.reconstruction.prior import (  # noqa: E402
     ClipMoments,
@@ -38,7 +41,6 @@ from sfv_gym.reconstruction.prior import (  # noqa: E402
     mirrored_angles,
     shipped_prior,
 )
-from sfv_gym.reconstruction.solver import smooth_coordinates, solve  # noqa: E402
 from sfv_gym.registry import find_motion  # noqa: E402
 from sfv_gym.rotations import quat_to_rotvec  # noqa: E402
 
@@ -50,7 +52,7 @@ FAST = {"progress": False, "iterations": 60}
 
 @dataclasses.dataclass
 class Scene:
-    """A known person (angles in body.DOFS, metres) and what a camera sees of them."""
+    """A known person (angles in canonical_body.DOFS, metres) and what a camera sees of them."""
 
     root_pos: np.ndarray
     angles: np.ndarray
@@ -95,9 +97,9 @@ def film(
         torch.tensor(np.radians([roll, pitch]), dtype=torch.float64),
         torch.tensor(height, dtype=torch.float64),
     )
-    markers = body.markers(pose)
-    flat = camera.project(markers).numpy()
-    solid = (markers @ camera.rotation().T).numpy()
+    points = markers(body, pose)
+    flat = camera.project(points).numpy()
+    solid = (points @ camera.rotation().T).numpy()
     solid -= 0.5 * (solid[:, [column(23)]] + solid[:, [column(24)]])
     rays = (flat[:, LANDMARKS >= 11].mean(1) - centre) / focal
     solid = np.einsum("tji,tmj->tmi", view_rotation(rays), solid)
@@ -562,7 +564,7 @@ def test_who_leans_beyond_the_feet_is_out_of_balance():
         root = np.tile(turn @ [0.0, 0.0, -down - 0.06] + [0.0, 0.0, 0.06], (frames, 1))
         body, pose = _pose(root, angles, np.tile(turn, (frames, 1, 1)))
         contacts = find_contacts(body, pose, FPS)
-        found = losses.out_of_balance(body, pose, contacts, FPS)
+        found = terms.out_of_balance(body, pose, contacts, FPS)
         assert len(found) == frames - 2
         np.testing.assert_allclose(found, beyond, atol=0.08)
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sfv_gym.reconstruction import losses
-from sfv_gym.reconstruction.ballistics import settle_flights
-from sfv_gym.reconstruction.body import DOF_LIMITS, DTYPE, Body, Pose, rotation_matrix
-from sfv_gym.reconstruction.contacts import Contacts
-from sfv_gym.reconstruction.solver import Variables, solve
+from sfv_gym.fitting import terms
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.ballistics import settle_flights
+from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
+from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.solver import Variables, solve
+from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,21 @@ def carry(
         total = (pose.rot - goal).square().sum() / (2 * w.rotation**2)
         velocity = (root[1:] - root[:-1]) * fps
         total = total + (trust * (velocity - goal_velocity).square()).sum() / w.velocity**2
-        total = total + losses.smoothness(
+        total = total + terms.smoothness(
             pose, v["angles"], fps, w.link_acceleration, w.angle_acceleration
         )
-        total = total + losses.ground(
+        total = total + terms.ground(
             body, pose, contacts,
             sigma_height=w.contact_height, sigma_slide=w.contact_slide,
         )  # fmt: skip
         com = body.centre_of_mass(pose)
-        total = total + losses.free_fall(com, contacts.in_air, fps, w.flight)
-        total = total + losses.support(com, fps, w.support)
-        total = total + losses.steady_spin(body, pose, contacts.flights, fps, w.spin)
-        total = total + losses.effort(com, contacts.in_air, fps, w.effort)
-        total = total + losses.balance(body, pose, contacts, fps, w.balance)
+        total = total + terms.free_fall(com, contacts.in_air, fps, w.flight)
+        total = total + terms.support(com, fps, w.support)
+        total = total + terms.steady_spin(body, pose, contacts.flights, fps, w.spin)
+        total = total + terms.effort(com, contacts.in_air, fps, w.effort)
+        total = total + terms.balance(body, pose, contacts, fps, w.balance)
         if cycle is not None:
-            total = total + losses.closing(v["angles"], pose, cycle) / w.closing**2
+            total = total + terms.closing(v["angles"], pose, cycle) / w.closing**2
         return total
 
     found, _ = solve(

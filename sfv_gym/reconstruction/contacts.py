@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from sfv_gym.flight import GRAVITY, MIN_FLIGHT_SECONDS
-from sfv_gym.reconstruction.body import DTYPE, HANDS, ROUND_HANDS, ROUND_RADII, Body, Pose
-
-
-@dataclass(frozen=True)
-class Contacts:
-    """What touches the ground, per frame.
-
-    Attributes:
-        soles: (T, 2, 4) in 0..1, corners as in body.SOLE, right foot first.
-        hands: (T, 2) in 0..1.
-        rounds: (T, R) in 0..1, knees, pelvis, back and so on: columns as in body.round_bottoms,
-            those of the hands left at 0.
-        in_air: (T,) in 0..1, 1 where nothing at all touches.
-        flights: (first, last) frame in the air of each flight.
-        played_at: the share of the real speed at which gravity would explain the longest stretch
-            off the ground, where that is too slow for a flight and long enough to tell; None
-            elsewhere.
-    """
-
-    soles: torch.Tensor
-    hands: torch.Tensor
-    rounds: torch.Tensor
-    in_air: torch.Tensor
-    flights: tuple[tuple[int, int], ...]
-    played_at: float | None = None
-
-    def grounded(self) -> Contacts:
-        """The same contacts without the flights, for a fit that does not believe them yet."""
-        return replace(self, in_air=0 * self.in_air, flights=())
-
-    def effectors(self) -> np.ndarray:
-        """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""
-        feet = self.soles.amax(-1)
-        return torch.cat((self.hands, feet), 1).numpy()
-
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.ballistics import GRAVITY
+from sfv_gym.fitting.canonical_body import HANDS, ROUND_HANDS, ROUND_RADII, Body
+from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.tensors import DTYPE
+from sfv_gym.motion import MIN_FLIGHT_SECONDS
 
 WRIST_HEIGHT = 0.07
 """Metres, of a person's wrist over the palm that they stand on."""

@@ -15,18 +15,19 @@ from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
+from sfv_gym.fitting import terms
+from sfv_gym.fitting.canonical_body import DOFS
+from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.solver import one_thread
 from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
-from sfv_gym.reconstruction import losses
-from sfv_gym.reconstruction.body import DOFS
 from sfv_gym.reconstruction.character import Carried, CarryWeights, carry
-from sfv_gym.reconstruction.contacts import Contacts, find_contacts
+from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
 from sfv_gym.reconstruction.person import PersonFit, PersonProblem, Weights
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
 from sfv_gym.reconstruction.reprojection import camera_facts
-from sfv_gym.reconstruction.solver import one_thread
 from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _find_contacts(fit: PersonFit, fps: float, loop: str) -> Contacts:
 
 def _falls(fit: PersonFit, contacts: Contacts, fps: float) -> bool:
     """Whether the person is far out of balance."""
-    beyond = losses.out_of_balance(fit.body, fit.pose, contacts, fps)
+    beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
     size = torch.exp(fit.variables["log_size"])
     return len(beyond) > 0 and float(beyond.mean() / size) > TIPPING
 
@@ -304,7 +305,7 @@ def _assemble(
 
 
 def _joint_quats(angles: np.ndarray) -> np.ndarray:
-    """Joint rotations (T, 15, 4) wxyz from angles (T, 28), see body.DOFS."""
+    """Joint rotations (T, 15, 4) wxyz from angles (T, 28), see canonical_body.DOFS."""
     vectors = np.zeros((len(angles), len(skeleton.LINKS), 3))
     for k, (link, axis) in enumerate(DOFS):
         vectors[:, link, axis] = angles[:, k]

@@ -11,10 +11,13 @@ from scipy.ndimage import maximum_filter1d
 from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.canonical_body import Body
+from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.reconstruction.body import DTYPE, Body, Pose
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.correspondence import LANDMARKS
+from sfv_gym.reconstruction.markers import markers
 from sfv_gym.rotations import quat_to_matrix
 
 if TYPE_CHECKING:
@@ -65,13 +68,13 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     )
     body = Body(torch.as_tensor(motion.provenance["quality"]["person_scale"], dtype=DTYPE))
     pose = Pose(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
-    markers = body.markers(pose).numpy() - np.array(camera["position"])
-    markers = markers @ np.array(camera["rotation"]).T
+    points = markers(body, pose).numpy() - np.array(camera["position"])
+    points = points @ np.array(camera["rotation"]).T
     turns = motion.provenance["source"].get("camera_turns")
     if turns is not None:  # from each frame's camera to the one of the fit
-        markers = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(turns).as_matrix(), markers)
-    depth = np.maximum(markers[..., 2:], 0.1)
-    flat = np.array(camera["centre_px"]) + camera["focal_px"] * markers[..., :2] / depth
+        points = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(turns).as_matrix(), points)
+    depth = np.maximum(points[..., 2:], 0.1)
+    flat = np.array(camera["centre_px"]) + camera["focal_px"] * points[..., :2] / depth
     landmarks = np.repeat(flat.mean(1, keepdims=True), poses.landmarks_2d.shape[1], axis=1)
     landmarks[:, LANDMARKS] = flat
     visibility = np.zeros(landmarks.shape[:2])

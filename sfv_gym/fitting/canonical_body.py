@@ -6,15 +6,14 @@ with rotation matrices and one batched product per depth, because a fit runs it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.reconstruction.correspondence import LANDMARK_LINKS, LANDMARK_OFFSETS
-
-DTYPE = torch.float64
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, turns_between
 
 # --- angles: which component of which link's rotation vector each degree of freedom turns -----
 _BALLS = ("chest", "neck", "right_hip", "right_ankle", "right_shoulder",
@@ -77,16 +76,6 @@ def _proportion_of_centres() -> list[int]:
 
 _CENTRE_GROUP = _proportion_of_centres()
 _OFFSET_GROUP = torch.as_tensor(_proportion_of())
-_MARKER_GROUP = torch.as_tensor(
-    [
-        PROPORTIONS.index(
-            {"neck": "head", "ankle": "foot", "hip": "hip_width"}.get(
-                skeleton.LINKS[i].split("_")[-1], "trunk"
-            )
-        )
-        for i in LANDMARK_LINKS
-    ]
-)
 
 # --- what may touch the ground ---------------------------------------------------------------
 _FOOT = skeleton.LINK_CENTRES[skeleton.link_index("right_ankle")]
@@ -119,36 +108,6 @@ _OWN_INERTIA = np.array(
 """(15,) kg m2, across each link's length."""
 
 
-def rotation_matrix(v: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), Rodrigues' formula."""
-    square = (v * v).sum(-1)
-    angle = torch.sqrt(square + 1e-16)
-    a = (torch.sin(angle) / angle)[..., None, None]
-    b = ((1 - torch.cos(angle)) / (angle * angle))[..., None, None]
-    x, y, z = v[..., 0], v[..., 1], v[..., 2]
-    zero = torch.zeros_like(x)
-    cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
-    eye = torch.eye(3, dtype=v.dtype)
-    return eye + a * cross + b * (cross @ cross)
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Links of every frame in the world.
-
-    Attributes:
-        pos: (T, 15, 3) metres.
-        rot: (T, 15, 3, 3) link to world.
-    """
-
-    pos: torch.Tensor
-    rot: torch.Tensor
-
-    def points(self, links: list[int] | torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """World positions (T, P, 3) of points (P, 3) that ride on the links (P,)."""
-        return self.pos[:, links] + (self.rot[:, links] @ offsets[..., None])[..., 0]
-
-
 class Body:
     """A person's or the character's proportions.
 
@@ -162,13 +121,17 @@ class Body:
             scale = torch.ones(len(PROPORTIONS), dtype=DTYPE)
         self.scale = scale
         self.offsets = torch.as_tensor(skeleton.OFFSETS, dtype=DTYPE) * scale[_OFFSET_GROUP]
-        self._markers = (
-            torch.as_tensor(LANDMARK_OFFSETS, dtype=DTYPE) * scale[_MARKER_GROUP][:, None]
-        )
-        self._sole = torch.as_tensor(SOLE, dtype=DTYPE) * scale[PROPORTIONS.index("foot")]
-        factors = scale[_CENTRE_GROUP][:, None]
-        self._centres = torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * factors
-        self._round = _ROUND_CENTRES
+
+    @cached_property
+    def _sole(self) -> torch.Tensor:
+        """(4, 3) metres, SOLE in this body's size."""
+        return torch.as_tensor(SOLE, dtype=DTYPE) * self.scale[PROPORTIONS.index("foot")]
+
+    @cached_property
+    def _centres(self) -> torch.Tensor:
+        """(15, 3) metres, the links' centres of mass in their frames."""
+        factors = self.scale[_CENTRE_GROUP][:, None]
+        return torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * factors
 
     def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:
         """Forward kinematics.
@@ -191,10 +154,6 @@ class Body:
             rot = torch.cat((rot, carrier @ local[:, ids]), 1)
             order += ids
         return Pose(pos[:, _BACK], rot[:, _BACK])
-
-    def markers(self, pose: Pose) -> torch.Tensor:
-        """Landmark positions (T, M, 3), see correspondence.MARKERS."""
-        return pose.points(torch.as_tensor(LANDMARK_LINKS), self._markers)
 
     def soles(self, pose: Pose) -> torch.Tensor:
         """Sole corners (T, 2 feet, 4, 3), right foot first, heels first."""
@@ -221,12 +180,7 @@ class Body:
         arms = centres - ((mass[:, None] * centres).sum(1) / mass.sum())[:, None]
         middle, velocity = 0.5 * (arms[1:] + arms[:-1]), (arms[1:] - arms[:-1]) * fps
         orbit = (mass[:, None] * torch.linalg.cross(middle, velocity)).sum(1)
-        step = pose.rot[1:] @ pose.rot[:-1].transpose(-1, -2)
-        # the skew part of a small rotation is its vector, here off by the sine alone
-        turn = 0.5 * torch.stack(
-            (step[..., 2, 1] - step[..., 1, 2], step[..., 0, 2] - step[..., 2, 0],
-             step[..., 1, 0] - step[..., 0, 1]), -1
-        )  # fmt: skip
+        turn = turns_between(pose.rot)
         return orbit + (torch.as_tensor(_OWN_INERTIA)[:, None] * turn * fps).sum(1)
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
@@ -235,4 +189,4 @@ class Body:
 
     def round_centres(self, pose: Pose) -> torch.Tensor:
         """(T, R, 3) metres."""
-        return pose.points(_ROUND_LINKS, self._round)
+        return pose.points(_ROUND_LINKS, _ROUND_CENTRES)

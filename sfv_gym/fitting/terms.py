@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.flight import GRAVITY
-from sfv_gym.reconstruction.body import HANDS, Body, Pose
-from sfv_gym.reconstruction.contacts import Contacts
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.ballistics import GRAVITY
+from sfv_gym.fitting.canonical_body import HANDS, Body
+from sfv_gym.fitting.contacts import Contacts
 
 
 def cauchy(square: torch.Tensor, scale: float) -> torch.Tensor:
