@@ -21,7 +21,7 @@ from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
 from sfv_gym.extract import extract_motion
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.retargeting import save_retargeted
+from sfv_gym.retargeting.store import save_retargeted
 
 LIBRARY_VERSION = 6
 """Raised when the pipeline changes so that every motion is to be made again."""

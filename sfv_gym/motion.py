@@ -29,6 +29,7 @@ from sfv_gym.rotations import (
     quat_to_rotvec,
     rotvec_to_quat,
 )
+from sfv_gym.spans import runs
 
 SCHEMA = 2
 """Of the files that are written. Schema 1 had no ``flights``; it is read all the same."""
@@ -399,15 +400,14 @@ def _flights_of_schema_1(motion: ReferenceMotion) -> np.ndarray:
         return np.asarray(quality["flights"], np.int64).reshape(-1, 2)
     pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
     height = skeleton.centre_of_mass(pos, quat)[:, 2]
-    edges = np.diff(np.concatenate(([0], motion.contacts.max(1) < 0.5, [0])).astype(int))
     flights = []
-    for first, stop in np.flatnonzero(edges).reshape(-1, 2):
-        if stop - first < max(3, round(MIN_FLIGHT_SECONDS * motion.fps)):
+    for first, last in runs(motion.contacts.max(1) < 0.5):
+        frames = last + 1 - first
+        if frames < max(3, round(MIN_FLIGHT_SECONDS * motion.fps)):
             continue
-        times = np.arange(stop - first) / motion.fps
-        pull = 2 * np.polyfit(times, height[first:stop], 2)[0]
+        pull = 2 * np.polyfit(np.arange(frames) / motion.fps, height[first : last + 1], 2)[0]
         if -20.0 < pull < -4.0:  # lying on the back touches nothing either
-            flights.append((first, stop - 1))
+            flights.append((first, last))
     return np.array(flights, np.int64).reshape(-1, 2)
 
 

@@ -12,6 +12,7 @@ from sfv_gym.fitting.canonical_body import HANDS, ROUND_HANDS, ROUND_RADII, Body
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import MIN_FLIGHT_SECONDS
+from sfv_gym.spans import runs
 
 WRIST_HEIGHT = 0.07
 """Metres, of a person's wrist over the palm that they stand on."""
@@ -94,7 +95,7 @@ def find_contacts(
         _meet_ground(touch, edges[..., 2], flights, fps)
     else:  # a runner's other foot is low then, too, and swings
         in_air = _agreed(in_air, stride)
-        flights = tuple((first, stop - 1) for first, stop in _stretches(in_air > 0))
+        flights = tuple(runs(in_air > 0))
     touch[in_air > 0] = 0.0
     hand_touch[in_air > 0] = 0.0
     round_touch[in_air > 0] = 0.0
@@ -210,12 +211,6 @@ def _agreed(touch: np.ndarray, period: int) -> np.ndarray:
     return agreed
 
 
-def _stretches(where: np.ndarray) -> list[tuple[int, int]]:
-    """(first, stop) of each stretch of frames (T,) that are true."""
-    edge = np.flatnonzero(np.diff(np.concatenate(([0], where.astype(int), [0]))))
-    return [(int(first), int(stop)) for first, stop in zip(edge[::2], edge[1::2], strict=True)]
-
-
 def find_flights(
     touching: np.ndarray,
     lowest: np.ndarray,
@@ -235,14 +230,13 @@ def find_flights(
     A stretch at the clip's start or end counts too: the body is in the air there as well.
     """
     flights = []
-    for first, stop in _stretches(~touching):
-        span = lowest[first:stop]
+    for first, last in runs(~touching):
+        span = lowest[first : last + 1]
         if len(span) < seconds * fps or span.max() < clearance:
             continue
         # take-off and landing: the frames where the lowest point leaves and meets the ground
         floor = clearance * 5 / 8
         up = np.flatnonzero(span > floor)
-        first, stop = first + up[0], first + up[-1] + 1
-        if stop - first >= seconds * fps:
-            flights.append((int(first), int(stop - 1)))
+        if up[-1] + 1 - up[0] >= seconds * fps:
+            flights.append((first + int(up[0]), first + int(up[-1])))
     return tuple(flights)

@@ -21,9 +21,10 @@ from sfv_gym.fitting.ballistics import settle_flights
 from sfv_gym.fitting.hinge_body import HingeBody, HingePose
 from sfv_gym.fitting.solver import Variables, one_thread, solve
 from sfv_gym.fitting.tensors import DTYPE, matrices, rotation_matrix, tensor
-from sfv_gym.inverse_kinematics import Retargeted, Rig, Targets, close_cycle
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.reconstruction.character import CarryWeights
+from sfv_gym.retargeting.rig import Retargeted, Rig
+from sfv_gym.retargeting.targets import Targets, close_cycle
 from sfv_gym.rotations import quat_continuous
 
 WEIGHTS = CarryWeights()
@@ -46,7 +47,7 @@ def make_feasible(
     """The trajectory nearest to a kinematic one that the character could follow.
 
     Args:
-        kinematic: what `inverse_kinematics.solve_kinematics` found for ``motion`` and ``rig``.
+        kinematic: what `kinematic.solve_kinematics` found for ``motion`` and ``rig``.
         callback: called after each of at most ``ITERATIONS`` iterations.
 
     Raises:
