@@ -293,7 +293,7 @@ def test_kinematics_momentum_and_torques_are_mujocos(hinged, model):
     mujoco.mj_subtreeVel(model, data)
     np.testing.assert_allclose(pose.pos[2], data.xpos[1:], atol=1e-12)
     np.testing.assert_allclose(body.centre_of_mass(pose)[2], data.subtree_com[1], atol=1e-12)
-    spin = body.spin(pose, fps)[1:3].mean(0)
+    spin = body.angular_momentum(pose, fps)[1:3].mean(0)
     np.testing.assert_allclose(spin, data.subtree_angmom[1], atol=0.02 * np.linalg.norm(spin))
     torque = body.torques(pose, fps)[1].numpy()
     # what the joints' own ends push is no motor's

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.articulation import ContactPatch, Pose, Underside
 from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, turns_between
 
 # --- angles: which component of which link's rotation vector each degree of freedom turns -----
@@ -86,11 +86,13 @@ SOLE: np.ndarray = np.array(
 """(4, 3) the sole's corners in the ankle's frame: two of the heel, then two of the toes."""
 _FEET = [skeleton.link_index("right_ankle"), skeleton.link_index("left_ankle")]
 HANDS = [skeleton.link_index("right_wrist"), skeleton.link_index("left_wrist")]
+HAND_RADIUS = 0.04
+"""Metres, of the character's hands."""
 
 # The spheres and capsules' ends of the character's shapes: link, centre, radius (m).
 _ROUND: tuple[tuple[str, tuple[float, float, float], float], ...] = (
     ("root", (0, 0, 0.07), 0.09), ("chest", (0, 0, 0.12), 0.11), ("neck", (0, 0, 0.175), 0.1025),
-    ("right_wrist", (0, 0, 0), 0.04), ("left_wrist", (0, 0, 0), 0.04),
+    ("right_wrist", (0, 0, 0), HAND_RADIUS), ("left_wrist", (0, 0, 0), HAND_RADIUS),
     ("right_knee", (0, 0, -0.045), 0.05), ("left_knee", (0, 0, -0.045), 0.05),
     ("right_hip", (0, 0, -0.06), 0.055), ("left_hip", (0, 0, -0.06), 0.055),
     ("right_elbow", (0, 0, -0.0525), 0.04), ("left_elbow", (0, 0, -0.0525), 0.04),
@@ -114,12 +116,18 @@ class Body:
     Args:
         scale: (9,) factors on the canonical lengths, in the order of PROPORTIONS; ones give the
             character itself.
+        hand_radius: metres, of the wrist over the ground that the hand touches.
+
+    Attributes:
+        mass: kg, the character's.
     """
 
-    def __init__(self, scale: torch.Tensor | None = None) -> None:
+    mass = float(skeleton.LINK_MASSES.sum())
+
+    def __init__(self, scale: torch.Tensor | None = None, hand_radius: float = HAND_RADIUS) -> None:
         if scale is None:
             scale = torch.ones(len(PROPORTIONS), dtype=DTYPE)
-        self.scale = scale
+        self.scale, self._hand_radius = scale, hand_radius
         self.offsets = torch.as_tensor(skeleton.OFFSETS, dtype=DTYPE) * scale[_OFFSET_GROUP]
 
     @cached_property
@@ -154,6 +162,25 @@ class Body:
             rot = torch.cat((rot, carrier @ local[:, ids]), 1)
             order += ids
         return Pose(pos[:, _BACK], rot[:, _BACK])
+
+    def links(self, pose: Pose) -> Pose:
+        """The pose itself, which is one of the canonical links."""
+        return pose
+
+    def underside(self, pose: Pose) -> Underside:
+        """Sole corners (T, 8), hands (T, 2) and round shapes (T, R) against the ground."""
+        soles, hands = self.soles(pose).flatten(1, 2), pose.pos[:, HANDS]
+        rounds = self.round_centres(pose)
+        sole_height, bottoms = soles[..., 2], rounds[..., 2] - ROUND_RADII
+        return Underside(
+            (
+                ContactPatch(soles, sole_height, soles),
+                ContactPatch(hands, hands[..., 2] - self._hand_radius, hands),
+                # a knee or a back is soft, and its shape is not the person's
+                ContactPatch(rounds, bottoms, rounds, firmness=0.25, slides=True),
+            ),
+            (sole_height, bottoms),
+        )
 
     def soles(self, pose: Pose) -> torch.Tensor:
         """Sole corners (T, 2 feet, 4, 3), right foot first, heels first."""

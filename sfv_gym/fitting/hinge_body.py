@@ -10,7 +10,7 @@ import torch
 
 from sfv_gym import skeleton
 from sfv_gym.fitting import terms
-from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.articulation import ContactPatch, Pose, Underside
 from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.fitting.hinge_model import HingeModel
 from sfv_gym.fitting.tensors import DTYPE, matrices, tensor, turns_between
@@ -29,10 +29,6 @@ class HingePose:
     rot: torch.Tensor
     centres: torch.Tensor
 
-    def links(self, bodies: list[int]) -> Pose:
-        """Of some of the bodies."""
-        return Pose(self.pos[:, bodies], self.rot[:, bodies])
-
     def during(self, first: int, last: int) -> HingePose:
         """Frames ``first`` to ``last``, both included."""
         frames = slice(first, last + 1)
@@ -43,12 +39,11 @@ class HingeBody:
     """A model of a free root and hinges, in torch: kinematics, momentum, joint torques.
 
     Attributes:
-        mass: kg. links: (15,) columns of the bodies that stand for the canonical links.
+        mass: kg.
         limits: (H,) N m, of the hinges' motors; infinite where there is none.
         effectors: columns of the bodies of skeleton.END_EFFECTORS.
         touching: of each of them, the points (n, 3) in its frame that touch the ground, and
             ``bearing`` those within them on which its ankle can hold the whole weight.
-        shapes: of the geoms that can touch the ground.
         carries: (H, 4) bool, the end effectors beyond each hinge.
     """
 
@@ -67,8 +62,8 @@ class HingeBody:
         principal = matrices(model.body_iquat[1:])
         spread = torch.diag_embed(tensor(model.body_inertia[1:]))
         self._inertia = principal @ spread @ principal.transpose(-1, -2)
-        self.links = (hinged.bodies - 1).tolist()
-        self.effectors = [self.links[e] for e in hinged.effectors]
+        self._links = (hinged.bodies - 1).tolist()
+        self.effectors = [self._links[e] for e in hinged.effectors]
         beyond = np.zeros((len(self._hinge_body), len(self._parent)), bool)
         for body in range(len(self._parent)):
             above = body
@@ -79,7 +74,7 @@ class HingeBody:
         self.carries = beyond[:, self.effectors]
         self.limits = tensor(_motor_limits(model))
         self.touching = [tensor(points) for points in hinged.points]
-        self.shapes = hinged.shapes
+        self._radii, self._shapes = hinged.radii, hinged.shapes
         self.bearing = [self._within_ankles(hinged, e) for e in range(len(hinged.effectors))]
 
     def _within_ankles(self, hinged: HingeModel, effector: int) -> torch.Tensor:
@@ -93,7 +88,7 @@ class HingeBody:
         if not name.endswith("ankle"):
             return tensor(points)
         foot = self.effectors[effector]
-        shin = self.links[skeleton.link_index(name.replace("ankle", "knee"))]
+        shin = self._links[skeleton.link_index(name.replace("ankle", "knee"))]
         hinged.set(np.zeros(3), np.array([1.0, 0, 0, 0]), hinged.stand)
         data, body = hinged.data, foot
         frame = data.xmat[foot + 1].reshape(3, 3)
@@ -130,17 +125,28 @@ class HingeBody:
         places, frames = torch.stack(pos, 1), torch.stack(mat, 1)
         return HingePose(places, frames, places + (frames @ self._centre[..., None])[..., 0])
 
+    def links(self, pose: HingePose) -> Pose:
+        """The bodies that stand for the canonical links."""
+        return Pose(pose.pos[:, self._links], pose.rot[:, self._links])
+
     def centre_of_mass(self, pose: HingePose) -> torch.Tensor:
         """(T, 3) metres."""
         return (pose.centres * self._masses[:, None]).sum(1) / self.mass
 
-    def points(self, pose: HingePose, effector: int, points: torch.Tensor) -> torch.Tensor:
-        """World positions (T, n, 3) of points (n, 3) of an end effector."""
-        body = self.effectors[effector]
-        return pose.pos[:, body, None] + (pose.rot[:, body, None] @ points[..., None])[..., 0]
+    def underside(self, pose: HingePose) -> Underside:
+        """The end effectors and all shapes against the ground."""
+        patches = []
+        for e, body in enumerate(self.effectors):
+            pos, rot = pose.pos[:, body, None], pose.rot[:, body, None]
+            place, bearing = (
+                pos + (rot @ points[..., None])[..., 0]
+                for points in (self.touching[e], self.bearing[e])
+            )
+            patches.append(ContactPatch(place, place[..., 2] - self._radii[e], bearing))
+        return Underside(tuple(patches), (self._shapes.bottom_of_bodies(pose.pos, pose.rot),))
 
-    def spin(self, pose: HingePose, fps: float) -> torch.Tensor:
-        """Angular momentum about the centre of mass, between frames (T - 1, 3), kg m2/s."""
+    def angular_momentum(self, pose: HingePose, fps: float) -> torch.Tensor:
+        """About the centre of mass, between consecutive frames (T - 1, 3), kg m2/s."""
         arms = pose.centres - self.centre_of_mass(pose)[:, None]
         middle, velocity = 0.5 * (arms[1:] + arms[:-1]), (arms[1:] - arms[:-1]) * fps
         orbit = (self._masses[:, None] * torch.linalg.cross(middle, velocity)).sum(1)

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from sfv_gym.fitting.articulation import Pose
 from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.fitting.canonical_body import HANDS, ROUND_HANDS, ROUND_RADII, Body
-from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import MIN_FLIGHT_SECONDS
 from sfv_gym.spans import runs
@@ -37,7 +37,7 @@ def find_contacts(
     height: float = 0.06,
     speed: float = 0.7,
     period: int | None = None,
-) -> Contacts:
+) -> CanonicalContacts:
     """Contacts from how low and how slow each sole corner and hand is.
 
     Args:
@@ -99,12 +99,11 @@ def find_contacts(
     touch[in_air > 0] = 0.0
     hand_touch[in_air > 0] = 0.0
     round_touch[in_air > 0] = 0.0
-    return Contacts(
-        torch.as_tensor(np.repeat(touch, 2, axis=-1), dtype=DTYPE),
-        torch.as_tensor(hand_touch, dtype=DTYPE),
-        torch.as_tensor(round_touch, dtype=DTYPE),
-        torch.as_tensor(in_air, dtype=DTYPE),
-        flights,
+    soles = np.repeat(touch, 2, axis=-1).reshape(len(touch), -1)
+    return CanonicalContacts(
+        held=tuple(torch.as_tensor(x, dtype=DTYPE) for x in (soles, hand_touch, round_touch)),
+        in_air=torch.as_tensor(in_air, dtype=DTYPE),
+        flights=flights,
         played_at=float(np.sqrt(-slow[max(slow)] / GRAVITY)) if slow else None,
     )
 

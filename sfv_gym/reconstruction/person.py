@@ -154,7 +154,7 @@ class PersonProblem:
     ) -> tuple[Body, Camera, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Body, camera, root positions (T, 3), root rotations (T, 3, 3) and angles (T, 28)."""
         size = torch.exp(v["log_size"])
-        body = Body(size * torch.exp(v["log_lengths"]))
+        body = Body(size * torch.exp(v["log_lengths"]), hand_radius=WRIST_HEIGHT)
         camera = Camera(
             torch.tensor(self.evidence.focal, dtype=DTYPE),
             self._centre,
@@ -206,7 +206,6 @@ class PersonProblem:
             total = total + terms.ground(
                 body, pose, contacts,
                 sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
-                hand_radius=WRIST_HEIGHT,
             )  # fmt: skip
             # again in units of size: what is left to fix it is gravity alone
             total = total + terms.free_fall(com, contacts.in_air, e.fps, w.flight * size)

@@ -17,10 +17,11 @@ from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
 from sfv_gym.fitting import terms
 from sfv_gym.fitting.canonical_body import DOFS
-from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.contacts import CanonicalContacts
+from sfv_gym.fitting.grounded import GroundedWeights
 from sfv_gym.fitting.solver import one_thread
 from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
-from sfv_gym.reconstruction.character import Carried, CarryWeights, carry
+from sfv_gym.reconstruction.carry import Carried, carry
 from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
@@ -61,7 +62,7 @@ def reconstruct(
     progress: bool = True,
     focal_px: float | None = None,
     weights: Weights | None = None,
-    carry_weights: CarryWeights | None = None,
+    carry_weights: GroundedWeights | None = None,
     prior: PosePrior | None = None,
     iterations: int = ITERATIONS,
 ) -> ReferenceMotion:
@@ -137,7 +138,7 @@ def reconstruct(
             "focal_px": evidence.focal,
             "iterations": iterations,
             "weights": asdict(problem.weights),
-            "carry_weights": asdict(carry_weights or CarryWeights()),
+            "carry_weights": asdict(carry_weights or GroundedWeights()),
         },
         "versions": {
             "python": platform.python_version(),
@@ -158,7 +159,7 @@ def fit_person(
     ground: bool = True,
     callback: Callable[[], None] | None = None,
     on_second_fit: Callable[[], None] | None = None,
-) -> tuple[PersonFit, Contacts]:
+) -> tuple[PersonFit, CanonicalContacts]:
     """Fit the person; where nobody could stand like that, again with a freer camera.
 
     A camera that looks down on the scene, or is held aslant, tilts the person out of balance. The
@@ -191,7 +192,7 @@ def _coarse_to_fine(
     ground: bool,
     camera_step: float = 1.0,
     callback: Callable[[], None] | None,
-) -> tuple[PersonFit, Contacts]:
+) -> tuple[PersonFit, CanonicalContacts]:
     """No ground, then the ground found, then gravity with contacts found anew."""
     fps = problem.evidence.fps
     options: dict[str, Any] = {
@@ -206,13 +207,13 @@ def _coarse_to_fine(
     return fit, _find_contacts(fit, fps, loop)
 
 
-def _find_contacts(fit: PersonFit, fps: float, loop: str) -> Contacts:
+def _find_contacts(fit: PersonFit, fps: float, loop: str) -> CanonicalContacts:
     cycle = _choose_cycle(loop, fit, fps)
     period = cycle.last - cycle.first if cycle is not None else None
     return find_contacts(fit.body, fit.pose, fps, period=period)
 
 
-def _falls(fit: PersonFit, contacts: Contacts, fps: float) -> bool:
+def _falls(fit: PersonFit, contacts: CanonicalContacts, fps: float) -> bool:
     """Whether the person is far out of balance."""
     beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
     size = torch.exp(fit.variables["log_size"])
@@ -272,7 +273,7 @@ def _assemble(
     carried: Carried,
     fit: PersonFit,
     person: tuple[np.ndarray, np.ndarray],
-    contacts: Contacts,
+    contacts: CanonicalContacts,
     cycle: Cycle | None,
     fps: float,
 ) -> ReferenceMotion:

@@ -10,7 +10,7 @@ import torch
 from sfv_gym import skeleton
 from sfv_gym.fitting.ballistics import flight_residual
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
-from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS
 from sfv_gym.reconstruction.evidence import Evidence
@@ -47,7 +47,7 @@ def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
 
 
 def motion_quality(
-    motion: ReferenceMotion, angles: np.ndarray, contacts: Contacts
+    motion: ReferenceMotion, angles: np.ndarray, contacts: CanonicalContacts
 ) -> dict[str, Any]:
     """How physical the character's motion is.
 
