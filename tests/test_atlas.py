@@ -376,7 +376,7 @@ def test_every_shipped_trajectory_is_of_the_motion_that_ships(skill):
 def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
     motion, found = solved["backflip"]
     # one's own, for which nothing ships, and which begins where what is kept begins
-    motion = replace(store._from_origin(motion)[0], provenance={})
+    motion = replace(store._from_origin(motion)[0], skill="")
     calls = []
 
     def fake(*_):
@@ -424,7 +424,7 @@ def test_without_pytorch_one_s_own_motion_says_what_is_missing(solved, monkeypat
     assert len(store.retargeted(motion, ATLAS).qpos) == motion.num_frames  # it ships
     store._recent.clear()
     with pytest.raises(MissingExtraError, match=r"pip install sfv-gym\[video\]"):
-        store.retargeted(replace(motion, provenance={}), ATLAS)
+        store.retargeted(replace(motion, skill=""), ATLAS)
 
 
 def test_the_cache_knows_contacts_model_and_links(solved):

@@ -28,7 +28,7 @@ from sfv_gym.reconstruction.loops import Cycle, find_cycle
 from sfv_gym.reconstruction.person import PersonFit, PersonProblem, Weights
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
-from sfv_gym.reconstruction.reprojection import camera_facts
+from sfv_gym.reconstruction.reprojection import motion_camera
 from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def reconstruct(
     loop: str = "auto",
     progress: bool = True,
     focal_px: float | None = None,
+    camera_turns: np.ndarray | None = None,
+    speed: float = 1.0,
     weights: Weights | None = None,
     carry_weights: GroundedWeights | None = None,
     prior: PosePrior | None = None,
@@ -72,10 +74,14 @@ def reconstruct(
 
     Args:
         poses: landmarks of every frame, see ``sfv_gym.pose.PoseSequence``.
-        skill: name for the provenance.
+        skill: what it shows.
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
         progress: show a progress bar on stderr.
         focal_px: the camera's focal length in pixels, where known.
+        camera_turns: of a camera that turned, (T, 3) rotation vectors from each frame's to the one
+            of the landmarks, see ``pose.stabilize``.
+        speed: the share of the real speed at which the clip is known to play; at 1 a warning says
+            so when gravity sees another.
         weights, carry_weights: spreads of the terms of the two stages.
         prior: of the person's pose; by default the shipped one.
         iterations: of the solver, in each of its passes.
@@ -97,7 +103,7 @@ def reconstruct(
             callback=bar.advance,
             on_second_fit=lambda: bar.expect(PASSES * iterations),
         )
-        if contacts.played_at is not None and poses.source.get("speed", 1.0) == 1.0:
+        if contacts.played_at is not None and speed == 1.0:
             log.warning(
                 "%s: the body is off the ground for long and hardly falls; if the clip is in slow "
                 "motion, give its speed (--speed %.2g, by gravity)", skill, contacts.played_at,
@@ -128,11 +134,14 @@ def reconstruct(
     quality = {**person_quality(fit, evidence), **motion_quality(motion, carried.angles, contacts)}
     if cycle is not None:
         quality["loop_gap_mm"] = round(1e3 * cycle.gap, 1)
+    motion.skill = skill
+    motion.person_scale = fit.body.scale.numpy()
+    motion.camera = motion_camera(
+        fit.camera, Rotation.from_euler("z", yaw).as_matrix(), start, camera_turns
+    )
     motion.provenance = {
-        "skill": skill,
         "source": dict(poses.source),
         "quality": quality,
-        "camera": camera_facts(fit.camera, Rotation.from_euler("z", yaw).as_matrix(), start),
         "settings": {
             "loop": loop,
             "focal_px": evidence.focal,

@@ -140,8 +140,7 @@ def _key(motion: ReferenceMotion, character: Character) -> str:
 
 
 def _shipped(motion: ReferenceMotion, character: Character, key: str) -> Retargeted | None:
-    skill = motion.provenance.get("skill")
-    return _read(shipped_folder() / character.name / f"{skill}.npz", key)
+    return _read(shipped_folder() / character.name / f"{motion.skill}.npz", key)
 
 
 def shipped_folder() -> Path:
