@@ -49,7 +49,7 @@ def test_the_skeleton_and_the_fits_body_have_the_models_figures(model):
 
 
 def test_the_fits_body_has_the_models_shapes_and_inertia(model):
-    body = pytest.importorskip("sfv_gym.reconstruction.body")
+    body = pytest.importorskip("sfv_gym.fitting.canonical_body")
     shapes = {}
     for name in skeleton.LINKS:
         shape = model.geom(name)

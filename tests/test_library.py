@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from motions import swing
 
-from sfv_gym import library, retargeting
+from sfv_gym import library
 from sfv_gym.errors import UnknownIdError
-from sfv_gym.inverse_kinematics import Retargeted
+from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import is_skill_name
+from sfv_gym.retargeting import store
+from sfv_gym.retargeting.rig import Retargeted
 
 
 @pytest.fixture
@@ -20,16 +22,16 @@ def clips(tmp_path, monkeypatch):
         made.append(character.name)
         return Retargeted(np.zeros((motion.num_frames, character.model.nq)), 1.0)
 
-    def extract(video, *, skill, out, source, progress, poses_out=None, **settings):
+    def extract(video, *, skill, out, source, progress, **settings):
         motion = swing()
         motion.root_pos[:, 2] = 0.12345  # rounds otherwise once it has been in a file
         motion.provenance = {"source": dict(source)}
         motion.save(out)
         made.append((skill, video.name, settings))
-        return motion
+        return Extraction(motion, None, None, ())
 
     monkeypatch.setattr(library, "extract_motion", extract)
-    monkeypatch.setattr(retargeting, "solve", solve)
+    monkeypatch.setattr(store, "solve", solve)
     folder = tmp_path / "clips"
     folder.mkdir()
     (folder / "kick_a.mp4").write_bytes(b"a kick")

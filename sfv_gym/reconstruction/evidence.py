@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sfv_gym.errors import PoseError
-from sfv_gym.reconstruction.body import DTYPE
+from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, view_rotation
 from sfv_gym.reconstruction.correspondence import (
     DIRECTION_PAIRS,

@@ -1,9 +1,4 @@
-"""Canonical motion to a character's generalized coordinates.
-
-The humanoid is the canonical skeleton, so its joints take the motion's rotations as they are. Any
-other character's joint angles are found by inverse kinematics and then brought within its physics.
-That takes some 15 s a motion: the library's trajectories ship, one's own are kept in the cache.
-"""
+"""Trajectories that were solved for: the library's ship, one's own are kept in the cache."""
 
 from __future__ import annotations
 
@@ -22,8 +17,9 @@ from rich.progress import Progress
 from sfv_gym.characters import Character
 from sfv_gym.errors import MissingExtraError, MotionError, OutputError
 from sfv_gym.files import cache_folder, read_npz, write_npz
-from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
-from sfv_gym.motion import ReferenceMotion, Trajectory
+from sfv_gym.motion import ReferenceMotion
+from sfv_gym.retargeting.kinematic import solve_kinematics
+from sfv_gym.retargeting.rig import Retargeted, Rig
 from sfv_gym.rotations import (
     heading,
     quat_conjugate,
@@ -33,26 +29,6 @@ from sfv_gym.rotations import (
 
 RETARGETING_VERSION = 5
 """Part of every key: raised whenever the same input gives another result."""
-
-
-def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
-    """The motion as a trajectory of the character's own joints."""
-    if character.is_canonical:
-        return motion
-    solved = retargeted(motion, character)
-    joints = character.joints
-    half = 0.5 * solved.qpos[:, joints.hinge_qpos, None]
-    offset = motion.loop_offset * np.array([*[solved.scale] * 3, 1.0])
-    return Trajectory(
-        fps=motion.fps,
-        root_pos=solved.qpos[:, :3],
-        root_quat=solved.qpos[:, 3:7],
-        joint_quat=np.concatenate((np.cos(half), np.sin(half) * joints.hinge_axis), axis=-1),
-        loop=motion.loop,
-        loop_range=motion.loop_range,
-        loop_offset=offset,
-        joint_names=tuple(joints.names[i] for i in joints.hinges),
-    )
 
 
 def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
@@ -105,7 +81,7 @@ def _from_origin(motion: ReferenceMotion) -> tuple[ReferenceMotion, np.ndarray, 
 def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
     """By inverse kinematics, and from there to what the character's masses and motors can do."""
     try:
-        from sfv_gym.dynamic_retargeting import ITERATIONS, make_feasible
+        from sfv_gym.retargeting.feasible import ITERATIONS, make_feasible
     except ImportError as error:
         raise MissingExtraError(
             f"a motion of one's own for {character.name} takes more packages ({error}): "
@@ -164,8 +140,7 @@ def _key(motion: ReferenceMotion, character: Character) -> str:
 
 
 def _shipped(motion: ReferenceMotion, character: Character, key: str) -> Retargeted | None:
-    skill = motion.provenance.get("skill")
-    return _read(shipped_folder() / character.name / f"{skill}.npz", key)
+    return _read(shipped_folder() / character.name / f"{motion.skill}.npz", key)
 
 
 def shipped_folder() -> Path:
