@@ -7,12 +7,12 @@ with rotation matrices and one batched product per depth, because a fit runs it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.reconstruction.correspondence import LANDMARK_LINKS, LANDMARK_OFFSETS
 
 DTYPE = torch.float64
 
@@ -80,13 +80,12 @@ _OFFSET_GROUP = torch.as_tensor(_proportion_of())
 _MARKER_GROUP = torch.as_tensor(
     [
         PROPORTIONS.index(
-            {"neck": "head", "ankle": "foot", "hip": "hip_width"}.get(
-                skeleton.LINKS[i].split("_")[-1], "trunk"
-            )
+            {"neck": "head", "ankle": "foot", "hip": "hip_width"}.get(name.split("_")[-1], "trunk")
         )
-        for i in LANDMARK_LINKS
+        for name in skeleton.LINKS
     ]
 )
+"""(15,) index into PROPORTIONS: what a marker on each link moves along with."""
 
 # --- what may touch the ground ---------------------------------------------------------------
 _FOOT = skeleton.LINK_CENTRES[skeleton.link_index("right_ankle")]
@@ -149,21 +148,38 @@ class Pose:
         return self.pos[:, links] + (self.rot[:, links] @ offsets[..., None])[..., 0]
 
 
+class Markers(NamedTuple):
+    """Points on a body's surface: they ride on links and move along with their lengths.
+
+    Attributes:
+        links: (M,) indices. offsets: (M, 3) metres in the link's frame, on the canonical skeleton.
+    """
+
+    links: np.ndarray
+    offsets: np.ndarray
+
+
+_NO_MARKERS = Markers(np.zeros(0, int), np.zeros((0, 3)))
+
+
 class Body:
     """A person's or the character's proportions.
 
     Args:
         scale: (9,) factors on the canonical lengths, in the order of PROPORTIONS; ones give the
             character itself.
+        points: what ``markers`` gives the places of.
     """
 
-    def __init__(self, scale: torch.Tensor | None = None) -> None:
+    def __init__(self, scale: torch.Tensor | None = None, points: Markers = _NO_MARKERS) -> None:
         if scale is None:
             scale = torch.ones(len(PROPORTIONS), dtype=DTYPE)
         self.scale = scale
         self.offsets = torch.as_tensor(skeleton.OFFSETS, dtype=DTYPE) * scale[_OFFSET_GROUP]
+        self._marker_links = torch.as_tensor(points.links)
         self._markers = (
-            torch.as_tensor(LANDMARK_OFFSETS, dtype=DTYPE) * scale[_MARKER_GROUP][:, None]
+            torch.as_tensor(points.offsets, dtype=DTYPE)
+            * scale[_MARKER_GROUP[self._marker_links]][:, None]
         )
         self._sole = torch.as_tensor(SOLE, dtype=DTYPE) * scale[PROPORTIONS.index("foot")]
         factors = scale[_CENTRE_GROUP][:, None]
@@ -193,8 +209,8 @@ class Body:
         return Pose(pos[:, _BACK], rot[:, _BACK])
 
     def markers(self, pose: Pose) -> torch.Tensor:
-        """Landmark positions (T, M, 3), see correspondence.MARKERS."""
-        return pose.points(torch.as_tensor(LANDMARK_LINKS), self._markers)
+        """Positions (T, M, 3) of the body's markers."""
+        return pose.points(self._marker_links, self._markers)
 
     def soles(self, pose: Pose) -> torch.Tensor:
         """Sole corners (T, 2 feet, 4, 3), right foot first, heels first."""

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sfv_gym.pose.estimator import foot
 from sfv_gym.reconstruction import losses
 from sfv_gym.reconstruction.body import (
     DOF_LIMITS,
     DTYPE,
     Body,
+    Markers,
     Pose,
     rotation_matrix,
 )
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT, Contacts
-from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS, column
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
 from sfv_gym.reconstruction.prior import PosePrior, shipped_prior
@@ -134,7 +135,8 @@ class PersonProblem:
         self._doubted_ends = _long_ends(~believed)
         rays, depth = initial_path(evidence)
         self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
-        self._pairs = torch.as_tensor(DIRECTION_PAIRS)
+        self._markers = Markers(evidence.landmarks.links, evidence.landmarks.offsets)
+        self._pairs = torch.as_tensor(evidence.landmarks.direction_pairs)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
         zero = torch.zeros
         self.start: Variables = {
@@ -156,7 +158,7 @@ class PersonProblem:
     ) -> tuple[Body, Camera, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Body, camera, root positions (T, 3), root rotations (T, 3, 3) and angles (T, 28)."""
         size = torch.exp(v["log_size"])
-        body = Body(size * torch.exp(v["log_lengths"]))
+        body = Body(size * torch.exp(v["log_lengths"]), self._markers)
         camera = Camera(
             torch.tensor(self.evidence.focal, dtype=DTYPE),
             self._centre,
@@ -273,6 +275,9 @@ def _long_ends(frames: np.ndarray) -> np.ndarray:
 
 def _camera_height(evidence: Evidence, depth: np.ndarray, mean_scale: float) -> float:
     """Height of a level camera over the lowest feet, in metres of a person of mean size."""
-    feet = evidence.pixels[:, [column(i) for i in (29, 30, 31, 32)], 1].numpy().max(1)
+    landmarks = evidence.landmarks
+    soles = [name for side in ("left", "right") for name in foot(side) if landmarks.marks(name)]
+    lowest = [landmarks.marker(name) for name in soles or ("left_ankle", "right_ankle")]
+    feet = evidence.pixels[:, lowest, 1].numpy().max(1)
     drop = (feet - evidence.centre[1]) / evidence.focal * depth
     return float(np.percentile(drop, 70)) / mean_scale

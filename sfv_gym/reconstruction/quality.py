@@ -12,7 +12,6 @@ from sfv_gym.motion import ReferenceMotion
 from sfv_gym.reconstruction.ballistics import flight_residual
 from sfv_gym.reconstruction.body import DOF_LIMITS, Body
 from sfv_gym.reconstruction.contacts import Contacts
-from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.person import PersonFit
 from sfv_gym.rotations import quat_to_matrix
@@ -23,7 +22,8 @@ def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
     with torch.no_grad():
         markers = fit.body.markers(fit.pose)
         error = (fit.camera.project(markers) - evidence.pixels).norm(dim=-1).numpy()
-        line = (markers[:, DIRECTION_PAIRS[:, 1]] - markers[:, DIRECTION_PAIRS[:, 0]]).numpy()
+        start, end = evidence.landmarks.direction_pairs.T
+        line = (markers[:, end] - markers[:, start]).numpy()
         line = line @ fit.camera.rotation().numpy().T
         sizes = fit.body.scale.numpy()
     line /= np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)

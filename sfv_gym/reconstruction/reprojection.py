@@ -12,9 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.reconstruction.body import DTYPE, Body, Pose
+from sfv_gym.reconstruction.body import DTYPE, Body, Markers, Pose
 from sfv_gym.reconstruction.camera import Camera
-from sfv_gym.reconstruction.correspondence import LANDMARKS
 from sfv_gym.rotations import quat_to_matrix
 
 if TYPE_CHECKING:
@@ -63,7 +62,11 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
         motion.person_joint_quat,
         motion.person_offsets,
     )
-    body = Body(torch.as_tensor(motion.provenance["quality"]["person_scale"], dtype=DTYPE))
+    marked = poses.landmarks.marked
+    body = Body(
+        torch.as_tensor(motion.provenance["quality"]["person_scale"], dtype=DTYPE),
+        Markers(poses.landmarks.links, poses.landmarks.offsets),
+    )
     pose = Pose(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
     markers = body.markers(pose).numpy() - np.array(camera["position"])
     markers = markers @ np.array(camera["rotation"]).T
@@ -73,11 +76,11 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     depth = np.maximum(markers[..., 2:], 0.1)
     flat = np.array(camera["centre_px"]) + camera["focal_px"] * markers[..., :2] / depth
     landmarks = np.repeat(flat.mean(1, keepdims=True), poses.landmarks_2d.shape[1], axis=1)
-    landmarks[:, LANDMARKS] = flat
+    landmarks[:, marked] = flat
     visibility = np.zeros(landmarks.shape[:2])
     reach = 2 * round(SEEN_SECONDS * poses.fps) + 1
-    seen = maximum_filter1d(np.nan_to_num(poses.visibility[:, LANDMARKS]), reach, axis=0)
-    visibility[:, LANDMARKS] = np.clip(seen, GUESS, 1.0)
+    seen = maximum_filter1d(np.nan_to_num(poses.visibility[:, marked]), reach, axis=0)
+    visibility[:, marked] = np.clip(seen, GUESS, 1.0)
     return replace(
         poses,
         landmarks_2d=landmarks,
