@@ -19,7 +19,7 @@ pytest.importorskip("torch")
 
 from test_reconstruction import FPS, _root_relative, walking
 
-from sfv_gym.errors import PoseError, SettingError, UnknownIdError
+from sfv_gym.errors import MissingExtraError, PoseError, SettingError, UnknownIdError
 from sfv_gym.extract import extract_motion
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.pose import (
@@ -96,6 +96,7 @@ def test_a_subset_has_its_own_order_and_what_lies_within_it() -> None:
             "no links called t",
         ),
         ({"directions": (("nose", "tail", 1.0),)}, "directions between .* tail"),
+        ({"directions": ()}, "no directions"),
         ({"bones": (("nose", "tail"),)}, "no landmarks called tail"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -182,6 +183,12 @@ def test_what_cannot_be_loaded(tmp_path: Path) -> None:
     file.write_text("def make(): return 3\n")
     with pytest.raises(SettingError, match="not 3"):
         get_estimator(f"{file}:make")
+
+
+def test_without_mediapipe_another_estimator_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(MissingExtraError, match=r"sfv-gym\[video\].*another estimator"):
+        MediaPipe().facts()
 
 
 def test_poses_are_read_without_opencv_and_mediapipe() -> None:

@@ -67,6 +67,7 @@ def estimate_pose(
     chosen = get_estimator(estimator)
     facts = chosen.facts()
     source = {
+        **facts,
         "file": video.path.name,
         "sha256": video.sha256,
         "first_frame": video.first_frame,
@@ -76,7 +77,6 @@ def estimate_pose(
         "mirror": mirror,
         "ensemble": fusion.ENSEMBLE_VERSION if ensemble else 0,
         "subject": str(subject).strip(),
-        **facts,
     }
     decides = {**source, "frames": video.frames, "size": [video.width, video.height]}
     if not ensemble:  # tracking has its part in the plain look's poses, too

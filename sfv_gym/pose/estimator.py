@@ -85,7 +85,8 @@ class LandmarkSet:
             that sees a crop around them; otherwise along the camera's axis.
 
     Raises:
-        PoseError: names are missing, or there twice, or no link is called so.
+        PoseError: names are missing, or there twice, or no link is called so, or there are no
+            directions.
     """
 
     name: str
@@ -110,6 +111,8 @@ class LandmarkSet:
         ):
             if missing := set(wanted) - set(known):
                 raise PoseError(f"{self}: {what} {_listed(missing)}")
+        if not self.directions:
+            raise PoseError(f"{self}: no directions: nothing would be known of depth")
 
     def __str__(self) -> str:
         return f"landmarks {self.name!r}"

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sfv_gym.errors import MissingExtraError
 from sfv_gym.pose.mediapipe.markers import LANDMARKS
 from sfv_gym.pose.mediapipe.model import ensure_pose_model, variant_of
 
@@ -26,8 +27,15 @@ class MediaPipe:
 
         Raises:
             PoseModelError: the model cannot be fetched.
+            MissingExtraError: mediapipe is not installed.
         """
-        import mediapipe
+        try:
+            import mediapipe
+        except ImportError as error:
+            raise MissingExtraError(
+                f"poses are found by mediapipe, which cannot be imported ({error}): "
+                "pip install 'sfv-gym[video]', or choose another estimator"
+            ) from None
 
         model = ensure_pose_model()
         return {
