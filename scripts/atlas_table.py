@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sfv_gym import retargeting
 from sfv_gym.characters import get_character
 from sfv_gym.imitability import Imitability, assess
-from sfv_gym.inverse_kinematics import Rig, solve_kinematics
 from sfv_gym.registry import find_motion
+from sfv_gym.retargeting import store
+from sfv_gym.retargeting.kinematic import solve_kinematics
+from sfv_gym.retargeting.rig import Rig
 
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 HEAD = "| motion | humanoid | Atlas, kinematics alone | Atlas, as it ships |"
@@ -20,15 +21,15 @@ HEAD = "| motion | humanoid | Atlas, kinematics alone | Atlas, as it ships |"
 def main() -> None:
     atlas = get_character("atlas")
     rig = Rig(atlas.model(), atlas.links)
-    solved = retargeting.retargeted
+    solved = store.retargeted
     rows: list[tuple[str, list[float]]] = []
-    for path in sorted(retargeting.shipped_folder().glob("*.npz")):
+    for path in sorted(store.shipped_folder().glob("*.npz")):
         motion = find_motion(path.stem)
         ships = assess(motion, "atlas")
         plain = solve_kinematics(motion, rig)
-        retargeting.retargeted = lambda *_, plain=plain: plain
+        store.retargeted = lambda *_, plain=plain: plain
         kinematic = assess(motion, "atlas")
-        retargeting.retargeted = solved
+        store.retargeted = solved
         shares = [one.feasible_fraction for one in (assess(motion), kinematic, ships)]
         rows.append((path.stem, [*shares, torque(kinematic), torque(ships)]))
     rows.append(("**median**", np.median([values for _, values in rows], axis=0).tolist()))

@@ -16,6 +16,7 @@ import typer
 from PIL import Image, ImageDraw
 
 from sfv_gym.characters import CHARACTERS, get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.envs import ImitationEnv
 from sfv_gym.envs.observations import observation_parts
 from sfv_gym.envs.simulation import ImitationSimulation, absolute_range
@@ -23,7 +24,6 @@ from sfv_gym.imitability import assess
 from sfv_gym.library import library_clips
 from sfv_gym.registry import TERRAIN_TITLES, EnvEntry, get_entry, list_envs, load_motion
 from sfv_gym.rendering import Renderer
-from sfv_gym.retargeting import JointMap
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE, SKILLS_PAGE = DOCS / "environments.md", DOCS / "skills.md"

@@ -101,15 +101,23 @@ def extract_motion(
     if poses_out is not None:
         poses.save(poses_out)
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
+    turns = None
     if camera == "moving":
-        poses = stabilize(poses, reader, focal_px)
+        poses, turns = stabilize(poses, reader, focal_px)
     elif (turn := camera_turn(poses, reader, focal_px)) > WORTH_MENTIONING:
         log.warning(
             "%s: the camera seems to turn, by some %.0f degrees; if it does: --camera moving",
             reader.path.name, np.degrees(turn),
         )  # fmt: skip
     motion = reconstruct(
-        poses, skill=skill, loop=loop, focal_px=focal_px, prior=prior, progress=progress
+        poses,
+        skill=skill,
+        loop=loop,
+        focal_px=focal_px,
+        camera_turns=turns,
+        speed=reader.speed,
+        prior=prior,
+        progress=progress,
     )
     if overlay is not None:
         frames = overlay_frames(reader, reprojected(motion, poses))

@@ -37,13 +37,14 @@ from scipy.optimize import nnls
 
 from sfv_gym import charts, skeleton
 from sfv_gym.characters import Character, get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.characters.shapes import colliding_geoms, outline
 from sfv_gym.envs.simulation import CONTROL_HZ, absolute_range
 from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.files import atomic_path
-from sfv_gym.flight import GRAVITY
+from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.motion import ReferenceMotion, Trajectory
-from sfv_gym.retargeting import JointMap, retarget
+from sfv_gym.retargeting import retarget
 
 TOUCH = 0.015
 """Metres: a point this near the ground may be pushed by it. Reconstruction leaves a planted sole
@@ -82,7 +83,8 @@ class Imitability:
         character: its name. mass: kg. gyration: metres, its radius of gyration at rest.
         window: seconds, h above.
         time: (T,) seconds of the motion.
-        in_flight: (T,) bool, nothing touches the ground within h of the time.
+        in_flight: (T,) bool, the motion flies within h of the time, by its own flights; of one that
+            names neither contacts nor flights, nothing touches the ground.
         clearance: (T,) metres from the ground to the lowest point, negative where it is below;
             lowest: (T,) the geom that it is of.
         needed_force: (T, 3) body weights, and needed_torque (T, 3) N m: what must act on the body
@@ -184,12 +186,14 @@ class Imitability:
                 self.residual < RESIDUAL_LIMIT,
                 self.in_flight & thrown,
                 self.in_flight,
+                self.clearance > TOUCH,
                 self.zmp_beyond > ZMP_LIMIT,
             ],
             [
                 weak[self.torque_ratio.argmax(1)],
                 "in the air, but not falling freely",
                 "its spin changes in the air",
+                "it hovers: nothing touches the ground, and it does not fly",
                 "out of balance",
             ],
             "the ground cannot push like this",
@@ -302,8 +306,8 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         "flight_force", "unexplained force in the air", "body weights", RESIDUAL_LIMIT,
-        "Nothing touches the ground, yet it does not fall freely. About 1: it hovers, feet or "
-        "hands that should carry it are above the ground. Let contacts or flights be found again.",
+        "In one of the motion's flights it does not fall freely. About 1: that is no flight, feet "
+        "or hands that should carry it are above the ground.",
     ),
     Figure(
         "flight_torque", "unexplained torque in the air", "N m", 30.0,
@@ -313,7 +317,8 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "ground_force", "unexplained force on the ground", "body weights", RESIDUAL_LIMIT,
         "More than the ground can give where it is touched: it only pushes, within the friction "
-        "cone. A jerk of the path, a contact that is missing, or out of balance.",
+        "cone. A jerk of the path, a contact that is missing, or out of balance. About 1: it "
+        "hovers where the motion names no flight.",
     ),
     Figure(
         "ground_torque", "unexplained torque on the ground", "N m", 30.0,
@@ -430,7 +435,7 @@ def assess(motion: ReferenceMotion, character: str = "humanoid") -> Imitability:
         gyration=rig.gyration,
         window=h,
         time=time,
-        in_flight=np.logical_not(touching.any(axis=1)),
+        in_flight=_in_flight(motion, time, h, touching),
         clearance=points[:, :, 2].min(1),
         lowest=rig.names[points[:, :, 2].argmin(1)],
         needed_force=force,
@@ -576,6 +581,21 @@ def _limit_violation(rig: _Rig, qpos: np.ndarray) -> np.ndarray:
     return np.asarray(beyond.max(1))
 
 
+def _in_flight(
+    motion: ReferenceMotion, time: np.ndarray, h: float, touching: np.ndarray
+) -> np.ndarray:
+    """(T,) bool: it flies from h before to h after the time, by the motion's flights; of a motion
+    without any label, where none of its points is ``touching`` (T, P)."""
+    if not motion.contacts.any() and len(motion.flights) == 0:
+        return np.logical_not(touching.any(axis=1))
+    in_air = np.zeros(motion.num_frames, bool)
+    for first, last in motion.flights:
+        in_air[first : last + 1] = True
+    return np.asarray(
+        np.all([in_air[_frames(motion, time + shift)] for shift in (-h, 0.0, h)], axis=0)
+    )
+
+
 def _planted(motion: ReferenceMotion, time: np.ndarray, touching: np.ndarray) -> np.ndarray:
     """Which hands and feet (T, 4) are planted: those that touch all along and are said to.
 
@@ -583,11 +603,16 @@ def _planted(motion: ReferenceMotion, time: np.ndarray, touching: np.ndarray) ->
     """
     if not motion.contacts.any():
         return touching
+    return touching & (motion.contacts[_frames(motion, time)] > 0.5)
+
+
+def _frames(motion: ReferenceMotion, time: np.ndarray) -> np.ndarray:
+    """The motion's frames (T,) nearest to times in seconds, cycle after cycle."""
     frame = time * motion.fps
     if motion.loop == "wrap":
         first, last = motion.loop_range
         frame = np.where(frame > last, first + (frame - first) % (last - first), frame)
-    return touching & (motion.contacts[np.rint(frame).astype(int)] > 0.5)
+    return np.clip(np.rint(frame).astype(int), 0, motion.num_frames - 1)
 
 
 # --- the ground ---------------------------------------------------------------------------------

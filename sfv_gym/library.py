@@ -7,6 +7,7 @@ same clip with the same settings, is left alone, so that an interrupted build go
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
 from sfv_gym.extract import extract_motion
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.retargeting import save_retargeted
+from sfv_gym.retargeting.store import save_retargeted
 
 LIBRARY_VERSION = 6
 """Raised when the pipeline changes so that every motion is to be made again."""
@@ -114,14 +115,17 @@ def _build(
 ) -> Built:
     video = find_clip(clip.file, folders)
     target = out / f"{clip.skill}.npz"
-    made_of = {
-        "version": LIBRARY_VERSION,
-        "settings": clip.settings,
-        "sha256": hashlib.sha256(video.read_bytes()).hexdigest(),
-    }
+    made_from = json.dumps(
+        {
+            "version": LIBRARY_VERSION,
+            "settings": clip.settings,
+            "sha256": hashlib.sha256(video.read_bytes()).hexdigest(),
+        },
+        sort_keys=True,
+    )
     if target.is_file() and not force:
         motion = ReferenceMotion.load(target)
-        if motion.provenance.get("library") == made_of:
+        if motion.made_from == made_from:
             _save_retargeted(target)
             return Built(clip.skill, False, motion)
     poses = None if sheets is None else Path(sheets) / f".{clip.skill}_poses.npz"
@@ -135,7 +139,7 @@ def _build(
             progress=progress,
             **clip.settings,
         )
-        motion.provenance["library"] = made_of
+        motion.made_from = made_from
         motion.save(target)
         if target.stat().st_size > MAX_BYTES:
             raise MotionError(f"{target} is larger than {MAX_BYTES // 1000} kB")

@@ -15,13 +15,14 @@ import mujoco
 import numpy as np
 
 from sfv_gym.characters import get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.characters.shapes import moving_geoms
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.errors import RenderError
 from sfv_gym.gl import create_renderer
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import get_entry
-from sfv_gym.retargeting import JointMap, retarget
+from sfv_gym.retargeting import retarget
 from sfv_gym.rollout import Rollout, choose_agent, rollout
 from sfv_gym.terrains import get_terrain
 from sfv_gym.viewpoint import (

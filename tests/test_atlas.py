@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 from physics import assert_it_comes_to_rest, assert_momentum_is_kept_in_flight
 
-from sfv_gym import retargeting, skeleton
+from sfv_gym import skeleton
 from sfv_gym.characters import get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.errors import MissingExtraError, MotionError, UnknownIdError
 from sfv_gym.imitability import assess
-from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.retargeting import retarget, store
+from sfv_gym.retargeting.kinematic import solve_kinematics
+from sfv_gym.retargeting.rig import Retargeted, Rig
 from sfv_gym.terrains import get_terrain
 
 ATLAS = get_character("atlas")
 MOTIONS = ("walk", "backflip")
-SKILLS = sorted(file.stem for file in retargeting.shipped_folder().glob("*.npz"))
+SKILLS = sorted(file.stem for file in store.shipped_folder().glob("*.npz"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def solved(request) -> dict[str, tuple[ReferenceMotion, Retargeted]]:
     out = {}
     for name in MOTIONS:
         motion = ReferenceMotion.load(request.config.rootpath / f"reference_motions/{name}.npz")
-        out[name] = motion, retargeting.retargeted(motion, ATLAS)
+        out[name] = motion, store.retargeted(motion, ATLAS)
     return out
 
 
@@ -234,9 +237,9 @@ def test_its_trajectory_has_the_same_angles(solved, tmp_path, monkeypatch):
     """Through quaternions and back, as the environment takes them."""
     monkeypatch.setenv("SFV_GYM_CACHE", str(tmp_path))
     motion, found = solved["backflip"]
-    trajectory = retargeting.retarget(motion, ATLAS)
+    trajectory = retarget(motion, ATLAS)
     state = trajectory.sample(np.arange(motion.num_frames) / motion.fps)
-    qpos, _ = retargeting.JointMap.of(ATLAS.model()).coordinates(state, trajectory.joint_names)
+    qpos, _ = JointMap.of(ATLAS.model()).coordinates(state, trajectory.joint_names)
     np.testing.assert_allclose(qpos[:, 7:], found.qpos[:, 7:], atol=1e-6)
 
 
@@ -255,8 +258,8 @@ def test_wrong_input_is_named():
 
 @pytest.fixture(scope="module")
 def hinged():
-    dynamic = pytest.importorskip("sfv_gym.dynamic_retargeting")
-    return dynamic, dynamic.HingeBody(Rig(ATLAS.model(), ATLAS.links))
+    hinge_body = pytest.importorskip("sfv_gym.fitting.hinge_body")
+    return hinge_body, hinge_body.HingeBody(Rig(ATLAS.model(), ATLAS.links))
 
 
 def swinging(model: mujoco.MjModel, times: np.ndarray) -> np.ndarray:
@@ -272,11 +275,13 @@ def swinging(model: mujoco.MjModel, times: np.ndarray) -> np.ndarray:
 
 
 def test_kinematics_momentum_and_torques_are_mujocos(hinged, model):
-    dynamic, body = hinged
+    hinge_body, body = hinged
     fps = 1000.0  # fine enough for differences to be derivatives
     qpos = swinging(model, np.arange(5) / fps)
     pose = body.pose(
-        dynamic._tensor(qpos[:, :3]), dynamic._matrices(qpos[:, 3:7]), dynamic._tensor(qpos[:, 7:])
+        hinge_body.tensor(qpos[:, :3]),
+        hinge_body.matrices(qpos[:, 3:7]),
+        hinge_body.tensor(qpos[:, 7:]),
     )
     data = mujoco.MjData(model)
     before, after = np.zeros((2, model.nv))
@@ -288,7 +293,7 @@ def test_kinematics_momentum_and_torques_are_mujocos(hinged, model):
     mujoco.mj_subtreeVel(model, data)
     np.testing.assert_allclose(pose.pos[2], data.xpos[1:], atol=1e-12)
     np.testing.assert_allclose(body.centre_of_mass(pose)[2], data.subtree_com[1], atol=1e-12)
-    spin = body.spin(pose, fps)[1:3].mean(0)
+    spin = body.angular_momentum(pose, fps)[1:3].mean(0)
     np.testing.assert_allclose(spin, data.subtree_angmom[1], atol=0.02 * np.linalg.norm(spin))
     torque = body.torques(pose, fps)[1].numpy()
     # what the joints' own ends push is no motor's
@@ -315,7 +320,7 @@ def test_what_ships_is_nearer_to_what_it_can_do_than_kinematics(
     motion = ReferenceMotion.load(request.config.rootpath / f"reference_motions/{name}.npz")
     ours = assess(motion, "atlas")
     plain = solve_kinematics(motion, Rig(ATLAS.model(), ATLAS.links))
-    monkeypatch.setattr(retargeting, "retargeted", lambda *_: plain)
+    monkeypatch.setattr(store, "retargeted", lambda *_: plain)
     kinematic = assess(motion, "atlas")
     assert ours.feasible_fraction > feasible > 0.4 > kinematic.feasible_fraction
     assert np.percentile(ours.torque_ratio.max(1), 90) < 3.0
@@ -331,7 +336,7 @@ def heights_and_fall(motion: ReferenceMotion) -> tuple[np.ndarray, np.ndarray]:
     data, floor = mujoco.MjData(model), model.geom("floor").id
     body = [g for g in range(model.ngeom) if g != floor and model.geom_contype[g]]
     lowest, height = [], []
-    for qpos in retargeting.retargeted(motion, ATLAS).qpos:
+    for qpos in store.retargeted(motion, ATLAS).qpos:
         data.qpos[:] = qpos
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
@@ -340,12 +345,10 @@ def heights_and_fall(motion: ReferenceMotion) -> tuple[np.ndarray, np.ndarray]:
     return np.array(lowest), np.diff(height, n=2) * motion.fps**2
 
 
-@pytest.mark.parametrize(
-    "skill", sorted(p.stem for p in retargeting.shipped_folder().glob("*.npz"))
-)
+@pytest.mark.parametrize("skill", sorted(p.stem for p in store.shipped_folder().glob("*.npz")))
 def test_nothing_hovers_and_nothing_sinks(skill):
     """In flight it falls as everything does, elsewhere something of it is on the ground."""
-    motion = ReferenceMotion.load(retargeting.shipped_folder() / f"{skill}.npz")
+    motion = ReferenceMotion.load(store.shipped_folder() / f"{skill}.npz")
     lowest, fall = heights_and_fall(motion)
     in_air = np.zeros(len(lowest), bool)
     for first, last in motion.flights:
@@ -360,13 +363,11 @@ def test_nothing_hovers_and_nothing_sinks(skill):
     assert lowest.min() > -0.02
 
 
-@pytest.mark.parametrize(
-    "skill", sorted(p.stem for p in retargeting.shipped_folder().glob("*.npz"))
-)
+@pytest.mark.parametrize("skill", sorted(p.stem for p in store.shipped_folder().glob("*.npz")))
 def test_every_shipped_trajectory_is_of_the_motion_that_ships(skill):
-    motion = ReferenceMotion.load(retargeting.shipped_folder() / f"{skill}.npz")
-    at_origin, _, _ = retargeting._from_origin(motion)
-    assert retargeting._shipped(motion, ATLAS, retargeting._key(at_origin, ATLAS)) is not None
+    motion = ReferenceMotion.load(store.shipped_folder() / f"{skill}.npz")
+    at_origin, _, _ = store._from_origin(motion)
+    assert store._shipped(motion, ATLAS, store._key(at_origin, ATLAS)) is not None
 
 
 # --- cache ------------------------------------------------------------------------------------
@@ -375,25 +376,25 @@ def test_every_shipped_trajectory_is_of_the_motion_that_ships(skill):
 def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
     motion, found = solved["backflip"]
     # one's own, for which nothing ships, and which begins where what is kept begins
-    motion = replace(retargeting._from_origin(motion)[0], provenance={})
+    motion = replace(store._from_origin(motion)[0], skill="")
     calls = []
 
     def fake(*_):
         calls.append(1)
         return Retargeted(found.qpos.copy(), found.scale)
 
-    monkeypatch.setattr(retargeting, "solve", fake)
-    monkeypatch.setattr(retargeting, "_recent", {})
+    monkeypatch.setattr(store, "solve", fake)
+    monkeypatch.setattr(store, "_recent", {})
     monkeypatch.setenv("SFV_GYM_CACHE", str(tmp_path / "cache"))
 
     def get() -> Retargeted:
-        return retargeting.retargeted(motion, ATLAS)
+        return store.retargeted(motion, ATLAS)
 
     first = get()
     first.qpos[:] = 0.0  # the caller's own copy
     np.testing.assert_allclose(get().qpos, found.qpos, atol=1e-12)  # from memory
     assert len(calls) == 1
-    retargeting._recent.clear()
+    store._recent.clear()
     again = get()  # from the file
     np.testing.assert_allclose(again.qpos, found.qpos, atol=1e-12)
     assert again.scale == found.scale and len(calls) == 1
@@ -401,14 +402,14 @@ def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
     (file,) = (tmp_path / "cache").rglob("*.npz")
     whole = file.read_bytes()
     for damaged in (b"", b"not a zip", whole[: len(whole) // 2], whole[:-200] + b"x" * 200):
-        retargeting._recent.clear()
+        store._recent.clear()
         file.write_bytes(damaged)
         calls.clear()
         np.testing.assert_allclose(get().qpos, found.qpos, atol=1e-12)
         assert len(calls) == 1
     assert file.read_bytes() == whole
 
-    retargeting._recent.clear()
+    store._recent.clear()
     blocked = tmp_path / "a file"
     blocked.write_text("")
     monkeypatch.setenv("SFV_GYM_CACHE", str(blocked))
@@ -417,13 +418,13 @@ def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
 
 def test_without_pytorch_one_s_own_motion_says_what_is_missing(solved, monkeypatch, tmp_path):
     motion, _ = solved["backflip"]
-    monkeypatch.setitem(sys.modules, "sfv_gym.dynamic_retargeting", None)
-    monkeypatch.setattr(retargeting, "_recent", {})
+    monkeypatch.setitem(sys.modules, "sfv_gym.retargeting.feasible", None)
+    monkeypatch.setattr(store, "_recent", {})
     monkeypatch.setenv("SFV_GYM_CACHE", str(tmp_path))
-    assert len(retargeting.retargeted(motion, ATLAS).qpos) == motion.num_frames  # it ships
-    retargeting._recent.clear()
+    assert len(store.retargeted(motion, ATLAS).qpos) == motion.num_frames  # it ships
+    store._recent.clear()
     with pytest.raises(MissingExtraError, match=r"pip install sfv-gym\[video\]"):
-        retargeting.retargeted(replace(motion, provenance={}), ATLAS)
+        store.retargeted(replace(motion, skill=""), ATLAS)
 
 
 def test_the_cache_knows_contacts_model_and_links(solved):
@@ -436,7 +437,7 @@ def test_the_cache_knows_contacts_model_and_links(solved):
             return spec.compile()
 
     def key(motion=motion, character=ATLAS) -> str:
-        return retargeting._key(motion, character)
+        return store._key(motion, character)
 
     contacts = motion.contacts.copy()
     contacts[0, 0] = 1.0

@@ -256,6 +256,12 @@ def cut(folder: Path, path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
 
 
+CAMERA = {
+    "camera_rotation": np.eye(3),
+    "camera_position": np.zeros(3),
+    "camera_focal_px": np.array(700.0),
+    "camera_centre_px": np.ones(2),
+}
 DEEP = np.array("[" * 100_000 + "]" * 100_000)
 DAMAGE = {
     "empty": lambda folder, path: path.write_bytes(b""),
@@ -296,6 +302,14 @@ DAMAGE = {
     "flights without end": lambda f, p: with_value(f, p, flights=np.array([[2, 99]])),
     "flights are flat": lambda f, p: with_value(f, p, flights=np.array([1, 2, 3])),
     "flights are none": lambda f, p: with_value(f, p, flights=np.array(1)),
+    "person's scale": lambda f, p: with_value(f, p, person_scale=np.zeros(9)),
+    "person's scale is one": lambda f, p: with_value(f, p, person_scale=np.array(1.0)),
+    "half a camera": lambda f, p: with_value(f, p, camera_rotation=np.eye(3)),
+    "a flat camera": lambda f, p: with_value(f, p, **{**CAMERA, "camera_rotation": np.ones(3)}),
+    "a camera nowhere": lambda f, p: with_value(
+        f, p, **{**CAMERA, "camera_position": np.full(3, np.nan)}
+    ),
+    "a camera of other frames": lambda f, p: with_value(f, p, **CAMERA, camera_turns=np.ones(3)),
     "loop_range is one": lambda f, p: with_value(
         f, p, loop=np.array("wrap"), loop_range=np.array([3])
     ),

@@ -8,8 +8,8 @@ from physics import assert_it_comes_to_rest, assert_momentum_is_kept_in_flight
 from sfv_gym import skeleton
 from sfv_gym.benchmarks.torques import joint_torques
 from sfv_gym.characters import get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.policy import load_policy
-from sfv_gym.retargeting import JointMap
 from sfv_gym.terrains import get_terrain
 
 
@@ -49,7 +49,7 @@ def test_the_skeleton_and_the_fits_body_have_the_models_figures(model):
 
 
 def test_the_fits_body_has_the_models_shapes_and_inertia(model):
-    body = pytest.importorskip("sfv_gym.reconstruction.body")
+    body = pytest.importorskip("sfv_gym.fitting.canonical_body")
     shapes = {}
     for name in skeleton.LINKS:
         shape = model.geom(name)

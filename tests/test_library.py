@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from motions import swing
 
-from sfv_gym import library, retargeting
+from sfv_gym import library
 from sfv_gym.errors import UnknownIdError
-from sfv_gym.inverse_kinematics import Retargeted
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import is_skill_name
+from sfv_gym.retargeting import store
+from sfv_gym.retargeting.rig import Retargeted
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def clips(tmp_path, monkeypatch):
         return motion
 
     monkeypatch.setattr(library, "extract_motion", extract)
-    monkeypatch.setattr(retargeting, "solve", solve)
+    monkeypatch.setattr(store, "solve", solve)
     folder = tmp_path / "clips"
     folder.mkdir()
     (folder / "kick_a.mp4").write_bytes(b"a kick")

@@ -6,7 +6,7 @@ from motions import moved, swing
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
-from sfv_gym.motion import ReferenceMotion, loop_offset_between
+from sfv_gym.motion import MotionCamera, ReferenceMotion, loop_offset_between
 from sfv_gym.rotations import quat_angle, quat_multiply, quat_rotate
 
 
@@ -20,6 +20,50 @@ def test_a_saved_motion_comes_back_the_same(tmp_path):
     assert quat_angle(again.joint_quat, motion.joint_quat).max() < 1e-3
     assert again.content_hash() == ReferenceMotion.load(tmp_path / "swing.npz").content_hash()
     assert list(tmp_path.iterdir()) == [tmp_path / "swing.npz"]  # no temporary file left
+
+
+def test_camera_and_person_are_kept_to_the_bit(tmp_path):
+    motion = swing(frames=7)
+    rng = np.random.default_rng(0)
+    motion.skill, motion.made_from, motion.person_scale = "swing", "a clip", 1 + rng.random(9)
+    motion.camera = MotionCamera(
+        rng.random((3, 3)), rng.random(3), 700.123456, rng.random(2), rng.random((7, 3))
+    )
+    motion.save(tmp_path / "swing.npz")
+    again = ReferenceMotion.load(tmp_path / "swing.npz")
+    assert (again.skill, again.made_from) == ("swing", "a clip")
+    np.testing.assert_array_equal(again.person_scale, motion.person_scale)
+    for name, value in vars(motion.camera).items():
+        np.testing.assert_array_equal(getattr(again.camera, name), value)
+
+
+def test_files_from_before_have_their_camera_in_the_provenance(tmp_path):
+    motion = swing(frames=7)
+    facts = {"rotation": np.eye(3).tolist(), "position": [0, 0, 1], "focal_px": 700}
+    motion.provenance = {
+        "skill": "swing",
+        "library": {"version": 6, "sha256": "0"},
+        "camera": {**facts, "centre_px": [3, 2]},
+        "source": {"camera_turns": [[0, 0.1, 0]] * 7},
+        "quality": {"person_scale": [1.05] * 9},
+    }
+
+    def loaded() -> ReferenceMotion:
+        motion.save(tmp_path / "new.npz")
+        arrays = dict(np.load(tmp_path / "new.npz"))
+        for name in ("skill", "made_from"):
+            del arrays[name]
+        np.savez(tmp_path / "old.npz", **arrays)
+        return ReferenceMotion.load(tmp_path / "old.npz")
+
+    old = loaded()
+    assert (old.skill, old.made_from) == ("swing", '{"sha256": "0", "version": 6}')
+    np.testing.assert_array_equal(old.person_scale, 1.05)
+    assert old.camera.focal_px == 700 and old.camera.turns.shape == (7, 3)
+    # what nothing can be made of is no camera, and the motion is a motion all the same
+    motion.provenance = {"camera": facts, "source": "a friend", "quality": {"person_scale": "tall"}}
+    old = loaded()
+    assert (old.skill, old.made_from, old.camera, old.person_scale) == ("", "", None, None)
 
 
 @pytest.mark.parametrize(

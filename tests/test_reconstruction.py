@@ -15,13 +15,15 @@ from scipy.spatial.transform import Rotation  # noqa: E402
 
 from sfv_gym import skeleton  # noqa: E402
 from sfv_gym.errors import MotionError, PoseError  # noqa: E402
+from sfv_gym.fitting import terms  # noqa: E402
+from sfv_gym.fitting.ballistics import parabola  # noqa: E402
+from sfv_gym.fitting.canonical_body import DOFS, Body  # noqa: E402
+from sfv_gym.fitting.solver import smooth_coordinates, solve  # noqa: E402
 from sfv_gym.motion import ReferenceMotion  # noqa: E402
 from sfv_gym.pose.legs import leg_jumps  # noqa: E402
 from sfv_gym.pose.mediapipe import LANDMARKS  # noqa: E402
 from sfv_gym.pose.sequence import PoseSequence  # noqa: E402
-from sfv_gym.reconstruction import losses, pipeline, reconstruct, reprojected  # noqa: E402
-from sfv_gym.reconstruction.ballistics import parabola  # noqa: E402
-from sfv_gym.reconstruction.body import DOFS, Body, Markers  # noqa: E402
+from sfv_gym.reconstruction import pipeline, reconstruct, reprojected  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
 from sfv_gym.reconstruction.contacts import (  # noqa: E402
     RUNNING_FLIGHT,
@@ -32,6 +34,7 @@ from sfv_gym.reconstruction.contacts import (  # noqa: E402
 from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
 from sfv_gym.reconstruction.initial import _rotvec, believable  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
+from sfv_gym.reconstruction.markers import markers  # noqa: E402
 from sfv_gym.reconstruction.person import PersonProblem, Weights  # noqa: E402
 from sfv_gym.reconstruction.prior import (  # noqa: E402
     ClipMoments,
@@ -39,20 +42,18 @@ from sfv_gym.reconstruction.prior import (  # noqa: E402
     mirrored_angles,
     shipped_prior,
 )
-from sfv_gym.reconstruction.solver import smooth_coordinates, solve  # noqa: E402
 from sfv_gym.registry import find_motion  # noqa: E402
 from sfv_gym.rotations import quat_to_rotvec  # noqa: E402
 
 FPS = 30.0
 SIZE = 1.08
-MARKERS = Markers(LANDMARKS.links, LANDMARKS.offsets)
 MARKED = LANDMARKS.marked
 FAST = {"progress": False, "iterations": 60}
 
 
 @dataclasses.dataclass
 class Scene:
-    """A known person (angles in body.DOFS, metres) and what a camera sees of them."""
+    """A known person (angles in canonical_body.DOFS, metres) and what a camera sees of them."""
 
     root_pos: np.ndarray
     angles: np.ndarray
@@ -65,7 +66,7 @@ def _angle(link: str, axis: int = 1) -> int:
 
 
 def _pose(root_pos: np.ndarray, angles: np.ndarray, root_rot: np.ndarray | None = None):
-    body = Body(torch.full((9,), SIZE, dtype=torch.float64), MARKERS)
+    body = Body(torch.full((9,), SIZE, dtype=torch.float64))
     rot = np.tile(np.eye(3), (len(angles), 1, 1)) if root_rot is None else root_rot
     return body, body.pose(*(torch.as_tensor(x) for x in (root_pos, rot, angles)))
 
@@ -97,9 +98,9 @@ def film(
         torch.tensor(np.radians([roll, pitch]), dtype=torch.float64),
         torch.tensor(height, dtype=torch.float64),
     )
-    markers = body.markers(pose)
-    flat = camera.project(markers).numpy()
-    solid = (markers @ camera.rotation().T).numpy()
+    points = markers(body, pose, LANDMARKS)
+    flat = camera.project(points).numpy()
+    solid = (points @ camera.rotation().T).numpy()
     left, right = LANDMARKS.marker("left_hip"), LANDMARKS.marker("right_hip")
     solid -= 0.5 * (solid[:, [left]] + solid[:, [right]])
     rays = (flat[:, LANDMARKS.links != skeleton.link_index("neck")].mean(1) - centre) / focal
@@ -237,15 +238,16 @@ def test_a_moving_camera_sees_the_person_where_they_were_seen(jump):
     """The fit is of a camera at rest; the overlay is drawn into frames of one that turned."""
     scene, motion = jump
     turns = Rotation.from_rotvec(np.linspace([0, -0.2, 0], [0.05, 0.3, 0.02], len(scene.root_pos)))
-    source = {"camera_turns": turns.as_rotvec().tolist()}
-    panned = dataclasses.replace(motion, provenance={**motion.provenance, "source": source})
+    camera = motion.camera
+    panned = dataclasses.replace(
+        motion, camera=dataclasses.replace(camera, turns=turns.as_rotvec())
+    )
     at_rest, seen = (reprojected(m, scene.poses).landmarks_2d for m in (motion, panned))
-    camera = motion.provenance["camera"]
     rays = np.concatenate(
-        ((at_rest - camera["centre_px"]) / camera["focal_px"], np.ones((*at_rest.shape[:2], 1))), 2
+        ((at_rest - camera.centre_px) / camera.focal_px, np.ones((*at_rest.shape[:2], 1))), 2
     )
     rays = np.einsum("tji,tmj->tmi", turns.as_matrix(), rays)
-    expected = camera["centre_px"] + camera["focal_px"] * rays[..., :2] / rays[..., 2:]
+    expected = camera.centre_px + camera.focal_px * rays[..., :2] / rays[..., 2:]
     np.testing.assert_allclose(seen[:, MARKED], expected[:, MARKED], atol=1e-6)
     assert np.abs(seen - at_rest).max() > 50
 
@@ -263,7 +265,7 @@ def test_jump_is_found_and_falls_with_g(jump):
     scene, motion = jump
     assert motion.num_frames == scene.poses.num_frames
     assert motion.loop == "none"
-    [(first, last)] = motion.provenance["quality"]["flights"]
+    [(first, last)] = motion.flights
     assert abs(first - AIR[0]) <= 1 and abs(last - AIR[1]) <= 1
     _, com = _kinematics(motion)
     pull = np.diff(com[first : last + 1], n=2, axis=0) * FPS**2
@@ -322,7 +324,7 @@ def test_motion_fields_are_in_their_ranges(walk):
     quality = motion.provenance["quality"]
     assert quality["limit_violation_rad"] == 0
     assert quality["detected_fraction"] == 1
-    assert motion.provenance["skill"] == "walk"
+    assert motion.skill == "walk" and motion.person_scale.shape == (9,)
     right, left = motion.person_offsets[3:9], motion.person_offsets[9:15]
     assert np.allclose(right * [1, -1, 1], left)
 
@@ -569,7 +571,7 @@ def test_who_leans_beyond_the_feet_is_out_of_balance():
         root = np.tile(turn @ [0.0, 0.0, -down - 0.06] + [0.0, 0.0, 0.06], (frames, 1))
         body, pose = _pose(root, angles, np.tile(turn, (frames, 1, 1)))
         contacts = find_contacts(body, pose, FPS)
-        found = losses.out_of_balance(body, pose, contacts, FPS)
+        found = terms.out_of_balance(body, pose, contacts, FPS)
         assert len(found) == frames - 2
         np.testing.assert_allclose(found, beyond, atol=0.08)
 
@@ -643,6 +645,9 @@ def test_the_file_keeps_the_person_and_the_character(jump, tmp_path):
     again = ReferenceMotion.load(tmp_path / "jump.npz")
     for person in (True, False):
         assert np.allclose(again.joint_positions(person), motion.joint_positions(person), atol=1e-4)
+    np.testing.assert_array_equal(again.person_scale, motion.person_scale)  # not rounded
+    np.testing.assert_array_equal(again.camera.position, motion.camera.position)
+    assert again.camera.turns is None and again.skill == "jump"
     # the person is about as large as in the scene, the character is not
     thigh = np.linalg.norm(np.diff(motion.joint_positions(True)[:, [3, 4]], axis=1), axis=-1)
     assert thigh.mean() == pytest.approx(SIZE * 0.4215, rel=0.1)

@@ -56,8 +56,9 @@ def panned(degrees: float) -> tuple[list[np.ndarray], PoseSequence, np.ndarray]:
 def test_landmarks_are_where_a_camera_at_rest_sees_them():
     frames, poses, still = panned(30.0)
     assert abs(poses.landmarks_2d - still).max() > 60
-    out = stabilize(poses, frames, FOCAL)
+    out, turns = stabilize(poses, frames, FOCAL)
     assert abs(out.landmarks_2d - still).max() < 3.0
+    assert np.degrees(np.ptp(turns[:, 1])) == pytest.approx(30.0, abs=1.0)
     assert (
         out.source["camera"] == "moving"
         and "camera turned by 16 degrees" in out.source["notes"][-1]
@@ -66,7 +67,7 @@ def test_landmarks_are_where_a_camera_at_rest_sees_them():
 
 def test_a_camera_at_rest_changes_nothing():
     frames, poses, _ = panned(0.0)
-    out = stabilize(poses, frames, FOCAL)
+    out, _ = stabilize(poses, frames, FOCAL)
     np.testing.assert_allclose(out.landmarks_2d, poses.landmarks_2d, atol=0.1)
 
 
@@ -83,7 +84,7 @@ def test_a_camera_that_turns_unasked_is_noticed():
 def test_frames_without_a_person_stay_without():
     frames, poses, still = panned(20.0)
     poses.landmarks_2d[5], poses.detected[5] = np.nan, False
-    out = stabilize(poses, frames, FOCAL)
+    out, _ = stabilize(poses, frames, FOCAL)
     assert np.isnan(out.landmarks_2d[5]).all()
     assert abs(np.delete(out.landmarks_2d - still, 5, 0)).max() < 3.0
 

@@ -8,8 +8,8 @@ import mujoco
 import numpy as np
 
 from sfv_gym import skeleton
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.motion import Trajectory
-from sfv_gym.retargeting import JointMap
 from sfv_gym.rotations import heading, quat_conjugate, quat_rotate
 
 HANDS_AND_FEET = np.array([skeleton.link_index(name) for name in skeleton.END_EFFECTORS])

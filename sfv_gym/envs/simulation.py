@@ -18,6 +18,7 @@ from mujoco.batch import Batch
 
 from sfv_gym import skeleton
 from sfv_gym.characters import get_character
+from sfv_gym.characters.joints import JointMap
 from sfv_gym.characters.shapes import Shapes, colliding_geoms
 from sfv_gym.checks import real, whole
 from sfv_gym.envs.initialization import Initialization, get_initialization
@@ -35,7 +36,7 @@ from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import ActionError, SettingError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import MAX_EPISODE_STEPS
-from sfv_gym.retargeting import JointMap, retarget
+from sfv_gym.retargeting import retarget
 from sfv_gym.rotations import quat_multiply, quat_rotate, quat_to_rotvec, rotvec_to_quat
 from sfv_gym.terrains import Ground, Terrain, get_terrain
 

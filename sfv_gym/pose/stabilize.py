@@ -30,7 +30,9 @@ _LOOKS_PER_SECOND = 8.0
 """At which a camera that is said to be at rest is looked after."""
 
 
-def stabilize(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -> PoseSequence:
+def stabilize(
+    poses: PoseSequence, frames: Iterable[np.ndarray], focal: float
+) -> tuple[PoseSequence, np.ndarray]:
     """The same landmarks in the view of the clip's middle frame.
 
     Args:
@@ -41,8 +43,8 @@ def stabilize(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -
         PoseError: the background cannot be followed, or the camera turns by more than 100 degrees.
 
     Returns:
-        The landmarks in that view; ``source["camera_turns"]`` has the rotation vectors (T, 3) from
-        each frame's camera to the middle frame's.
+        the landmarks in that view, and the rotation vectors (T, 3) from each frame's camera to the
+        middle frame's.
     """
     centre = np.array([0.5 * poses.width, 0.5 * poses.height])
     to_first, lost = _rotations(poses, enumerate(frames), focal, centre)
@@ -64,16 +66,12 @@ def stabilize(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -
     )
     rays = np.einsum("tij,tmj->tmi", to_middle, rays)
     notes = [*poses.source.get("notes", []), f"camera turned by {np.degrees(widest):.0f} degrees"]
-    return replace(
+    still = replace(
         poses,
         landmarks_2d=centre + focal * rays[..., :2] / rays[..., 2:],
-        source={
-            **poses.source,
-            "camera": "moving",
-            "camera_turns": Rotation.from_matrix(to_middle).as_rotvec().round(6).tolist(),
-            "notes": notes,
-        },
+        source={**poses.source, "camera": "moving", "notes": notes},
     )
+    return still, Rotation.from_matrix(to_middle).as_rotvec()
 
 
 def camera_turn(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -> float:

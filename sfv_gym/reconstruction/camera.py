@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sfv_gym.reconstruction.body import DTYPE, rotation_matrix
+from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
 
 DEFAULT_FOCAL = 1.1
 """Focal length in units of the picture's longer side: 49 degrees across, a phone's video."""

@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from sfv_gym.flight import GRAVITY, MIN_FLIGHT_SECONDS
-from sfv_gym.reconstruction.body import DTYPE, HANDS, ROUND_HANDS, ROUND_RADII, Body, Pose
-
-
-@dataclass(frozen=True)
-class Contacts:
-    """What touches the ground, per frame.
-
-    Attributes:
-        soles: (T, 2, 4) in 0..1, corners as in body.SOLE, right foot first.
-        hands: (T, 2) in 0..1.
-        rounds: (T, R) in 0..1, knees, pelvis, back and so on: columns as in body.round_bottoms,
-            those of the hands left at 0.
-        in_air: (T,) in 0..1, 1 where nothing at all touches.
-        flights: (first, last) frame in the air of each flight.
-        played_at: the share of the real speed at which gravity would explain the longest stretch
-            off the ground, where that is too slow for a flight and long enough to tell; None
-            elsewhere.
-    """
-
-    soles: torch.Tensor
-    hands: torch.Tensor
-    rounds: torch.Tensor
-    in_air: torch.Tensor
-    flights: tuple[tuple[int, int], ...]
-    played_at: float | None = None
-
-    def grounded(self) -> Contacts:
-        """The same contacts without the flights, for a fit that does not believe them yet."""
-        return replace(self, in_air=0 * self.in_air, flights=())
-
-    def effectors(self) -> np.ndarray:
-        """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""
-        feet = self.soles.amax(-1)
-        return torch.cat((self.hands, feet), 1).numpy()
-
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.ballistics import GRAVITY
+from sfv_gym.fitting.canonical_body import HANDS, ROUND_HANDS, ROUND_RADII, Body
+from sfv_gym.fitting.contacts import CanonicalContacts
+from sfv_gym.fitting.tensors import DTYPE
+from sfv_gym.motion import MIN_FLIGHT_SECONDS
+from sfv_gym.spans import runs
 
 WRIST_HEIGHT = 0.07
 """Metres, of a person's wrist over the palm that they stand on."""
@@ -68,7 +37,7 @@ def find_contacts(
     height: float = 0.06,
     speed: float = 0.7,
     period: int | None = None,
-) -> Contacts:
+) -> CanonicalContacts:
     """Contacts from how low and how slow each sole corner and hand is.
 
     Args:
@@ -126,16 +95,15 @@ def find_contacts(
         _meet_ground(touch, edges[..., 2], flights, fps)
     else:  # a runner's other foot is low then, too, and swings
         in_air = _agreed(in_air, stride)
-        flights = tuple((first, stop - 1) for first, stop in _stretches(in_air > 0))
+        flights = tuple(runs(in_air > 0))
     touch[in_air > 0] = 0.0
     hand_touch[in_air > 0] = 0.0
     round_touch[in_air > 0] = 0.0
-    return Contacts(
-        torch.as_tensor(np.repeat(touch, 2, axis=-1), dtype=DTYPE),
-        torch.as_tensor(hand_touch, dtype=DTYPE),
-        torch.as_tensor(round_touch, dtype=DTYPE),
-        torch.as_tensor(in_air, dtype=DTYPE),
-        flights,
+    soles = np.repeat(touch, 2, axis=-1).reshape(len(touch), -1)
+    return CanonicalContacts(
+        held=tuple(torch.as_tensor(x, dtype=DTYPE) for x in (soles, hand_touch, round_touch)),
+        in_air=torch.as_tensor(in_air, dtype=DTYPE),
+        flights=flights,
         played_at=float(np.sqrt(-slow[max(slow)] / GRAVITY)) if slow else None,
     )
 
@@ -242,12 +210,6 @@ def _agreed(touch: np.ndarray, period: int) -> np.ndarray:
     return agreed
 
 
-def _stretches(where: np.ndarray) -> list[tuple[int, int]]:
-    """(first, stop) of each stretch of frames (T,) that are true."""
-    edge = np.flatnonzero(np.diff(np.concatenate(([0], where.astype(int), [0]))))
-    return [(int(first), int(stop)) for first, stop in zip(edge[::2], edge[1::2], strict=True)]
-
-
 def find_flights(
     touching: np.ndarray,
     lowest: np.ndarray,
@@ -267,14 +229,13 @@ def find_flights(
     A stretch at the clip's start or end counts too: the body is in the air there as well.
     """
     flights = []
-    for first, stop in _stretches(~touching):
-        span = lowest[first:stop]
+    for first, last in runs(~touching):
+        span = lowest[first : last + 1]
         if len(span) < seconds * fps or span.max() < clearance:
             continue
         # take-off and landing: the frames where the lowest point leaves and meets the ground
         floor = clearance * 5 / 8
         up = np.flatnonzero(span > floor)
-        first, stop = first + up[0], first + up[-1] + 1
-        if stop - first >= seconds * fps:
-            flights.append((int(first), int(stop - 1)))
+        if up[-1] + 1 - up[0] >= seconds * fps:
+            flights.append((first + int(up[0]), first + int(up[-1])))
     return tuple(flights)

@@ -10,9 +10,9 @@ import torch
 
 from sfv_gym import skeleton
 from sfv_gym.errors import PoseError
+from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.pose.legs import leg_jumps
 from sfv_gym.pose.sequence import bridged
-from sfv_gym.reconstruction.body import DTYPE
 from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, view_rotation
 
 if TYPE_CHECKING:

@@ -8,22 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sfv_gym.fitting import terms
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
+from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.solver import Variables, solve
+from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
 from sfv_gym.pose.estimator import foot
-from sfv_gym.reconstruction import losses
-from sfv_gym.reconstruction.body import (
-    DOF_LIMITS,
-    DTYPE,
-    Body,
-    Markers,
-    Pose,
-    rotation_matrix,
-)
 from sfv_gym.reconstruction.camera import Camera
-from sfv_gym.reconstruction.contacts import WRIST_HEIGHT, Contacts
+from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
+from sfv_gym.reconstruction.markers import markers
 from sfv_gym.reconstruction.prior import PosePrior, shipped_prior
-from sfv_gym.reconstruction.solver import Variables, solve
 from sfv_gym.rotations import quat_to_matrix
 
 
@@ -135,7 +132,6 @@ class PersonProblem:
         self._doubted_ends = _long_ends(~believed)
         rays, depth = initial_path(evidence)
         self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
-        self._markers = Markers(evidence.landmarks.links, evidence.landmarks.offsets)
         self._pairs = torch.as_tensor(evidence.landmarks.direction_pairs)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
         zero = torch.zeros
@@ -158,7 +154,7 @@ class PersonProblem:
     ) -> tuple[Body, Camera, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Body, camera, root positions (T, 3), root rotations (T, 3, 3) and angles (T, 28)."""
         size = torch.exp(v["log_size"])
-        body = Body(size * torch.exp(v["log_lengths"]), self._markers)
+        body = Body(size * torch.exp(v["log_lengths"]), hand_radius=WRIST_HEIGHT)
         camera = Camera(
             torch.tensor(self.evidence.focal, dtype=DTYPE),
             self._centre,
@@ -177,24 +173,24 @@ class PersonProblem:
         w, e = self.weights, self.evidence
         body, camera, root, rot, angles = self.assemble(v)
         pose = body.pose(root, rot, angles)
-        markers = body.markers(pose)
+        points = markers(body, pose, e.landmarks)
         sigma_px = w.pixel * e.body_px
-        total = losses.reprojection(camera.project(markers), e.pixels, e.pixel_weights, sigma_px)
+        total = terms.reprojection(camera.project(points), e.pixels, e.pixel_weights, sigma_px)
         # landmark networks see people lean towards the camera or away from it, all clip long
         nod = rotation_matrix(torch.cat((v["lean"], torch.zeros(2, dtype=DTYPE))))
-        total = total + losses.direction_agreement(
-            markers @ camera.rotation().T, self._pairs, e.directions @ nod.T,
+        total = total + terms.direction_agreement(
+            points @ camera.rotation().T, self._pairs, e.directions @ nod.T,
             e.direction_weights, w.direction,
         )  # fmt: skip
         # in units of the person's size, or shrinking would pass for smoothness
         size = torch.exp(v["log_size"]) / w.mean_scale
-        total = total + losses.smoothness(
+        total = total + terms.smoothness(
             Pose(pose.pos / size, pose.rot), angles, e.fps, w.link_acceleration,
             w.angle_acceleration,
         )  # fmt: skip
         if self._doubted_ends.any():
             # nothing follows that would bend the path back: without this the last velocity goes on
-            total = total + losses.stillness(angles, e.fps, self._doubted_ends, w.end_velocity)
+            total = total + terms.stillness(angles, e.fps, self._doubted_ends, w.end_velocity)
         total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
         total = total + e.frames * 0.05 * (
             ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
@@ -204,25 +200,24 @@ class PersonProblem:
             + (v["lean"] / w.lean).square().sum()
         )
         com = body.centre_of_mass(pose)
-        sway = losses.acceleration(com[:, :2] / size, e.fps).square().sum(-1)
-        total = total + losses.cauchy(sway / w.com_acceleration**2, 3.0).sum()
+        sway = terms.acceleration(com[:, :2] / size, e.fps).square().sum(-1)
+        total = total + terms.cauchy(sway / w.com_acceleration**2, 3.0).sum()
         if contacts is not None:
-            total = total + losses.ground(
+            total = total + terms.ground(
                 body, pose, contacts,
                 sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
-                hand_radius=WRIST_HEIGHT,
             )  # fmt: skip
             # again in units of size: what is left to fix it is gravity alone
-            total = total + losses.free_fall(com, contacts.in_air, e.fps, w.flight * size)
-            total = total + losses.balance(
+            total = total + terms.free_fall(com, contacts.in_air, e.fps, w.flight * size)
+            total = total + terms.balance(
                 body, pose, contacts, e.fps, w.balance * size
             )  # fmt: skip
             if contacts.flights:
-                total = total + losses.support(com, e.fps, w.support * size)
-                total = total + losses.steady_spin(
+                total = total + terms.support(com, e.fps, w.support * size)
+                total = total + terms.steady_spin(
                     body, pose, contacts.flights, e.fps, w.spin * size**2
                 )
-                total = total + losses.effort(com, contacts.in_air, e.fps, w.effort * size)
+                total = total + terms.effort(com, contacts.in_air, e.fps, w.effort * size)
         return total
 
     def fit(

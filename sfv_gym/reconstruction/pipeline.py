@@ -15,18 +15,20 @@ from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
+from sfv_gym.fitting import terms
+from sfv_gym.fitting.canonical_body import DOFS
+from sfv_gym.fitting.contacts import CanonicalContacts
+from sfv_gym.fitting.grounded import GroundedWeights
+from sfv_gym.fitting.solver import one_thread
 from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
-from sfv_gym.reconstruction import losses
-from sfv_gym.reconstruction.body import DOFS
-from sfv_gym.reconstruction.character import Carried, CarryWeights, carry
-from sfv_gym.reconstruction.contacts import Contacts, find_contacts
+from sfv_gym.reconstruction.carry import Carried, carry
+from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
 from sfv_gym.reconstruction.person import PersonFit, PersonProblem, Weights
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
-from sfv_gym.reconstruction.reprojection import camera_facts
-from sfv_gym.reconstruction.solver import one_thread
+from sfv_gym.reconstruction.reprojection import motion_camera
 from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
@@ -59,8 +61,10 @@ def reconstruct(
     loop: str = "auto",
     progress: bool = True,
     focal_px: float | None = None,
+    camera_turns: np.ndarray | None = None,
+    speed: float = 1.0,
     weights: Weights | None = None,
-    carry_weights: CarryWeights | None = None,
+    carry_weights: GroundedWeights | None = None,
     prior: PosePrior | None = None,
     iterations: int = ITERATIONS,
 ) -> ReferenceMotion:
@@ -70,10 +74,14 @@ def reconstruct(
 
     Args:
         poses: landmarks of every frame, see ``sfv_gym.pose.PoseSequence``.
-        skill: name for the provenance.
+        skill: what it shows.
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
         progress: show a progress bar on stderr.
         focal_px: the camera's focal length in pixels, where known.
+        camera_turns: of a camera that turned, (T, 3) rotation vectors from each frame's to the one
+            of the landmarks, see ``pose.stabilize``.
+        speed: the share of the real speed at which the clip is known to play; at 1 a warning says
+            so when gravity sees another.
         weights, carry_weights: spreads of the terms of the two stages.
         prior: of the person's pose; by default the shipped one.
         iterations: of the solver, in each of its passes.
@@ -95,7 +103,7 @@ def reconstruct(
             callback=bar.advance,
             on_second_fit=lambda: bar.expect(PASSES * iterations),
         )
-        if contacts.played_at is not None and poses.source.get("speed", 1.0) == 1.0:
+        if contacts.played_at is not None and speed == 1.0:
             log.warning(
                 "%s: the body is off the ground for long and hardly falls; if the clip is in slow "
                 "motion, give its speed (--speed %.2g, by gravity)", skill, contacts.played_at,
@@ -126,17 +134,20 @@ def reconstruct(
     quality = {**person_quality(fit, evidence), **motion_quality(motion, carried.angles, contacts)}
     if cycle is not None:
         quality["loop_gap_mm"] = round(1e3 * cycle.gap, 1)
+    motion.skill = skill
+    motion.person_scale = fit.body.scale.numpy()
+    motion.camera = motion_camera(
+        fit.camera, Rotation.from_euler("z", yaw).as_matrix(), start, camera_turns
+    )
     motion.provenance = {
-        "skill": skill,
         "source": dict(poses.source),
         "quality": quality,
-        "camera": camera_facts(fit.camera, Rotation.from_euler("z", yaw).as_matrix(), start),
         "settings": {
             "loop": loop,
             "focal_px": evidence.focal,
             "iterations": iterations,
             "weights": asdict(problem.weights),
-            "carry_weights": asdict(carry_weights or CarryWeights()),
+            "carry_weights": asdict(carry_weights or GroundedWeights()),
         },
         "versions": {
             "python": platform.python_version(),
@@ -157,7 +168,7 @@ def fit_person(
     ground: bool = True,
     callback: Callable[[], None] | None = None,
     on_second_fit: Callable[[], None] | None = None,
-) -> tuple[PersonFit, Contacts]:
+) -> tuple[PersonFit, CanonicalContacts]:
     """Fit the person; where nobody could stand like that, again with a freer camera.
 
     A camera that looks down on the scene, or is held aslant, tilts the person out of balance. The
@@ -190,7 +201,7 @@ def _coarse_to_fine(
     ground: bool,
     camera_step: float = 1.0,
     callback: Callable[[], None] | None,
-) -> tuple[PersonFit, Contacts]:
+) -> tuple[PersonFit, CanonicalContacts]:
     """No ground, then the ground found, then gravity with contacts found anew."""
     fps = problem.evidence.fps
     options: dict[str, Any] = {
@@ -205,15 +216,15 @@ def _coarse_to_fine(
     return fit, _find_contacts(fit, fps, loop)
 
 
-def _find_contacts(fit: PersonFit, fps: float, loop: str) -> Contacts:
+def _find_contacts(fit: PersonFit, fps: float, loop: str) -> CanonicalContacts:
     cycle = _choose_cycle(loop, fit, fps)
     period = cycle.last - cycle.first if cycle is not None else None
     return find_contacts(fit.body, fit.pose, fps, period=period)
 
 
-def _falls(fit: PersonFit, contacts: Contacts, fps: float) -> bool:
+def _falls(fit: PersonFit, contacts: CanonicalContacts, fps: float) -> bool:
     """Whether the person is far out of balance."""
-    beyond = losses.out_of_balance(fit.body, fit.pose, contacts, fps)
+    beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
     size = torch.exp(fit.variables["log_size"])
     return len(beyond) > 0 and float(beyond.mean() / size) > TIPPING
 
@@ -271,7 +282,7 @@ def _assemble(
     carried: Carried,
     fit: PersonFit,
     person: tuple[np.ndarray, np.ndarray],
-    contacts: Contacts,
+    contacts: CanonicalContacts,
     cycle: Cycle | None,
     fps: float,
 ) -> ReferenceMotion:
@@ -304,7 +315,7 @@ def _assemble(
 
 
 def _joint_quats(angles: np.ndarray) -> np.ndarray:
-    """Joint rotations (T, 15, 4) wxyz from angles (T, 28), see body.DOFS."""
+    """Joint rotations (T, 15, 4) wxyz from angles (T, 28), see canonical_body.DOFS."""
     vectors = np.zeros((len(angles), len(skeleton.LINKS), 3))
     for k, (link, axis) in enumerate(DOFS):
         vectors[:, link, axis] = angles[:, k]

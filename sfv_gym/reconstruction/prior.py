@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from sfv_gym.files import atomic_path
+from sfv_gym.fitting.canonical_body import DOFS
+from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.reconstruction.body import DOFS, DTYPE
 from sfv_gym.rotations import quat_to_rotvec
 from sfv_gym.skeleton import LINKS
 
@@ -36,7 +37,7 @@ REST_SPREAD: np.ndarray = np.array([_REST[LINKS[i].split("_")[-1]][axis] for i, 
 
 @dataclass(frozen=True)
 class PosePrior:
-    """A Gaussian over the angles of body.DOFS.
+    """A Gaussian over the angles of canonical_body.DOFS.
 
     Attributes:
         mean: (28,) radians.

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from sfv_gym import skeleton
+from sfv_gym.fitting.ballistics import flight_residual
+from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
+from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.reconstruction.ballistics import flight_residual
-from sfv_gym.reconstruction.body import DOF_LIMITS, Body
-from sfv_gym.reconstruction.contacts import Contacts
 from sfv_gym.reconstruction.evidence import Evidence
+from sfv_gym.reconstruction.markers import markers
 from sfv_gym.reconstruction.person import PersonFit
 from sfv_gym.rotations import quat_to_matrix
 
@@ -20,10 +21,10 @@ from sfv_gym.rotations import quat_to_matrix
 def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
     """Agreement of the person's fit with the video."""
     with torch.no_grad():
-        markers = fit.body.markers(fit.pose)
-        error = (fit.camera.project(markers) - evidence.pixels).norm(dim=-1).numpy()
+        points = markers(fit.body, fit.pose, evidence.landmarks)
+        error = (fit.camera.project(points) - evidence.pixels).norm(dim=-1).numpy()
         start, end = evidence.landmarks.direction_pairs.T
-        line = (markers[:, end] - markers[:, start]).numpy()
+        line = (points[:, end] - points[:, start]).numpy()
         line = line @ fit.camera.rotation().numpy().T
         sizes = fit.body.scale.numpy()
     line /= np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)
@@ -46,12 +47,12 @@ def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
 
 
 def motion_quality(
-    motion: ReferenceMotion, angles: np.ndarray, contacts: Contacts
+    motion: ReferenceMotion, angles: np.ndarray, contacts: CanonicalContacts
 ) -> dict[str, Any]:
     """How physical the character's motion is.
 
     Args:
-        angles: (T, 28) radians, as in body.DOFS.
+        angles: (T, 28) radians, as in canonical_body.DOFS.
     """
     pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
     soles = skeleton.sole_corners(pos, quat)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,9 +11,13 @@ from scipy.ndimage import maximum_filter1d
 from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
-from sfv_gym.motion import ReferenceMotion
-from sfv_gym.reconstruction.body import DTYPE, Body, Markers, Pose
+from sfv_gym.errors import MotionError
+from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.canonical_body import Body
+from sfv_gym.fitting.tensors import DTYPE
+from sfv_gym.motion import MotionCamera, ReferenceMotion
 from sfv_gym.reconstruction.camera import Camera
+from sfv_gym.reconstruction.markers import markers
 from sfv_gym.rotations import quat_to_matrix
 
 if TYPE_CHECKING:
@@ -25,23 +29,22 @@ GUESS = 0.01
 """Visibility of a landmark that nothing was seen of."""
 
 
-def camera_facts(camera: Camera, turn: np.ndarray, moved: np.ndarray) -> dict[str, Any]:
-    """A fitted camera in the motion's world, as the provenance keeps it.
+def motion_camera(
+    camera: Camera, turn: np.ndarray, moved: np.ndarray, turns: np.ndarray | None
+) -> MotionCamera:
+    """A fitted camera in the motion's world.
 
     Args:
         turn, moved: (3, 3) and (3,): the motion's world is ``turn @ (p - moved)`` of the fit's.
-
-    Returns:
-        ``rotation`` (3, 3) world to camera (x right, y down, z ahead), ``position`` (3,) metres,
-        ``focal_px`` and ``centre_px`` (2,).
+        turns: see ``MotionCamera``.
     """
-    position = turn @ (np.array([0.0, 0.0, float(camera.height)]) - moved)
-    return {
-        "rotation": (camera.rotation().numpy() @ turn.T).round(6).tolist(),
-        "position": position.round(5).tolist(),
-        "focal_px": round(float(camera.focal), 2),
-        "centre_px": camera.centre.tolist(),
-    }
+    return MotionCamera(
+        rotation=camera.rotation().numpy() @ turn.T,
+        position=turn @ (np.array([0.0, 0.0, float(camera.height)]) - moved),
+        focal_px=float(camera.focal),
+        centre_px=camera.centre.numpy(),
+        turns=turns,
+    )
 
 
 def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
@@ -53,9 +56,14 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     video has it, not as it was stabilized.
 
     Args:
-        motion: as ``reconstruct`` made it from ``poses``; its provenance holds the camera.
+        motion: as ``reconstruct`` made it from ``poses``.
+
+    Raises:
+        MotionError: the motion knows no camera or not how large the person is.
     """
-    camera = motion.provenance["camera"]
+    camera = motion.camera
+    if camera is None or motion.person_scale is None:
+        raise MotionError("the motion does not know what camera it was seen with")
     pos, quat = skeleton.forward_kinematics(
         motion.person_root_pos,
         motion.person_root_quat,
@@ -63,18 +71,13 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
         motion.person_offsets,
     )
     marked = poses.landmarks.marked
-    body = Body(
-        torch.as_tensor(motion.provenance["quality"]["person_scale"], dtype=DTYPE),
-        Markers(poses.landmarks.links, poses.landmarks.offsets),
-    )
+    body = Body(torch.as_tensor(motion.person_scale, dtype=DTYPE))
     pose = Pose(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
-    markers = body.markers(pose).numpy() - np.array(camera["position"])
-    markers = markers @ np.array(camera["rotation"]).T
-    turns = motion.provenance["source"].get("camera_turns")
-    if turns is not None:  # from each frame's camera to the one of the fit
-        markers = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(turns).as_matrix(), markers)
-    depth = np.maximum(markers[..., 2:], 0.1)
-    flat = np.array(camera["centre_px"]) + camera["focal_px"] * markers[..., :2] / depth
+    points = (markers(body, pose, poses.landmarks).numpy() - camera.position) @ camera.rotation.T
+    if camera.turns is not None:  # from each frame's camera to the one of the fit
+        points = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(camera.turns).as_matrix(), points)
+    depth = np.maximum(points[..., 2:], 0.1)
+    flat = camera.centre_px + camera.focal_px * points[..., :2] / depth
     landmarks = np.repeat(flat.mean(1, keepdims=True), poses.landmarks_2d.shape[1], axis=1)
     landmarks[:, marked] = flat
     visibility = np.zeros(landmarks.shape[:2])

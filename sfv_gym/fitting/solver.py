@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from sfv_gym.errors import MotionError
-from sfv_gym.reconstruction.body import DTYPE
+from sfv_gym.fitting.tensors import DTYPE
 
 Variables = dict[str, torch.Tensor]
 

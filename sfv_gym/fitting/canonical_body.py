@@ -6,15 +6,14 @@ with rotation matrices and one batched product per depth, because a fit runs it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from sfv_gym import skeleton
-
-DTYPE = torch.float64
+from sfv_gym.fitting.articulation import ContactPatch, Pose, Underside
+from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, turns_between
 
 # --- angles: which component of which link's rotation vector each degree of freedom turns -----
 _BALLS = ("chest", "neck", "right_hip", "right_ankle", "right_shoulder",
@@ -77,15 +76,6 @@ def _proportion_of_centres() -> list[int]:
 
 _CENTRE_GROUP = _proportion_of_centres()
 _OFFSET_GROUP = torch.as_tensor(_proportion_of())
-_MARKER_GROUP = torch.as_tensor(
-    [
-        PROPORTIONS.index(
-            {"neck": "head", "ankle": "foot", "hip": "hip_width"}.get(name.split("_")[-1], "trunk")
-        )
-        for name in skeleton.LINKS
-    ]
-)
-"""(15,) index into PROPORTIONS: what a marker on each link moves along with."""
 
 # --- what may touch the ground ---------------------------------------------------------------
 _FOOT = skeleton.LINK_CENTRES[skeleton.link_index("right_ankle")]
@@ -96,11 +86,13 @@ SOLE: np.ndarray = np.array(
 """(4, 3) the sole's corners in the ankle's frame: two of the heel, then two of the toes."""
 _FEET = [skeleton.link_index("right_ankle"), skeleton.link_index("left_ankle")]
 HANDS = [skeleton.link_index("right_wrist"), skeleton.link_index("left_wrist")]
+HAND_RADIUS = 0.04
+"""Metres, of the character's hands."""
 
 # The spheres and capsules' ends of the character's shapes: link, centre, radius (m).
 _ROUND: tuple[tuple[str, tuple[float, float, float], float], ...] = (
     ("root", (0, 0, 0.07), 0.09), ("chest", (0, 0, 0.12), 0.11), ("neck", (0, 0, 0.175), 0.1025),
-    ("right_wrist", (0, 0, 0), 0.04), ("left_wrist", (0, 0, 0), 0.04),
+    ("right_wrist", (0, 0, 0), HAND_RADIUS), ("left_wrist", (0, 0, 0), HAND_RADIUS),
     ("right_knee", (0, 0, -0.045), 0.05), ("left_knee", (0, 0, -0.045), 0.05),
     ("right_hip", (0, 0, -0.06), 0.055), ("left_hip", (0, 0, -0.06), 0.055),
     ("right_elbow", (0, 0, -0.0525), 0.04), ("left_elbow", (0, 0, -0.0525), 0.04),
@@ -118,73 +110,36 @@ _OWN_INERTIA = np.array(
 """(15,) kg m2, across each link's length."""
 
 
-def rotation_matrix(v: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), Rodrigues' formula."""
-    square = (v * v).sum(-1)
-    angle = torch.sqrt(square + 1e-16)
-    a = (torch.sin(angle) / angle)[..., None, None]
-    b = ((1 - torch.cos(angle)) / (angle * angle))[..., None, None]
-    x, y, z = v[..., 0], v[..., 1], v[..., 2]
-    zero = torch.zeros_like(x)
-    cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
-    eye = torch.eye(3, dtype=v.dtype)
-    return eye + a * cross + b * (cross @ cross)
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Links of every frame in the world.
-
-    Attributes:
-        pos: (T, 15, 3) metres.
-        rot: (T, 15, 3, 3) link to world.
-    """
-
-    pos: torch.Tensor
-    rot: torch.Tensor
-
-    def points(self, links: list[int] | torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """World positions (T, P, 3) of points (P, 3) that ride on the links (P,)."""
-        return self.pos[:, links] + (self.rot[:, links] @ offsets[..., None])[..., 0]
-
-
-class Markers(NamedTuple):
-    """Points on a body's surface: they ride on links and move along with their lengths.
-
-    Attributes:
-        links: (M,) indices. offsets: (M, 3) metres in the link's frame, on the canonical skeleton.
-    """
-
-    links: np.ndarray
-    offsets: np.ndarray
-
-
-_NO_MARKERS = Markers(np.zeros(0, int), np.zeros((0, 3)))
-
-
 class Body:
     """A person's or the character's proportions.
 
     Args:
         scale: (9,) factors on the canonical lengths, in the order of PROPORTIONS; ones give the
             character itself.
-        points: what ``markers`` gives the places of.
+        hand_radius: metres, of the wrist over the ground that the hand touches.
+
+    Attributes:
+        mass: kg, the character's.
     """
 
-    def __init__(self, scale: torch.Tensor | None = None, points: Markers = _NO_MARKERS) -> None:
+    mass = float(skeleton.LINK_MASSES.sum())
+
+    def __init__(self, scale: torch.Tensor | None = None, hand_radius: float = HAND_RADIUS) -> None:
         if scale is None:
             scale = torch.ones(len(PROPORTIONS), dtype=DTYPE)
-        self.scale = scale
+        self.scale, self._hand_radius = scale, hand_radius
         self.offsets = torch.as_tensor(skeleton.OFFSETS, dtype=DTYPE) * scale[_OFFSET_GROUP]
-        self._marker_links = torch.as_tensor(points.links)
-        self._markers = (
-            torch.as_tensor(points.offsets, dtype=DTYPE)
-            * scale[_MARKER_GROUP[self._marker_links]][:, None]
-        )
-        self._sole = torch.as_tensor(SOLE, dtype=DTYPE) * scale[PROPORTIONS.index("foot")]
-        factors = scale[_CENTRE_GROUP][:, None]
-        self._centres = torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * factors
-        self._round = _ROUND_CENTRES
+
+    @cached_property
+    def _sole(self) -> torch.Tensor:
+        """(4, 3) metres, SOLE in this body's size."""
+        return torch.as_tensor(SOLE, dtype=DTYPE) * self.scale[PROPORTIONS.index("foot")]
+
+    @cached_property
+    def _centres(self) -> torch.Tensor:
+        """(15, 3) metres, the links' centres of mass in their frames."""
+        factors = self.scale[_CENTRE_GROUP][:, None]
+        return torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * factors
 
     def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:
         """Forward kinematics.
@@ -208,9 +163,24 @@ class Body:
             order += ids
         return Pose(pos[:, _BACK], rot[:, _BACK])
 
-    def markers(self, pose: Pose) -> torch.Tensor:
-        """Positions (T, M, 3) of the body's markers."""
-        return pose.points(self._marker_links, self._markers)
+    def links(self, pose: Pose) -> Pose:
+        """The pose itself, which is one of the canonical links."""
+        return pose
+
+    def underside(self, pose: Pose) -> Underside:
+        """Sole corners (T, 8), hands (T, 2) and round shapes (T, R) against the ground."""
+        soles, hands = self.soles(pose).flatten(1, 2), pose.pos[:, HANDS]
+        rounds = self.round_centres(pose)
+        sole_height, bottoms = soles[..., 2], rounds[..., 2] - ROUND_RADII
+        return Underside(
+            (
+                ContactPatch(soles, sole_height, soles),
+                ContactPatch(hands, hands[..., 2] - self._hand_radius, hands),
+                # a knee or a back is soft, and its shape is not the person's
+                ContactPatch(rounds, bottoms, rounds, firmness=0.25, slides=True),
+            ),
+            (sole_height, bottoms),
+        )
 
     def soles(self, pose: Pose) -> torch.Tensor:
         """Sole corners (T, 2 feet, 4, 3), right foot first, heels first."""
@@ -237,12 +207,7 @@ class Body:
         arms = centres - ((mass[:, None] * centres).sum(1) / mass.sum())[:, None]
         middle, velocity = 0.5 * (arms[1:] + arms[:-1]), (arms[1:] - arms[:-1]) * fps
         orbit = (mass[:, None] * torch.linalg.cross(middle, velocity)).sum(1)
-        step = pose.rot[1:] @ pose.rot[:-1].transpose(-1, -2)
-        # the skew part of a small rotation is its vector, here off by the sine alone
-        turn = 0.5 * torch.stack(
-            (step[..., 2, 1] - step[..., 1, 2], step[..., 0, 2] - step[..., 2, 0],
-             step[..., 1, 0] - step[..., 0, 1]), -1
-        )  # fmt: skip
+        turn = turns_between(pose.rot)
         return orbit + (torch.as_tensor(_OWN_INERTIA)[:, None] * turn * fps).sum(1)
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
@@ -251,4 +216,4 @@ class Body:
 
     def round_centres(self, pose: Pose) -> torch.Tensor:
         """(T, R, 3) metres."""
-        return pose.points(_ROUND_LINKS, self._round)
+        return pose.points(_ROUND_LINKS, _ROUND_CENTRES)

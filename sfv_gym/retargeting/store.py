@@ -1,9 +1,4 @@
-"""Canonical motion to a character's generalized coordinates.
-
-The humanoid is the canonical skeleton, so its joints take the motion's rotations as they are. Any
-other character's joint angles are found by inverse kinematics and then brought within its physics.
-That takes some 15 s a motion: the library's trajectories ship, one's own are kept in the cache.
-"""
+"""Trajectories that were solved for: the library's ship, one's own are kept in the cache."""
 
 from __future__ import annotations
 
@@ -11,11 +6,10 @@ import contextlib
 import hashlib
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-import mujoco
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -23,108 +17,18 @@ from rich.progress import Progress
 from sfv_gym.characters import Character
 from sfv_gym.errors import MissingExtraError, MotionError, OutputError
 from sfv_gym.files import cache_folder, read_npz, write_npz
-from sfv_gym.inverse_kinematics import Retargeted, Rig, solve_kinematics
-from sfv_gym.motion import MotionState, ReferenceMotion, Trajectory
+from sfv_gym.motion import ReferenceMotion
+from sfv_gym.retargeting.kinematic import solve_kinematics
+from sfv_gym.retargeting.rig import Retargeted, Rig
 from sfv_gym.rotations import (
     heading,
     quat_conjugate,
     quat_multiply,
     quat_rotate,
-    quat_to_rotvec,
 )
 
 RETARGETING_VERSION = 5
 """Part of every key: raised whenever the same input gives another result."""
-
-
-@dataclass(frozen=True)
-class JointMap:
-    """Where each actuated joint lies in qpos, qvel and ctrl of a model with a free root.
-
-    Attributes:
-        names: of all J joints but the root's, in the order of their degrees of freedom.
-        balls: (B,) indices in ``names`` of the ball joints; ``ball_qpos`` (B, 4) and
-            ``ball_dof`` (B, 3) index qpos and qvel.
-        hinges: (H,) indices of the hinges; ``hinge_qpos`` and ``hinge_dof`` (H,), and
-            ``hinge_axis`` (H, 3) in the link's frame.
-    """
-
-    names: tuple[str, ...]
-    balls: np.ndarray
-    ball_qpos: np.ndarray
-    ball_dof: np.ndarray
-    hinges: np.ndarray
-    hinge_qpos: np.ndarray
-    hinge_dof: np.ndarray
-    hinge_axis: np.ndarray
-
-    @classmethod
-    def of(cls, model: mujoco.MjModel) -> JointMap:
-        joints = np.arange(1, model.njnt)  # joint 0 is the root's
-        kind = model.jnt_type[joints]
-        balls = np.flatnonzero(kind == mujoco.mjtJoint.mjJNT_BALL)
-        hinges = np.flatnonzero(kind == mujoco.mjtJoint.mjJNT_HINGE)
-        qpos, dof = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
-        return cls(
-            names=tuple(model.joint(j).name for j in joints),
-            balls=balls,
-            ball_qpos=qpos[balls, None] + np.arange(4),
-            ball_dof=dof[balls, None] + np.arange(3),
-            hinges=hinges,
-            hinge_qpos=qpos[hinges],
-            hinge_dof=dof[hinges],
-            hinge_axis=model.jnt_axis[joints[hinges]],
-        )
-
-    def joint_vector(self, qpos: np.ndarray) -> np.ndarray:
-        """Joint coordinates (N, nu) of qpos (N, nq): rotation vectors and angles, dof order."""
-        out = np.empty((len(qpos), self.ball_dof.size + self.hinge_dof.size))
-        out[:, self.ball_dof - 6] = quat_to_rotvec(qpos[:, self.ball_qpos])
-        out[:, self.hinge_dof - 6] = qpos[:, self.hinge_qpos]
-        return out
-
-    def coordinates(
-        self, state: MotionState, joint_names: tuple[str, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """qpos (N, nq) and qvel (N, nv) of a trajectory's states.
-
-        Args:
-            joint_names: of the columns of ``state.joint_quat``, all of ``names`` among them.
-        """
-        n = len(state.root_pos)
-        column = np.array([joint_names.index(name) for name in self.names])
-        qpos = np.zeros((n, 7 + self.ball_qpos.size + self.hinge_qpos.size))
-        qvel = np.zeros((n, 6 + self.ball_dof.size + self.hinge_dof.size))
-        qpos[:, :3], qpos[:, 3:7] = state.root_pos, state.root_quat
-        qvel[:, :3], qvel[:, 3:6] = state.root_vel, state.root_ang_vel
-        balls, hinges = column[self.balls], column[self.hinges]
-        qpos[:, self.ball_qpos] = state.joint_quat[:, balls]
-        qvel[:, self.ball_dof] = state.joint_ang_vel[:, balls]
-        turn = quat_to_rotvec(state.joint_quat[:, hinges])
-        qpos[:, self.hinge_qpos] = (turn * self.hinge_axis).sum(-1)
-        qvel[:, self.hinge_dof] = (state.joint_ang_vel[:, hinges] * self.hinge_axis).sum(-1)
-        return qpos, qvel
-
-
-def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
-    """The motion as a trajectory of the character's own joints."""
-    if character.is_canonical:
-        return motion
-    model = character.model()
-    solved = retargeted(motion, character)
-    joints = JointMap.of(model)
-    half = 0.5 * solved.qpos[:, joints.hinge_qpos, None]
-    offset = motion.loop_offset * np.array([*[solved.scale] * 3, 1.0])
-    return Trajectory(
-        fps=motion.fps,
-        root_pos=solved.qpos[:, :3],
-        root_quat=solved.qpos[:, 3:7],
-        joint_quat=np.concatenate((np.cos(half), np.sin(half) * joints.hinge_axis), axis=-1),
-        loop=motion.loop,
-        loop_range=motion.loop_range,
-        loop_offset=offset,
-        joint_names=tuple(joints.names[i] for i in joints.hinges),
-    )
 
 
 def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
@@ -177,7 +81,7 @@ def _from_origin(motion: ReferenceMotion) -> tuple[ReferenceMotion, np.ndarray, 
 def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
     """By inverse kinematics, and from there to what the character's masses and motors can do."""
     try:
-        from sfv_gym.dynamic_retargeting import ITERATIONS, make_feasible
+        from sfv_gym.retargeting.feasible import ITERATIONS, make_feasible
     except ImportError as error:
         raise MissingExtraError(
             f"a motion of one's own for {character.name} takes more packages ({error}): "
@@ -236,8 +140,7 @@ def _key(motion: ReferenceMotion, character: Character) -> str:
 
 
 def _shipped(motion: ReferenceMotion, character: Character, key: str) -> Retargeted | None:
-    skill = motion.provenance.get("skill")
-    return _read(shipped_folder() / character.name / f"{skill}.npz", key)
+    return _read(shipped_folder() / character.name / f"{motion.skill}.npz", key)
 
 
 def shipped_folder() -> Path:

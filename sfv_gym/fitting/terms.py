@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sfv_gym import skeleton
-from sfv_gym.flight import GRAVITY
-from sfv_gym.reconstruction.body import HANDS, Body, Pose
-from sfv_gym.reconstruction.contacts import Contacts
+from sfv_gym.fitting.articulation import Articulation, P, Pose
+from sfv_gym.fitting.ballistics import GRAVITY
+from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.tensors import DTYPE
 
 
 def cauchy(square: torch.Tensor, scale: float) -> torch.Tensor:
@@ -80,30 +80,32 @@ def stillness(angles: torch.Tensor, fps: float, frames: np.ndarray, sigma: float
 
 
 def ground(
-    body: Body,
-    pose: Pose,
+    body: Articulation[P],
+    pose: P,
     contacts: Contacts,
     *,
     sigma_height: float | torch.Tensor,
     sigma_slide: float | torch.Tensor,
-    hand_radius: float = 0.04,
 ) -> torch.Tensor:
-    """What touches lies at z = 0; planted soles and hands do not slide; nothing goes below it.
+    """What touches lies at z = 0, and does not slide unless it may; nothing goes below it.
 
     Args:
         sigma_height, sigma_slide: metres, and metres per frame.
     """
-    soles, hands = body.soles(pose), pose.pos[:, HANDS]
-    bottoms = body.round_bottoms(pose)
-    lift = (contacts.soles * soles[..., 2].square()).sum()
-    lift = lift + (contacts.hands * (hands[..., 2] - hand_radius).square()).sum()
-    # a knee or a back is soft, and its shape is not the person's
-    lift = lift + 0.25 * (contacts.rounds * bottoms.square()).sum()
-    sink = torch.relu(-soles[..., 2]).square().sum() + torch.relu(-bottoms).square().sum()
-    both = torch.minimum(contacts.soles[1:], contacts.soles[:-1])
-    slide = (both * (soles[1:, ..., :2] - soles[:-1, ..., :2]).square().sum(-1)).sum()
-    both = torch.minimum(contacts.hands[1:], contacts.hands[:-1])
-    slide = slide + (both * (hands[1:, :, :2] - hands[:-1, :, :2]).square().sum(-1)).sum()
+    under = body.underside(pose)
+    lift = sink = slide = torch.zeros((), dtype=DTYPE)
+    for patch, held in zip(under.patches, contacts.held, strict=True):
+        lift = lift + patch.firmness * (held * patch.height.square()).sum()
+    if contacts.resting is not None:
+        lowest = torch.cat(under.bottoms, 1).amin(1)
+        lift = lift + (contacts.resting * torch.relu(lowest).square()).sum()
+    for bottoms in under.bottoms:
+        sink = sink + torch.relu(-bottoms).square().sum()
+    for patch, held in zip(under.patches, contacts.held, strict=True):
+        if not patch.slides:
+            both = torch.minimum(held[1:], held[:-1])
+            step = patch.place[1:, :, :2] - patch.place[:-1, :, :2]
+            slide = slide + (both * step.square().sum(-1)).sum()
     # what is below the ground is surely wrong, what is above it may be a lifted heel
     return ((lift + 4 * sink) / sigma_height**2 + slide / sigma_slide**2).sum()
 
@@ -147,8 +149,8 @@ def effort(
 
 
 def steady_spin(
-    body: Body,
-    pose: Pose,
+    body: Articulation[P],
+    pose: P,
     flights: tuple[tuple[int, int], ...],
     fps: float,
     sigma: float | torch.Tensor,
@@ -156,23 +158,24 @@ def steady_spin(
     """In flight the angular momentum about the centre of mass keeps its value.
 
     Args:
-        sigma: kg m2/s, for the character's 45 kg.
+        sigma: kg m2/s.
     """
-    total = torch.zeros((), dtype=pose.pos.dtype)
+    total = torch.zeros((), dtype=DTYPE)
     for first, last in flights:
-        spin = body.angular_momentum(
-            Pose(pose.pos[first : last + 1], pose.rot[first : last + 1]), fps
-        )
-        total = total + ((spin - spin.mean(0)).square().sum() / sigma**2).sum()
+        if last > first:
+            spin = body.angular_momentum(pose.during(first, last), fps)
+            total = total + ((spin - spin.mean(0)).square().sum() / sigma**2).sum()
     return total
 
 
 def balance(
-    body: Body,
-    pose: Pose,
+    body: Articulation[P],
+    pose: P,
     contacts: Contacts,
     fps: float,
     sigma: float | torch.Tensor,
+    *,
+    averaged: bool = True,
 ) -> torch.Tensor:
     """The ground's push acts between the points that touch: the zero-moment point is among them.
 
@@ -182,31 +185,33 @@ def balance(
     Args:
         contacts: frames without any do not count.
         sigma: metres.
+        averaged: of the push over five frames, or else of that of every single one.
     """
-    return within_support(*_push_and_spots(body, pose, contacts, fps), sigma)
+    point, spots, touching = _push_and_spots(body, pose, contacts, fps, averaged)
+    return within_support(point, spots, touching, sigma)
 
 
-def out_of_balance(body: Body, pose: Pose, contacts: Contacts, fps: float) -> torch.Tensor:
+def out_of_balance(body: Articulation[P], pose: P, contacts: Contacts, fps: float) -> torch.Tensor:
     """Metres (held,) by which the zero-moment point lies beyond what touches, where anything does.
 
     The distance is that to the convex hull, measured along 16 directions.
     """
-    return _beyond(*_push_and_spots(body, pose, contacts, fps))
+    return _beyond(*_push_and_spots(body, pose, contacts, fps, averaged=True))
 
 
 def _push_and_spots(
-    body: Body, pose: Pose, contacts: Contacts, fps: float
+    body: Articulation[P], pose: P, contacts: Contacts, fps: float, averaged: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Zero-moment points (T - 2, 2), what may touch the ground (T, P, 3), what does (T, P)."""
-    point = zero_moment_point(
-        _smooth(body.centre_of_mass(pose)),
-        _smooth(body.angular_momentum(pose, fps)),
-        skeleton.LINK_MASSES.sum(),
-        fps,
-    )
-    touching = torch.cat((contacts.soles.flatten(1), contacts.hands, contacts.rounds), 1)
-    spots = (body.soles(pose).flatten(1, 2), pose.pos[:, HANDS], body.round_centres(pose))
-    return point, torch.cat(spots, 1), touching
+    com, spin = body.centre_of_mass(pose), body.angular_momentum(pose, fps)
+    if averaged:
+        com, spin = _smooth(com), _smooth(spin)
+    point = zero_moment_point(com, spin, body.mass, fps)
+    spots = [patch.bearing for patch in body.underside(pose).patches]
+    touching = [
+        held.expand(bearing.shape[:2]) for held, bearing in zip(contacts.held, spots, strict=True)
+    ]
+    return point, torch.cat(spots, 1), torch.cat(touching, 1)
 
 
 def zero_moment_point(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfv_gym.flight import GRAVITY
+GRAVITY = 9.81
+"""m/s2"""
 
 
 def parabola(com: np.ndarray, first: int, last: int, fps: float) -> np.ndarray:

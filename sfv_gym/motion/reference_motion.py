@@ -1,7 +1,6 @@
 """ReferenceMotion: what reconstruction writes and every environment reads.
 
-One clip, character-independent, in one ``.npz`` that is read without pickle. ``Trajectory`` is
-the part of it that can be sampled, for any set of joints: a character's own, too.
+One clip, character-independent, in one ``.npz`` that is read without pickle.
 """
 
 from __future__ import annotations
@@ -19,17 +18,15 @@ import numpy as np
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
 from sfv_gym.files import read_nested_json, read_npz, write_npz
-from sfv_gym.flight import MIN_FLIGHT_SECONDS
-from sfv_gym.rotations import (
-    angular_velocity,
-    heading,
-    quat_conjugate,
-    quat_multiply,
-    quat_rotate,
-    quat_slerp,
-    quat_to_rotvec,
-    rotvec_to_quat,
+from sfv_gym.motion.camera import MotionCamera
+from sfv_gym.motion.older_files import (
+    camera_of,
+    flights_of_schema_1,
+    made_from_of,
+    person_scale_of,
+    skill_of,
 )
+from sfv_gym.motion.trajectory import Trajectory
 
 SCHEMA = 2
 """Of the files that are written. Schema 1 had no ``flights``; it is read all the same."""
@@ -37,156 +34,19 @@ LOOPS = ("wrap", "none")
 LEAST_FPS, MOST_FPS = 1.0, 1000.0
 """Frames a second: outside, no movement of a person could be told or played."""
 
-
-@dataclass(frozen=True)
-class MotionState:
-    """A motion's pose and velocity at N times.
-
-    Attributes:
-        root_pos: (N, 3) metres, world.
-        root_quat: (N, 4) wxyz, root to world.
-        joint_quat: (N, J, 4) wxyz, link to parent.
-        root_vel: (N, 3) m/s, world.
-        root_ang_vel: (N, 3) rad/s in the root's own frame.
-        joint_ang_vel: (N, J, 3) rad/s in each link's own frame.
-    """
-
-    root_pos: np.ndarray
-    root_quat: np.ndarray
-    joint_quat: np.ndarray
-    root_vel: np.ndarray
-    root_ang_vel: np.ndarray
-    joint_ang_vel: np.ndarray
-
-
-@dataclass
-class Trajectory:
-    """Poses of a free root and J joints at T frames, which can be sampled at any time.
-
-    Attributes:
-        fps: frames per second.
-        root_pos: (T, 3) metres, world.
-        root_quat: (T, 4) wxyz, root to world.
-        joint_quat: (T, J, 4) wxyz, link to parent.
-        loop: ``"wrap"`` for a cyclic motion or ``"none"``.
-        loop_range: (2,) for a wrapped motion, the first and last frame of the cycle, which show
-            the same pose; frames before it are an introduction. (0, T - 1) otherwise.
-        loop_offset: (4,) what one cycle adds to the path: x, y, z in metres and yaw in radians,
-            as the map p -> Rz(yaw) p + (x, y, z). Zero when not wrapped.
-        joint_names: (J,) of the columns of ``joint_quat``.
-    """
-
-    fps: float
-    root_pos: np.ndarray
-    root_quat: np.ndarray
-    joint_quat: np.ndarray
-    loop: str = "none"
-    loop_range: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
-    loop_offset: np.ndarray = field(default_factory=lambda: np.zeros(4))
-    joint_names: tuple[str, ...] = skeleton.LINKS
-
-    def __post_init__(self) -> None:
-        if self.loop == "none":
-            self.loop_range = np.array([0, len(self.root_pos) - 1])
-
-    @property
-    def num_frames(self) -> int:
-        return len(self.root_pos)
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the first frame to the last."""
-        return (self.num_frames - 1) / self.fps
-
-    @property
-    def cycle_start(self) -> float:
-        """Seconds from the first frame to the cycle's first."""
-        return float(self.loop_range[0]) / self.fps
-
-    @property
-    def period(self) -> float:
-        """Seconds of one cycle of a wrapped motion; the duration otherwise."""
-        return float(self.loop_range[1] - self.loop_range[0]) / self.fps
-
-    def phase(self, t: np.ndarray) -> np.ndarray:
-        """Phase (N,) in 0..1: through the cycle when wrapped, else through the clip."""
-        t = np.asarray(t, float)
-        if self.loop == "wrap":
-            return ((t - self.cycle_start) / self.period) % 1.0
-        return np.clip(t / self.duration, 0.0, 1.0)
-
-    def pose(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Root position (N, 3), root rotation (N, 4) and joint rotations (N, J, 4) at times t.
-
-        A wrapped motion goes on for ever and its closing error is spread evenly over the cycle;
-        any other holds its first and last frame outside the clip.
-        """
-        t = np.atleast_1d(np.asarray(t, float))
-        if self.loop != "wrap":
-            return self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
-        cycles = np.maximum(np.floor((t - self.cycle_start) / self.period), 0)
-        t = t - cycles * self.period
-        pos, root, joints = self._frames(np.clip(t * self.fps, 0, self.num_frames - 1))
-        # the pose at the cycle's end, taken back by one cycle, should be the one at its start
-        first, last = (self._frames(np.array([float(i)])) for i in self.loop_range)
-        yaw, shift = self.loop_offset[3], self.loop_offset[:3]
-        back = _yaw_quat(np.array([-yaw]))
-        share = np.clip((t - self.cycle_start) / self.period, 0, 1)[:, None]
-        pos = pos - share * quat_rotate(
-            _yaw_quat(share[:, 0] * yaw), quat_rotate(back, last[0] - shift) - first[0]
-        )
-        root_gap = quat_to_rotvec(
-            quat_multiply(quat_conjugate(first[1]), quat_multiply(back, last[1]))
-        )
-        joint_gap = quat_to_rotvec(quat_multiply(quat_conjugate(first[2]), last[2]))
-        root = quat_multiply(root, rotvec_to_quat(-share * root_gap))
-        joints = quat_multiply(joints, rotvec_to_quat(-share[:, :, None] * joint_gap))
-        # cycles before this one: p -> Rz(yaw) p + shift, that many times
-        for k in range(int(cycles.max(initial=0))):
-            later = cycles > k
-            turn = np.where(later, yaw, 0.0)
-            pos = quat_rotate(_yaw_quat(turn), pos) + later[:, None] * shift
-            root = quat_multiply(_yaw_quat(turn), root)
-        return pos, root, joints
-
-    def sample(self, t: np.ndarray) -> MotionState:
-        """Pose and velocity at any array of times (N,) in seconds."""
-        t = np.atleast_1d(np.asarray(t, float))
-        return MotionState(*self.pose(t), *self.velocities(t))
-
-    def velocities(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Root velocity (N, 3) world, root (N, 3) and joint (N, J, 3) angular, body frames.
-
-        Central differences over one frame, one-sided at the ends of a clip that does not wrap.
-        """
-        t = np.atleast_1d(np.asarray(t, float))
-        end = np.inf if self.loop == "wrap" else self.duration
-        t = np.clip(t, 0.0, end)
-        before = np.maximum(t - 0.5 / self.fps, 0.0)
-        after = np.minimum(t + 0.5 / self.fps, end)
-        dt = (after - before)[:, None]
-        (p0, r0, j0), (p1, r1, j1) = self.pose(before), self.pose(after)
-        return (
-            (p1 - p0) / dt,
-            angular_velocity(r0, r1, dt),
-            angular_velocity(j0, j1, dt[:, :, None]),
-        )
-
-    def _frames(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Interpolate at fractional frames (N,): cubic positions, slerped rotations."""
-        i = np.minimum(f.astype(int), self.num_frames - 2)
-        u = (f - i)[:, None]
-        p = self.root_pos
-        tangent = np.gradient(p, axis=0)  # one-sided at the ends
-        pos = (
-            (2 * u**3 - 3 * u**2 + 1) * p[i]
-            + (u**3 - 2 * u**2 + u) * tangent[i]
-            + (3 * u**2 - 2 * u**3) * p[i + 1]
-            + (u**3 - u**2) * tangent[i + 1]
-        )
-        root = quat_slerp(self.root_quat[i], self.root_quat[i + 1], u[:, 0])
-        joints = quat_slerp(self.joint_quat[i], self.joint_quat[i + 1], u)
-        return pos, root, joints
+_QUATERNIONS = ("root_quat", "joint_quat", "person_root_quat", "person_joint_quat")
+_FLOAT_FIELDS = (
+    "root_pos",
+    "root_quat",
+    "joint_quat",
+    "loop_offset",
+    "contacts",
+    "confidence",
+    "person_offsets",
+    "person_root_pos",
+    "person_root_quat",
+    "person_joint_quat",
+)
 
 
 @dataclass
@@ -204,11 +64,17 @@ class ReferenceMotion(Trajectory):
         flights: (F, 2) first and last frame of each time in which nothing touches the ground and
             the body falls freely, in order and apart from each other.
         confidence: (T,) in 0..1, how well the video shows the frame.
+        skill: what it shows, snake_case.
         person_offsets: (15, 3) metres, the person's own link offsets.
+        person_scale: (9,) their lengths over the character's, in the order of
+            ``fitting.canonical_body.PROPORTIONS``; None where nobody knows.
         person_root_pos: (T, 3) metres, the person's own path.
         person_root_quat, person_joint_quat: (T, 4) and (T, 15, 4) wxyz, the person's own rotations,
             as seen in the video, before the motion was made fit for the character.
-        provenance: source, licence, frame range, clip hash, tool versions, settings, quality.
+        camera: that the person was seen with; None where there was none.
+        made_from: by whatever makes motions again and again, to tell whether this one is to be.
+        provenance: source, licence, frame range, clip hash, tool versions, settings, quality: to be
+            read by people; nothing depends on it.
     """
 
     contacts: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
@@ -218,6 +84,10 @@ class ReferenceMotion(Trajectory):
     person_root_pos: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     person_root_quat: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     person_joint_quat: np.ndarray = field(default_factory=lambda: np.zeros((0, 15, 4)))
+    skill: str = ""
+    person_scale: np.ndarray | None = None
+    camera: MotionCamera | None = None
+    made_from: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -291,6 +161,12 @@ class ReferenceMotion(Trajectory):
                 f"flights must be pairs 0 <= first <= last < {frames}, in order and apart, they "
                 f"are {edges.tolist()}"
             )
+        if self.person_scale is not None:
+            scale = np.asarray(self.person_scale)
+            if scale.shape != (9,) or not (np.isfinite(scale) & (scale > 0)).all():
+                raise MotionError(f"person_scale must hold 9 positive numbers, not {scale}")
+        if self.camera is not None:
+            self.camera.validate(frames)
         first, last = (int(i) for i in self.loop_range)
         if not 0 <= first < last <= frames - 1:
             raise MotionError(
@@ -307,9 +183,16 @@ class ReferenceMotion(Trajectory):
             "loop": np.array(self.loop),
             "loop_range": np.asarray(self.loop_range, np.int64),
             "flights": np.asarray(self.flights, np.int64).reshape(-1, 2),
+            "skill": np.array(self.skill),
+            "made_from": np.array(self.made_from),
             "provenance": np.array(json.dumps(self.provenance, sort_keys=True)),
             **{name: np.asarray(getattr(self, name), np.float32) for name in _FLOAT_FIELDS},
         }
+        if self.person_scale is not None:
+            fields["person_scale"] = np.asarray(self.person_scale, np.float64)
+        if self.camera is not None:
+            camera = {f"camera_{name}": value for name, value in vars(self.camera).items()}
+            fields |= {k: np.asarray(v, np.float64) for k, v in camera.items() if v is not None}
         write_npz(path, **fields)
 
     @classmethod
@@ -341,17 +224,22 @@ class ReferenceMotion(Trajectory):
                     floats[name] /= norm
             if np.asarray(fields["loop_range"]).dtype.kind not in "iu":
                 raise ValueError("loop_range must hold whole numbers")
+            provenance = read_nested_json(str(_scalar(fields, "provenance")))
             motion = cls(
                 fps=float(_scalar(fields, "fps")),
                 joint_names=tuple(str(n) for n in np.atleast_1d(fields["joint_names"])),
                 loop=str(_scalar(fields, "loop")),
                 loop_range=np.asarray(fields["loop_range"], np.int64),
                 flights=np.asarray(fields.get("flights", np.zeros((0, 2))), np.int64),
-                provenance=read_nested_json(str(_scalar(fields, "provenance"))),
+                skill=_text(fields, "skill", skill_of(provenance)),
+                person_scale=_person_scale(fields, provenance),
+                camera=_camera(fields, provenance),
+                made_from=_text(fields, "made_from", made_from_of(provenance)),
+                provenance=provenance,
                 **floats,
             )
             if schema == 1:
-                motion.flights = _flights_of_schema_1(motion)
+                motion.flights = flights_of_schema_1(motion)
                 motion.validate()
             return motion
         except MotionError as error:
@@ -390,55 +278,29 @@ def _scalar(fields: Mapping[str, np.ndarray], name: str) -> Any:
     return value.reshape(())[()]
 
 
-def _flights_of_schema_1(motion: ReferenceMotion) -> np.ndarray:
-    """(F, 2): what reconstruction wrote down among the figures of quality; where there is nothing,
-    the times without contact in which the centre of mass falls at about g."""
-    quality = motion.provenance.get("quality")
-    if isinstance(quality, dict) and "flights" in quality:
-        return np.asarray(quality["flights"], np.int64).reshape(-1, 2)
-    pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
-    height = skeleton.centre_of_mass(pos, quat)[:, 2]
-    edges = np.diff(np.concatenate(([0], motion.contacts.max(1) < 0.5, [0])).astype(int))
-    flights = []
-    for first, stop in np.flatnonzero(edges).reshape(-1, 2):
-        if stop - first < max(3, round(MIN_FLIGHT_SECONDS * motion.fps)):
-            continue
-        times = np.arange(stop - first) / motion.fps
-        pull = 2 * np.polyfit(times, height[first:stop], 2)[0]
-        if -20.0 < pull < -4.0:  # lying on the back touches nothing either
-            flights.append((first, stop - 1))
-    return np.array(flights, np.int64).reshape(-1, 2)
+def _text(fields: Mapping[str, np.ndarray], name: str, otherwise: str) -> str:
+    return str(_scalar(fields, name)) if name in fields else otherwise
 
 
-_QUATERNIONS = ("root_quat", "joint_quat", "person_root_quat", "person_joint_quat")
-_FLOAT_FIELDS = (
-    "root_pos",
-    "root_quat",
-    "joint_quat",
-    "loop_offset",
-    "contacts",
-    "confidence",
-    "person_offsets",
-    "person_root_pos",
-    "person_root_quat",
-    "person_joint_quat",
-)
+def _person_scale(
+    fields: Mapping[str, np.ndarray], provenance: dict[str, Any]
+) -> np.ndarray | None:
+    if "person_scale" in fields:
+        return np.asarray(fields["person_scale"], np.float64)
+    return person_scale_of(provenance)
 
 
-def _yaw_quat(yaw: np.ndarray) -> np.ndarray:
-    return np.stack((np.cos(yaw / 2), 0 * yaw, 0 * yaw, np.sin(yaw / 2)), axis=-1)
-
-
-def loop_offset_between(
-    first_pos: np.ndarray, first_quat: np.ndarray, last_pos: np.ndarray, last_quat: np.ndarray
-) -> np.ndarray:
-    """The loop_offset (4,) that carries the root at a cycle's start onto its end.
-
-    The height difference is left out, so that a wrapped motion stays on the ground.
-    """
-    turn = quat_multiply(last_quat, quat_conjugate(first_quat))
-    turn = heading(turn)
-    yaw = 2 * np.arctan2(turn[3], turn[0])
-    shift = last_pos - quat_rotate(turn, first_pos)
-    shift[2] = 0.0
-    return np.append(shift, yaw)
+def _camera(fields: Mapping[str, np.ndarray], provenance: dict[str, Any]) -> MotionCamera | None:
+    if "camera_rotation" not in fields:
+        return camera_of(provenance, frames=len(fields["root_pos"]))
+    missing = {"camera_position", "camera_focal_px", "camera_centre_px"} - set(fields)
+    if missing:
+        raise ValueError(f"a camera without {', '.join(sorted(missing))}")
+    turns = fields.get("camera_turns")
+    return MotionCamera(
+        np.asarray(fields["camera_rotation"], np.float64),
+        np.asarray(fields["camera_position"], np.float64),
+        float(_scalar(fields, "camera_focal_px")),
+        np.asarray(fields["camera_centre_px"], np.float64),
+        None if turns is None else np.asarray(turns, np.float64),
+    )

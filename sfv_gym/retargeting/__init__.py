@@ -1,0 +1,5 @@
+"""A reference motion to a trajectory of a character's own joints."""
+
+from sfv_gym.retargeting.retarget import retarget
+
+__all__ = ["retarget"]
