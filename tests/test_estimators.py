@@ -17,7 +17,7 @@ pytest.importorskip("cv2")
 pytest.importorskip("imageio_ffmpeg")
 pytest.importorskip("torch")
 
-from test_reconstruction import FPS, _root_relative, walking
+from test_reconstruction import FPS, _angle, _root_relative, walking
 
 from sfv_gym.errors import MissingExtraError, PoseError, SettingError, UnknownIdError
 from sfv_gym.extract import extract_motion
@@ -39,6 +39,8 @@ from sfv_gym.pose.estimator import JOINTS
 from sfv_gym.pose.mediapipe import LANDMARKS, MediaPipe
 from sfv_gym.pose.view import View
 from sfv_gym.reconstruction import reconstruct
+from sfv_gym.reconstruction.evidence import gather_evidence
+from sfv_gym.reconstruction.initial import initial_angles
 from sfv_gym.video import VideoReader, open_video, write_video
 
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
@@ -293,6 +295,30 @@ def test_one_method_is_enough_for_mirror_images_and_closer_views() -> None:
     assert [view for view, _ in seen] == views
     for _, person in seen:
         np.testing.assert_allclose(person.landmarks_2d, truth.landmarks_2d)
+
+
+# --- what reconstruction makes of a set ------------------------------------------------------
+
+
+def test_a_head_and_feet_that_nobody_sees_are_held_straight() -> None:
+    limbs = LANDMARKS.subset("limbs", JOINTS)
+    _, angles, believed = initial_angles(gather_evidence(poses(limbs)))
+    _, known, _ = initial_angles(gather_evidence(poses(LANDMARKS)))
+    assert believed.all()
+    links = ("neck", "left_ankle", "right_ankle")
+    unseen = [_angle(link, axis) for link in links for axis in range(3)]
+    np.testing.assert_allclose(angles[:, unseen], 0.0, atol=0.03)
+    assert abs(known[:, unseen]).max() > 0.2
+    np.testing.assert_allclose(np.delete(angles - known, unseen, 1), 0.0, atol=1e-9)
+
+
+def test_away_is_along_the_ray_to_the_person_or_along_the_cameras_axis() -> None:
+    crop = poses(LANDMARKS)
+    crop.landmarks_2d += 150.0  # far from the picture's middle
+    whole = replace(crop, landmarks=replace(LANDMARKS, cropped=False))
+    seen = crop.landmarks_3d[:, LANDMARKS.marked]
+    np.testing.assert_array_equal(gather_evidence(whole).points, seen)
+    assert abs(gather_evidence(crop).points - seen).max() > 0.1
 
 
 # --- end to end ------------------------------------------------------------------------------
