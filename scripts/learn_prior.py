@@ -28,14 +28,14 @@ def main(
     clips = {}
     with tempfile.TemporaryDirectory() as scratch:
         for clip in library_clips():
-            motion = extract_motion(
+            extraction = extract_motion(
                 find_clip(clip.file, folders),
                 skill=clip.skill,
                 out=Path(scratch) / "motion.npz",
                 prior=rest_prior(),
                 **clip.settings,
             )
-            clips[clip.skill] = ClipMoments.of(motion)
+            clips[clip.skill] = ClipMoments.of(extraction.motion)
     save_moments(clips, out)
 
 

@@ -166,7 +166,7 @@ def extract(
 
     name = skill or _skill_of(video)
     target = out or Path(f"{name}.npz")
-    motion = extract_motion(
+    extraction = extract_motion(
         video,
         skill=name,
         out=target,
@@ -180,6 +180,7 @@ def extract(
         subject=subject,
         overlay=overlay,
     )
+    motion = extraction.motion
     table = Table(title=f"{target}: {motion.num_frames} frames, {motion.duration:.2f} s")
     table.add_column("quality")
     table.add_column("value", justify="right")

@@ -112,7 +112,6 @@ def _run_skill(
 ) -> SkillResult:
     """Every stage for one clip; ``policy`` None trains one."""
     from sfv_gym.panels import clip_panels, side_by_side, view_azimuth
-    from sfv_gym.pose import PoseSequence
     from sfv_gym.video import open_video, write_video
 
     place = folder / clip.skill
@@ -126,7 +125,7 @@ def _run_skill(
         )
     }
     with stages("video to motion"):
-        motion = extract_motion(
+        extraction = extract_motion(
             clip.path,
             skill=clip.skill,
             out=files["motion"],
@@ -135,8 +134,7 @@ def _run_skill(
             source=clip.source,
             progress=stages.progress,
         )
-    poses = PoseSequence.load(files["poses"])
-    notes = [str(note) for note in poses.source.get("notes", [])]
+    motion, poses, notes = extraction.motion, extraction.poses, list(extraction.notes)
     with _registered(files["motion"], clip.skill) as (env_id, shipped_motion):
         if policy is None:
             with stages("training"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CAMERAS = ("static", "moving")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What came of a video.
+
+    Attributes:
+        motion: as it was written.
+        poses: the landmarks, as the video has them, also where its camera moves.
+        reader: of the video's frames, which it gives again.
+        notes: what was found out or decided about the video, in sentences.
+    """
+
+    motion: ReferenceMotion
+    poses: PoseSequence
+    reader: VideoReader
+    notes: tuple[str, ...]
 
 
 def extract_motion(
@@ -42,7 +59,7 @@ def extract_motion(
     source: dict[str, Any] | None = None,
     prior: PosePrior | None = None,
     progress: bool = True,
-) -> ReferenceMotion:
+) -> Extraction:
     """Reconstruct the motion of the person in ``video`` and write it to ``out``.
 
     Args:
@@ -97,20 +114,20 @@ def extract_motion(
     for note in notes:
         log.warning("%s: %s", reader.path.name, note)
     poses = estimate_pose(reader, estimator=chosen, subject=subject, progress=progress)
-    poses = _from_video(poses, reader, notes)
+    poses, notes = _from_video(poses, reader, notes)
     if poses_out is not None:
         poses.save(poses_out)
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
-    turns = None
+    still, turns = poses, None
     if camera == "moving":
-        poses, turns = stabilize(poses, reader, focal_px)
+        still, turns = stabilize(poses, reader, focal_px)
     elif (turn := camera_turn(poses, reader, focal_px)) > WORTH_MENTIONING:
         log.warning(
             "%s: the camera seems to turn, by some %.0f degrees; if it does: --camera moving",
             reader.path.name, np.degrees(turn),
         )  # fmt: skip
     motion = reconstruct(
-        poses,
+        still,
         skill=skill,
         loop=loop,
         focal_px=focal_px,
@@ -125,11 +142,13 @@ def extract_motion(
     if source:
         motion.provenance["source"] = {**motion.provenance.get("source", {}), **source}
     motion.save(out)
-    return motion
+    return Extraction(motion, poses, reader, tuple(notes))
 
 
-def _from_video(poses: PoseSequence, video: VideoReader, notes: list[str]) -> PoseSequence:
-    """The poses with what the video stage knows of them.
+def _from_video(
+    poses: PoseSequence, video: VideoReader, notes: list[str]
+) -> tuple[PoseSequence, list[str]]:
+    """The poses with what the video stage knows of them, and all notes on them.
 
     A frame that is shown again says nothing about its own time: it becomes a hole, which
     reconstruction bridges, instead of a person who freezes and jumps.
@@ -139,7 +158,7 @@ def _from_video(poses: PoseSequence, video: VideoReader, notes: list[str]) -> Po
     if lost := video.range_advice(poses.detected):
         log.warning("%s: %s", video.path.name, lost)
         notes.append(lost)
-    return replace(
+    poses = replace(
         poses,
         landmarks_2d=np.where(again[:, None, None], np.nan, poses.landmarks_2d),
         landmarks_3d=np.where(again[:, None, None], np.nan, poses.landmarks_3d),
@@ -147,6 +166,7 @@ def _from_video(poses: PoseSequence, video: VideoReader, notes: list[str]) -> Po
         detected=poses.detected & ~again,
         source={**poses.source, "speed": video.speed, "notes": notes},
     )
+    return poses, notes
 
 
 def _check_writable(target: Path) -> None:

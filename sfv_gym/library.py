@@ -20,7 +20,7 @@ import yaml
 
 from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
-from sfv_gym.extract import extract_motion
+from sfv_gym.extract import Extraction, extract_motion
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting.store import save_retargeted
 
@@ -128,27 +128,17 @@ def _build(
         if motion.made_from == made_from:
             _save_retargeted(target)
             return Built(clip.skill, False, motion)
-    poses = None if sheets is None else Path(sheets) / f".{clip.skill}_poses.npz"
-    try:
-        motion = extract_motion(
-            video,
-            skill=clip.skill,
-            out=target,
-            source=clip.source,
-            poses_out=poses,
-            progress=progress,
-            **clip.settings,
-        )
-        motion.made_from = made_from
-        motion.save(target)
-        if target.stat().st_size > MAX_BYTES:
-            raise MotionError(f"{target} is larger than {MAX_BYTES // 1000} kB")
-        _save_retargeted(target)
-        if sheets is not None and poses is not None:
-            _write_sheet(video, clip, poses, motion, Path(sheets) / f"{clip.skill}.webp")
-    finally:
-        if poses is not None:
-            poses.unlink(missing_ok=True)
+    extraction = extract_motion(
+        video, skill=clip.skill, out=target, source=clip.source, progress=progress, **clip.settings
+    )
+    motion = extraction.motion
+    motion.made_from = made_from
+    motion.save(target)
+    if target.stat().st_size > MAX_BYTES:
+        raise MotionError(f"{target} is larger than {MAX_BYTES // 1000} kB")
+    _save_retargeted(target)
+    if sheets is not None:
+        _write_sheet(extraction, Path(sheets) / f"{clip.skill}.webp", video_too=clip.frames)
     return Built(clip.skill, True, motion)
 
 
@@ -169,27 +159,26 @@ def find_clip(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:
     raise VideoError(f"{name} is in none of {', '.join(str(folder) for folder in folders)}")
 
 
-def _write_sheet(
-    video: Path, clip: LibraryClip, poses_file: Path, motion: ReferenceMotion, out: Path
-) -> None:
-    """Video frames with the person drawn in, and the reconstructed character at the same times."""
+def _write_sheet(extraction: Extraction, out: Path, *, video_too: bool) -> None:
+    """Video frames with the person drawn in, and the reconstructed character at the same times.
+
+    Args:
+        video_too: whether pictures of the video may be shown.
+    """
     from sfv_gym.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
-    from sfv_gym.pose import PoseSequence, overlay_frames
+    from sfv_gym.pose import overlay_frames
     from sfv_gym.reconstruction import reprojected
     from sfv_gym.rendering import reference_pictures
-    from sfv_gym.video import open_video, write_picture
+    from sfv_gym.video import write_picture
 
-    poses = PoseSequence.load(poses_file)
-    reader = open_video(
-        video, **{k: v for k, v in clip.settings.items() if k in ("start", "end", "speed")}
-    )
-    panels = clip_panels(overlay_frames(reader, reprojected(motion, poses)), poses)
+    motion, poses = extraction.motion, extraction.poses
+    panels = clip_panels(overlay_frames(extraction.reader, reprojected(motion, poses)), poses)
     frames = np.linspace(0, len(panels) - 1, COLUMNS).round().astype(int)
     character = reference_pictures(
         motion, frames / motion.fps, width=CLIP_WIDTH, height=HEIGHT, azimuth=view_azimuth(poses)
     )
     rows = [np.hstack(list(character))]
-    if clip.frames:
+    if video_too:
         rows.insert(0, np.hstack([panels[i] for i in frames]))
     sheet = np.vstack(rows)
     write_picture(out, sheet, width=sheet.shape[1] // 2)

@@ -13,6 +13,7 @@ import pytest
 
 from sfv_gym import demo, list_envs
 from sfv_gym.errors import PolicyError, UnknownIdError, VideoError
+from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.policy import Policy
 from sfv_gym.registry import get_entry
@@ -47,15 +48,17 @@ def fake_poses(frames: int = 6, width: int = 720, height: int = 540) -> PoseSequ
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slow first stages give the shipped motion, and a policy that does nothing ships."""
 
-    def extract(video: Path, *, skill: str, out: Path, **files: Any) -> ReferenceMotion:
+    def extract(video: Path, *, skill: str, out: Path, **files: Any) -> Extraction:
         assert video.is_file()
-        fake_poses().save(files["poses_out"])
+        poses = fake_poses()
+        poses.save(files["poses_out"])
         frames = (np.full((540, 720, 3), 40 * i, np.uint8) for i in range(6))
         write_video(files["overlay"], frames, 30.0)
         motion = ReferenceMotion.load(get_entry(ENV_ID).motion)
         motion.provenance = {"source": files["source"], "quality": {"reprojection_px": 3.25}}
         motion.save(out)
-        return motion
+        reader = open_video(files["overlay"])
+        return Extraction(motion, poses, reader, ("2 people seen; the largest was taken",))
 
     nothing = Policy(
         mean=np.zeros(147, np.float32),

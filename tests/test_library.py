@@ -6,6 +6,7 @@ from motions import swing
 
 from sfv_gym import library
 from sfv_gym.errors import UnknownIdError
+from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import is_skill_name
 from sfv_gym.retargeting import store
@@ -21,13 +22,13 @@ def clips(tmp_path, monkeypatch):
         made.append(character.name)
         return Retargeted(np.zeros((motion.num_frames, character.model().nq)), 1.0)
 
-    def extract(video, *, skill, out, source, progress, poses_out=None, **settings):
+    def extract(video, *, skill, out, source, progress, **settings):
         motion = swing()
         motion.root_pos[:, 2] = 0.12345  # rounds otherwise once it has been in a file
         motion.provenance = {"source": dict(source)}
         motion.save(out)
         made.append((skill, video.name, settings))
-        return motion
+        return Extraction(motion, None, None, ())
 
     monkeypatch.setattr(library, "extract_motion", extract)
     monkeypatch.setattr(store, "solve", solve)
