@@ -22,10 +22,10 @@ from sfv_gym.benchmarks.machine import describe_machine, versions
 from sfv_gym.benchmarks.pages import fill, table_lines
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import SFVError, UnknownIdError
-from sfv_gym.evaluation import PUBLISHED_EPISODES, evaluate
 from sfv_gym.files import write_json, write_text
-from sfv_gym.policy import Policy
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate
+from sfv_gym.play.policy import Policy
+from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def measure(
         "samples": study.samples,
         "machine": describe_machine(),
         "versions": versions(),
-        "motions": {i: load_motion(get_entry(i).motion).content_hash() for i in study.skills},
+        "motions": {i: find_motion(i).content_hash() for i in study.skills},
         "variants": {v.key: {"name": v.name, "settings": v.settings} for v in study.variants},
         "curves": curves,
         "episodes": PUBLISHED_EPISODES,
@@ -172,10 +172,7 @@ def _last_policy(job: Job) -> Policy:
     from sfv_gym.train.ppo import export_policy
     from sfv_gym.train.runs import CHECKPOINT
 
-    entry = get_entry(job.env_id)
-    envs = ImitationVectorEnv(
-        entry.motion, 1, num_threads=1, character=entry.character, terrain=entry.terrain
-    )
+    envs = ImitationVectorEnv(job.env_id, num_threads=1)
     normalized = VecNormalize(SB3VecEnv(envs))
     model = LeanPPO.load(job.folder / CHECKPOINT, env=normalized, device="cpu")
     normalized.obs_rms = model.extra["normalization"]

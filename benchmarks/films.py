@@ -9,7 +9,9 @@ import numpy as np
 from PIL import Image
 
 from sfv_gym.files import atomic_path
-from sfv_gym.rollout import Predict, policy_agent, rollout
+from sfv_gym.play.agents import policy_agent
+from sfv_gym.play.episodes import Predict
+from sfv_gym.play.rollout import rollout
 
 FILM = "episode.webp"
 """Name of a benchmark run's film in the run's folder."""

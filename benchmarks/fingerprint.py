@@ -6,11 +6,9 @@ import hashlib
 
 import mujoco
 
-from sfv_gym.characters import get_character
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.envs.task import Task
 from sfv_gym.retargeting import retarget
 from sfv_gym.seeds import Purpose, stream
-from sfv_gym.terrains import get_terrain
 
 
 def environment_hash(env_id: str, difficulty: float | None = None) -> str:
@@ -23,11 +21,11 @@ def environment_hash(env_id: str, difficulty: float | None = None) -> str:
     Args:
         difficulty: of the terrain; its own by default.
     """
-    entry = get_entry(env_id)
-    character, motion = get_character(entry.character), load_motion(entry.motion)
+    task = Task.of(env_id, difficulty=difficulty)
+    character, motion = task.character, task.motion
     digest = hashlib.sha256(f"{mujoco.__version__} {motion.content_hash()}".encode())
     digest.update(character.spec().to_xml().encode())
-    digest.update(repr(get_terrain(entry.terrain, difficulty)).encode())
+    digest.update(repr(task.terrain).encode())
     if not character.is_canonical:
         body = retarget(motion, character)
         for values in (body.root_pos, body.root_quat, body.joint_quat):

@@ -15,7 +15,7 @@ from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.players import Player, measure_players, missing_lines
 from sfv_gym.benchmarks.run import figures
 from sfv_gym.errors import UnknownIdError
-from sfv_gym.evaluation import evaluate
+from sfv_gym.play.evaluation import evaluate
 from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, get_entry, make_id
 from sfv_gym.seeds import Purpose, stream
 

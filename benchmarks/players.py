@@ -15,8 +15,8 @@ from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
 from sfv_gym.benchmarks.results import read_json
 from sfv_gym.errors import PolicyError
 from sfv_gym.files import write_json
-from sfv_gym.policy import Policy, load_policy, policies_folder
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.policy import Policy, load_policy, policies_folder
+from sfv_gym.registry import find_motion
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,12 @@ class Player:
 
     def describe(self) -> dict[str, Any]:
         """What tells whether a row of figures is still this policy's."""
-        entry = get_entry(self.env_id)
         return {
             "policy": self.name,
             "env_id": self.env_id,
             "samples": self.policy.card.get("samples"),
             "policy_hash": self.policy.content_hash(),
-            "motion_hash": load_motion(entry.motion).content_hash(),
+            "motion_hash": find_motion(self.env_id).content_hash(),
             "environment_hash": environment_hash(self.env_id),
         }
 

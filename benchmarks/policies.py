@@ -36,9 +36,9 @@ from sfv_gym.benchmarks.results_page import (
 )
 from sfv_gym.benchmarks.results_pictures import draw, draw_curves, draw_sheet
 from sfv_gym.errors import SFVError
-from sfv_gym.evaluation import PUBLISHED_EPISODES, evaluate, publish
 from sfv_gym.files import write_json, write_text
-from sfv_gym.policy import Policy, load_policy, policies_folder
+from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate, publish
+from sfv_gym.play.policy import Policy, load_policy, policies_folder
 from sfv_gym.registry import list_envs
 from sfv_gym.seeds import Purpose, stream
 from sfv_gym.train.install import card_text

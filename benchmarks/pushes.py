@@ -17,12 +17,12 @@ from sfv_gym.benchmarks.fingerprint import stream_name
 from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.players import Player, measure_players, missing_lines
 from sfv_gym.benchmarks.statistics import bootstrap
-from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.perturbations import Pushes
-from sfv_gym.envs.simulation import CONTROL_HZ
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.task import CONTROL_HZ, Task
 from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import SFVError
-from sfv_gym.registry import get_entry
+from sfv_gym.play.episodes import episodes
 from sfv_gym.seeds import Purpose, stream
 
 PUSHES_FILE = "pushes.json"
@@ -49,7 +49,7 @@ class PushTrial:
 
     Args:
         angle: rad, of the force in the character's heading frame.
-        episodes: N, played side by side.
+        num_episodes: N, played side by side.
         seed: of the start noise and of the times of the pushes.
 
     Raises:
@@ -57,41 +57,33 @@ class PushTrial:
         SettingError: a seed that is out of range.
     """
 
-    def __init__(self, player: Player, angle: float, episodes: int, seed: int) -> None:
-        entry = get_entry(player.env_id)
-        self._player, self._angle = player, angle
+    def __init__(self, player: Player, angle: float, num_episodes: int, seed: int) -> None:
+        self._player, self._angle, self._episodes = player, angle, num_episodes
         self._first_seed = stream(Purpose.PUSHES, seed)
-        self._settings: dict[str, Any] = {
-            "motion": entry.motion,
-            "num_envs": episodes,
-            "character": entry.character,
-            "terrain": entry.terrain,
-            "initialization": "fixed",
-            "termination": FALLS,
-        }
-        simulation = make_simulation(**{**self._settings, "num_envs": 1})
-        if not simulation.termination.fall_contact:
+        unpushed = ImitationSimulation(
+            Task.of(
+                player.env_id,
+                initialization="fixed",
+                termination=FALLS,
+                horizon=round(SECONDS * CONTROL_HZ),
+            )
+        )
+        if not unpushed.fall_counts.all():
             raise NeverFallsError(
                 f"{player.env_id}: the skill itself goes to the ground; no push makes it fall"
             )
-        last = simulation.reference.last
-        self._horizon = round(SECONDS * CONTROL_HZ) if last is None else last
+        unpushed.reset(unpushed.all_ids)
+        self._task = Task.of(unpushed.task, horizon=int(unpushed.episode_limit()[0]))
 
     def survives(self, force: float) -> np.ndarray:
         """Which episodes (N,) get through a push of ``force`` newtons without a fall."""
         # one push an episode: the schedule draws its time from the middle half of the interval
-        interval = self._horizon / CONTROL_HZ
+        interval = self._task.horizon / CONTROL_HZ
         pushes = Pushes(force, DURATION, interval=interval, angle=self._angle)
-        simulation = make_simulation(pushes=pushes, horizon=self._horizon, **self._settings)
-        simulation.seed(self._first_seed)
-        observation = simulation.reset(simulation.all_ids)
-        fallen = np.zeros(simulation.num_envs, bool)
-        playing = ~fallen
-        while playing.any():
-            result = simulation.step(self._player.predict(observation))
-            observation = result.observation
-            fallen |= playing & result.terminated
-            playing &= ~(result.terminated | result.truncated)
+        simulation = ImitationSimulation(Task.of(self._task, pushes=pushes), self._episodes)
+        fallen = np.zeros(self._episodes, bool)
+        for moment in episodes(simulation, self._player.predict, self._first_seed):
+            fallen |= moment.playing & moment.result.terminated
         return ~fallen
 
 

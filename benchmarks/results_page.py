@@ -12,7 +12,7 @@ from sfv_gym.benchmarks import targets
 from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.targets import with_interval
 from sfv_gym.library import library_clips
-from sfv_gym.registry import get_entry, load_motion, make_id
+from sfv_gym.registry import find_motion, get_entry, make_id
 
 Records = dict[str, dict[str, Any]]
 
@@ -196,7 +196,7 @@ def short_name(env_id: str) -> str:
 def _fields(env_id: str, record: dict[str, Any]) -> dict[str, Any]:
     """What templates may name: the figures from the first frame, those of the training, and
     ``clip_seconds``."""
-    motion = load_motion(get_entry(env_id).motion)
+    motion = find_motion(env_id)
     return {**record["training"], **record["first_frame"], "clip_seconds": motion.duration}
 
 

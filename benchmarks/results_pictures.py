@@ -13,8 +13,8 @@ from rich.progress import track
 from sfv_gym.benchmarks.films import film
 from sfv_gym.benchmarks.results_page import Records, short_name
 from sfv_gym.files import atomic_path
-from sfv_gym.policy import Policy
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.policy import Policy
+from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
 
 SIZE = 160
@@ -49,7 +49,7 @@ def draw_sheet(env_ids: Sequence[str], docs: Path) -> None:
     for env_id in env_ids:
         with Image.open(docs / "results" / f"{env_id}.webp") as picture:
             last = getattr(picture, "n_frames", 1) - 1
-            motion = load_motion(get_entry(env_id).motion)
+            motion = find_motion(env_id)
             if motion.loop == "wrap":  # one cycle: evenly spread over several, all would look alike
                 last = min(last, round(motion.period * HZ))
             tiles = []

@@ -19,12 +19,13 @@ from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
 from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec, read_json
 from sfv_gym.benchmarks.suites import Suite, Task, get_suite
-from sfv_gym.envs.initialization import ReferenceStateInitialization
+from sfv_gym.envs import task as imitation
+from sfv_gym.envs.starts import ReferenceStateInitialization
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import ActionError, AlgorithmError, OutputError, RenderError
-from sfv_gym.evaluation import Evaluation, evaluate
 from sfv_gym.files import write_json
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.evaluation import Evaluation, evaluate
+from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
 
 Report = Callable[[int, float | None], None]
@@ -45,7 +46,7 @@ class TrainingEnv(ImitationVectorEnv):
 
     Args:
         after_step: called with the number of control steps so far.
-        options: of the environment.
+        task: of the environment.
 
     Attributes:
         samples: control steps that were learned from.
@@ -53,9 +54,9 @@ class TrainingEnv(ImitationVectorEnv):
     """
 
     def __init__(
-        self, name: str, num_envs: int, after_step: Callable[[int], None], **options: Any
+        self, name: str, num_envs: int, after_step: Callable[[int], None], task: imitation.Task
     ) -> None:
-        super().__init__(num_envs=num_envs, num_threads=1, **options)
+        super().__init__(task, num_envs, num_threads=1)
         self.samples = self.part = 0
         self._name, self._after_step = name, after_step
 
@@ -222,7 +223,6 @@ def execute(spec: RunSpec, report: Report) -> dict[str, Any]:
 def _learn(
     spec: RunSpec, suite: Suite, task: Task, algorithm: Algorithm, report: Report
 ) -> dict[str, Any]:
-    entry = get_entry(task.env_id)
     agent = algorithm.make(suite, task)
     recorder = _Recorder(spec, suite, task, agent, report)
     folder = Path(spec.folder)
@@ -231,13 +231,13 @@ def _learn(
         spec.algorithm,
         int(getattr(agent, "num_envs", 64)),
         recorder.after_step,
-        motion=load_motion(entry.motion),
-        character=entry.character,
-        terrain=entry.terrain,
-        reward=suite.protocol.reward,
-        horizon=suite.protocol.train_horizon,
-        initialization=ReferenceStateInitialization(first_frame=suite.protocol.first_frame),
-        difficulty=task.difficulty,
+        imitation.Task.of(
+            task.env_id,
+            reward=suite.protocol.reward,
+            horizon=suite.protocol.train_horizon,
+            initialization=ReferenceStateInitialization(first_frame=suite.protocol.first_frame),
+            difficulty=task.difficulty,
+        ),
     )
     with _blaming(spec.algorithm):
         env.go_on(recorder.resume())
@@ -306,7 +306,7 @@ def _heading(spec: RunSpec, suite: Suite, task: Task) -> dict[str, Any]:
 
 def motion_hash(task: Task) -> str:
     """The content hash of the task's reference motion."""
-    return load_motion(get_entry(task.env_id).motion).content_hash()
+    return find_motion(task.env_id).content_hash()
 
 
 def _describe(error: Exception) -> dict[str, str]:

@@ -21,7 +21,7 @@ from sfv_gym.benchmarks.suites import Suite, Task
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import SFVError
-from sfv_gym.policy import OBSERVATION_CLIP
+from sfv_gym.play.policy import OBSERVATION_CLIP
 from sfv_gym.train.config import PPOConfig
 
 CHECKPOINTS = 10

@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 import typer
-from mujoco.batch import Batch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -34,6 +32,7 @@ from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.envs import ImitationVectorEnv
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
+from sfv_gym.physics import Physics
 
 ENV_ID = "SFV-Walk-v0"
 SIZES = (1, 4, 16, 64, 256, 1024, 4096)
@@ -74,32 +73,32 @@ class Contestant:
 def record(env: ImitationVectorEnv, actions: np.ndarray) -> dict[str, Any]:
     """Play ``actions`` (K, N, A) from seed 0 and keep what it takes to do the physics again."""
     env.reset(seed=0)
-    batch = env.batch
-    start, ctrl, resets = batch.state.copy(), [], []
-    targets = batch.bind("ctrl")
+    physics = env.simulation.physics
+    start, ctrl, resets = physics.state.copy(), [], []
+    targets = physics.data("ctrl")
     for action in actions:
         *_, terminated, truncated, _ = env.step(action)
         ctrl.append(targets.copy())
         ids = np.flatnonzero(terminated | truncated)
-        resets.append((ids, batch.state[ids].copy()))
-    return {"start": start, "ctrl": np.array(ctrl), "resets": resets, "end": batch.state.copy()}
+        resets.append((ids, physics.state[ids].copy()))
+    return {"start": start, "ctrl": np.array(ctrl), "resets": resets, "end": physics.state.copy()}
 
 
-def replay(batch: Batch, substeps: int, recorded: dict[str, Any]) -> float:
+def replay(physics: Physics, substeps: int, recorded: dict[str, Any]) -> float:
     """Seconds that the physics alone of a recording takes.
 
     Simulations are put where the environment's resets have put them, so that the contacts, which
     decide what a step costs, are the same; only targets and steps are timed.
     """
-    batch.state[:] = recorded["start"]
-    batch.forward()
-    targets, seconds = batch.bind("ctrl"), 0.0
+    physics.state[:] = recorded["start"]
+    physics.forward_all()
+    targets, seconds = physics.data("ctrl"), 0.0
     for ctrl, (ids, state) in zip(recorded["ctrl"], recorded["resets"], strict=True):
         began = time.perf_counter()
         targets[:] = ctrl
-        batch.step(nstep=substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        physics.step(substeps)
         seconds += time.perf_counter() - began
-        batch.state[ids] = state
+        physics.state[ids] = state
     return seconds
 
 
@@ -116,7 +115,7 @@ def ours(num_envs: int, threads: int, seconds: float) -> Iterator[tuple[Contesta
     assert isinstance(env, ImitationVectorEnv)
     actions = _actions(num_envs, env.single_action_space.shape, env, seconds)
     recorded = record(env, actions)
-    raw = Batch(env.batch.model, num_envs, threads, persistent=True)
+    raw = Physics(env.simulation.model, num_envs, threads)
     adapter = SB3VecEnv(env)
 
     def step_ours() -> float:

@@ -18,12 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sfv_gym import skeleton
-from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.task import CONTROL_HZ, Task
 from sfv_gym.files import atomic_path
-from sfv_gym.policy import load_policy
-from sfv_gym.registry import get_entry
-from sfv_gym.rollout import Predict
+from sfv_gym.play.episodes import Predict, episodes
+from sfv_gym.play.policy import load_policy
 from sfv_gym.seeds import Purpose, stream
 
 SATURATED = 0.999
@@ -48,25 +47,22 @@ class JointTorque:
 
 
 def record_torques(
-    simulation: ImitationSimulation, predict: Predict, steps: int
+    simulation: ImitationSimulation, predict: Predict, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Net and actuator torques (N, physics steps, nv), in N m, of ``steps`` control steps.
+    """Net and actuator torques (N, physics steps, nv), in N m, of episodes to their horizon or the
+    clip's end, played on after a fall.
 
-    The episodes begin where the simulation is after a reset, and are played on after a fall.
+    Args:
+        seed: environment i draws from ``seed + i``.
     """
-    observation = simulation.reset(simulation.all_ids)
-    batch = simulation.batch
-    state, ctrl = batch.state.copy(), batch.bind("ctrl")
-    targets = np.empty((simulation.num_envs, steps, simulation.model.nu))
-    for step in range(steps):
-        observation = simulation.step(predict(observation)).observation
-        targets[:, step] = ctrl
-    batch.state[:] = state
-    batch.forward()
-    record = batch.rollout(
-        steps * simulation.substeps,
-        control=np.repeat(targets, simulation.substeps, axis=1),
-        record=("qfrc_actuator", "qfrc_passive"),
+    physics = simulation.physics
+    moments = episodes(simulation, predict, seed, play_on=True)
+    start, ctrl = physics.state.copy(), physics.data("ctrl")
+    targets = np.stack([ctrl.copy() for _ in moments], axis=1)  # (N, steps, nu)
+    record = physics.record(
+        start,
+        np.repeat(targets, simulation.substeps, axis=1),
+        ("qfrc_actuator", "qfrc_passive"),
     )
     return record["qfrc_actuator"] + record["qfrc_passive"], record["qfrc_actuator"]
 
@@ -76,19 +72,9 @@ def joint_torques(
 ) -> list[JointTorque]:
     """The figures of every joint for a policy on an environment id, from the first frame on, in
     the first of the episodes that its published figures are from."""
-    entry = get_entry(env_id)
-    simulation = make_simulation(
-        entry.motion,
-        num_envs=episodes,
-        character=entry.character,
-        terrain=entry.terrain,
-        initialization="fixed",
-    )
-    simulation.seed(stream(Purpose.PUBLICATION))
-    steps = round(seconds * simulation.control_hz)
-    if simulation.reference.last is not None:
-        steps = min(steps, simulation.reference.last)
-    net, actuator = record_torques(simulation, predict, steps)
+    task = Task.of(env_id, initialization="fixed", horizon=round(seconds * CONTROL_HZ))
+    simulation = ImitationSimulation(task, episodes)
+    net, actuator = record_torques(simulation, predict, stream(Purpose.PUBLICATION))
     model = simulation.model
     force_range = np.zeros(model.nv)
     for i in range(model.nu):

@@ -16,13 +16,13 @@ import typer
 from PIL import Image, ImageDraw
 
 from sfv_gym.characters import CHARACTERS, get_character
-from sfv_gym.characters.joints import JointMap
 from sfv_gym.envs import ImitationEnv
 from sfv_gym.envs.observations import observation_parts
-from sfv_gym.envs.simulation import ImitationSimulation, absolute_range
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.task import Task
 from sfv_gym.imitability import assess
 from sfv_gym.library import library_clips
-from sfv_gym.registry import TERRAIN_TITLES, EnvEntry, get_entry, list_envs, load_motion
+from sfv_gym.registry import TERRAIN_TITLES, EnvEntry, find_motion, list_envs
 from sfv_gym.rendering import Renderer
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -34,9 +34,8 @@ WIDTH, HEIGHT = 400, 300
 
 def action_table(character: str) -> str:
     """Markdown rows: index, joint, axis, torque limit, range of absolute targets."""
-    model = get_character(character).model()
-    joints = JointMap.of(model)
-    middle, half = absolute_range(model, joints)
+    model, joints = get_character(character).model, get_character(character).joints
+    middle, half = joints.target_range(model)
     low, high = np.round(middle - half, 2), np.round(middle + half, 2)
     head = ["| index | joint | axis | torque limit, N m | range, rad |", "|---|---|---|---|---|"]
     rows = []
@@ -65,7 +64,7 @@ def observation_table() -> str:
     """Markdown rows: both characters have the same layout."""
     head = "| index | part | unit | frame | range | meaning |"
     lines, at = [head, "|---|---|---|---|---|---|"], 0
-    (num_joints,) = {get_character(name).model().nu for name in CHARACTERS}
+    (num_joints,) = {get_character(name).model.nu for name in CHARACTERS}
     for part in observation_parts(num_joints, height_map=True):
         index = str(at) if part.size == 1 else f"{at}-{at + part.size - 1}"
         cells = (index, part.name, part.unit, part.frame, part.range, part.meaning)
@@ -120,7 +119,7 @@ def skills_page() -> str:
     for entry in shipped_envs():
         if entry.character != "humanoid" or entry.terrain != "flat":
             continue
-        motion = load_motion(entry.motion)
+        motion = find_motion(entry.env_id)
         quality, source = motion.provenance["quality"], motion.provenance["source"]
         cyclic = motion.loop == "wrap"
         length = f"cycle of {motion.period:.2f} s" if cyclic else f"{motion.duration:.2f} s"
@@ -142,17 +141,17 @@ def skills_page() -> str:
 
 def draw_terrain(character: str, terrain: str, difficulty: float, step: int = 40) -> np.ndarray:
     """The walk's reference on a drawn terrain, as a picture (HEIGHT, WIDTH, 3)."""
-    simulation = ImitationSimulation(
-        load_motion(get_entry("SFV-Walk-v0").motion),
+    task = Task.of(
+        "walk",
         character=character,
         terrain=terrain,
         difficulty=None if terrain == "flat" else difficulty,
         initialization="fixed",
     )
+    simulation = ImitationSimulation(task)
     simulation.seed(0)
-    simulation.reset(simulation.all_ids)
-    simulation.elapsed[:] = step
-    model, data = simulation.batch.get_model(0), mujoco.MjData(simulation.model)
+    simulation.reset(simulation.all_ids, np.array([step]))
+    model, data = simulation.physics.model_of(0), mujoco.MjData(simulation.model)
     data.qpos[:] = simulation.reference_qpos()[0]
     mujoco.mj_forward(model, data)
     ground = float(simulation.ground.lift(simulation.all_ids, data.qpos[None, :2])[0])

@@ -258,7 +258,7 @@ def envs(
 ) -> None:
     """List the registered environment ids: every skill, character and terrain."""
     from sfv_gym import list_envs
-    from sfv_gym.policy import shipped_policy_path
+    from sfv_gym.play.policy import shipped_policy_path
     from sfv_gym.registry import load_motion
 
     rows: list[dict[str, Any]] = []
@@ -461,8 +461,8 @@ def evaluate_command(
     Without --seed, --episodes and --difficulty they are measured as every published one is, in the
     same episodes.
     """
-    from sfv_gym.evaluation import evaluate
-    from sfv_gym.policy import load_policy
+    from sfv_gym.play.evaluation import evaluate
+    from sfv_gym.play.policy import load_policy
     from sfv_gym.seeds import Purpose, stream
 
     if start not in (None, "fixed", "rsi"):

@@ -16,14 +16,15 @@ import numpy as np
 from rich.console import Console
 
 from sfv_gym.errors import SFVError, UnknownIdError
-from sfv_gym.evaluation import Evaluation, evaluate
 from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.policy import Policy, load_policy
+from sfv_gym.play.agents import policy_agent
+from sfv_gym.play.evaluation import Evaluation, evaluate
+from sfv_gym.play.policy import Policy, load_policy
+from sfv_gym.play.rollout import rollout
 from sfv_gym.registry import list_envs, make_id, register_motion
 from sfv_gym.report import SkillResult, write_report
-from sfv_gym.rollout import policy_agent, rollout
 
 EPISODES = 20
 CYCLIC_SECONDS = 10.0

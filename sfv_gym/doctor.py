@@ -198,16 +198,17 @@ def _not_installed(name: str, extra: str) -> Check:
 
 def _batch(name: str) -> Check:
     import mujoco
-    from mujoco.batch import Batch
+
+    from sfv_gym.physics import Physics
 
     model = mujoco.MjModel.from_xml_string(_TINY_MODEL)
-    batch = Batch(model, nsim=4)
-    height = batch.bind("qpos")[:, 2]
+    physics = Physics(model, 4, 0)
+    height = physics.data("qpos")[:, 2]
     start = height.copy()
     for _ in range(10):
-        batch.step()
+        physics.step(1)
     ok = bool(np.all(height < start))  # it fell
-    return Check(name, ok, True, f"4 simulations stepped on {batch.nthread} threads")
+    return Check(name, ok, True, f"4 simulations stepped on {physics.num_threads} threads")
 
 
 def _pictures(name: str) -> Check:
@@ -238,7 +239,7 @@ def _environments(name: str) -> Check:
 
 
 def _policies(name: str) -> Check:
-    from sfv_gym.policy import policies_folder
+    from sfv_gym.play.policy import policies_folder
 
     skills = sorted(path.stem for path in policies_folder().glob("*.safetensors"))
     detail = f"{len(skills)} shipped: {', '.join(skills)}" if skills else "none shipped"

@@ -37,9 +37,8 @@ from scipy.optimize import nnls
 
 from sfv_gym import charts, skeleton
 from sfv_gym.characters import Character, get_character
-from sfv_gym.characters.joints import JointMap
 from sfv_gym.characters.shapes import colliding_geoms, outline
-from sfv_gym.envs.simulation import CONTROL_HZ, absolute_range
+from sfv_gym.envs.task import CONTROL_HZ
 from sfv_gym.errors import MotionError, OutputError
 from sfv_gym.files import atomic_path
 from sfv_gym.fitting.ballistics import GRAVITY
@@ -477,7 +476,7 @@ class _Rig:
         spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_LIMIT)
         self.model = model = spec.compile()
         self.data = data = mujoco.MjData(model)
-        self.joints = JointMap.of(model)
+        self.joints = character.joints
         self.first_dof = model.jnt_dofadr[1:] - 6
         # actuators are in the order of the degrees of freedom, one each
         self.dof_limit = model.actuator_forcerange[:, 1].copy()
@@ -488,7 +487,7 @@ class _Rig:
                 for name, limit in zip(self.joints.names, split, strict=True)
             ]
         )
-        self.middle, self.half = absolute_range(model, self.joints)
+        self.middle, self.half = self.joints.target_range(model)
 
         body, local, radius, friction, names = [], [], [], [], []
         for g in colliding_geoms(model):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 
+from sfv_gym.play.rollout import Rollout
 from sfv_gym.pose import PoseSequence
 from sfv_gym.rendering import render_reference, render_rollout
-from sfv_gym.rollout import Rollout
 from sfv_gym.viewpoint import SIDE_VIEW
 
 HEIGHT = 360

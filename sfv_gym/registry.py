@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gymnasium as gym
 
-from sfv_gym.errors import MotionError, UnknownIdError
+from sfv_gym.errors import CharacterError, MotionError, SettingError, SFVError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
+
+if TYPE_CHECKING:
+    from sfv_gym.characters import Character
+    from sfv_gym.terrains import Terrain
 
 VERSION = "v0"
 MAX_EPISODE_STEPS = 600
@@ -72,6 +77,58 @@ def register_motion(path: str | os.PathLike[str], skill: str | None = None) -> s
     path = Path(path)
     ReferenceMotion.load(path)
     return _register(path, skill)
+
+
+def register_character(character: Character) -> list[str]:
+    """Register a character of one's own: ``gym.make(..., character=name)`` knows it from now on,
+    and every skill has an id for it on every terrain.
+
+    Returns:
+        The new ids, such as ``SFV-Walk-Heavy-v0``.
+
+    Raises:
+        CharacterError: its title makes no id, or is another character's.
+    """
+    from sfv_gym.characters import CHARACTERS
+
+    title = character.title or camel_case(character.name)
+    _check_title(title, character.name, CHARACTER_TITLES, CharacterError)
+    CHARACTERS[character.name] = character
+    CHARACTER_TITLES[character.name] = title
+    return _register_everywhere()
+
+
+def register_terrain(terrain: type[Terrain]) -> list[str]:
+    """Register a terrain of one's own, by its ``name``: see ``register_character``.
+
+    Raises:
+        SettingError: its name makes no id, or is another terrain's.
+    """
+    from sfv_gym.terrains import TERRAINS
+
+    title = camel_case(terrain.name)
+    _check_title(title, terrain.name, TERRAIN_TITLES, SettingError)
+    TERRAINS[terrain.name] = terrain
+    TERRAIN_TITLES[terrain.name] = title
+    return _register_everywhere()
+
+
+def _check_title(title: str, name: str, titles: dict[str, str], error: type[SFVError]) -> None:
+    taken = {**CHARACTER_TITLES, **TERRAIN_TITLES}
+    if name in titles:  # registered before: it may be registered anew
+        del taken[name]
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", title):
+        raise error(f"{title!r} makes no id: a title is one word in CamelCase, such as Atlas")
+    if title in taken.values():
+        raise error(f"the title {title} of {name} is taken: choose another")
+
+
+def _register_everywhere() -> list[str]:
+    """Register the ids that skills do not have yet."""
+    before = set(_ENTRIES)
+    for skill, motion in {entry.skill: entry.motion for entry in _ENTRIES.values()}.items():
+        _register(motion, skill)
+    return sorted(set(_ENTRIES) - before)
 
 
 def _register(path: Path, skill: str | None = None) -> str:

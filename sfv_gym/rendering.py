@@ -15,16 +15,16 @@ import mujoco
 import numpy as np
 
 from sfv_gym.characters import get_character
-from sfv_gym.characters.joints import JointMap
-from sfv_gym.characters.shapes import moving_geoms
+from sfv_gym.characters.shapes import character_geoms
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.errors import RenderError
 from sfv_gym.gl import create_renderer
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.play.agents import choose_agent
+from sfv_gym.play.rollout import Rollout, rollout
 from sfv_gym.registry import get_entry
 from sfv_gym.retargeting import retarget
-from sfv_gym.rollout import Rollout, choose_agent, rollout
-from sfv_gym.terrains import get_terrain
+from sfv_gym.terrains import Ground, get_terrain
 from sfv_gym.viewpoint import (
     DISTANCE,
     ELEVATION,
@@ -85,7 +85,7 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         self._camera.azimuth, self._camera.elevation = azimuth, ELEVATION
         self._camera.distance = DISTANCE
-        self._geoms = moving_geoms(self.model)
+        self._geoms = character_geoms(self.model)
         self._lookat: np.ndarray | None = None
 
     def render(
@@ -113,9 +113,9 @@ class Renderer:
 
     def render_environment(self, simulation: ImitationSimulation, i: int) -> np.ndarray:
         """The picture of environment ``i`` as it is now, on the terrain drawn for it."""
-        data, ground = simulation.batch.get_data(i), 0.0
+        data, ground = simulation.physics.data_of(i), 0.0
         if not simulation.ground.is_flat:
-            drawn = simulation.batch.get_model(i)
+            drawn = simulation.physics.model_of(i)
             # where the pieces are is in the data; how large they are is in the model
             self.model.geom_size[:], self.model.geom_rbound[:] = drawn.geom_size, drawn.geom_rbound
             ids = np.array([i])
@@ -201,11 +201,11 @@ def reference_pictures(
     character moved, not simulated."""
     body = get_character(character)
     spec = body.spec()
-    get_terrain("flat").add_to(spec)
+    Ground(get_terrain("flat"), 1).add_to(spec)
     model = spec.compile()
     trajectory = retarget(motion, body)
     state = trajectory.sample(np.asarray(times, float))
-    qpos, _ = JointMap.of(model).coordinates(state, trajectory.joint_names)
+    qpos, _ = body.joints.coordinates(state, trajectory.joint_names)
     hz = max(1.0, (len(qpos) - 1) / max(float(np.ptp(times)), 1e-3))
     yield from render_states(model, qpos, hz, width=width, height=height, azimuth=azimuth)
 
@@ -367,10 +367,10 @@ class Window:
             return
         with self._viewer.lock():
             if not simulation.ground.is_flat:
-                drawn = simulation.batch.get_model(i)
+                drawn = simulation.physics.model_of(i)
                 for name in simulation.ground.fields:
                     getattr(self.model, name)[:] = getattr(drawn, name)
-            self._data.qpos[:] = simulation.batch.qpos[i]
+            self._data.qpos[: simulation.qpos.shape[1]] = simulation.qpos[i]
             mujoco.mj_forward(self.model, self._data)
         self._viewer.sync()
         now = time.monotonic()
@@ -383,7 +383,7 @@ class Window:
 
 def _dye(model: mujoco.MjModel, tint: np.ndarray) -> None:
     """Blend the colours of all that moves with ``tint``."""
-    for geom in moving_geoms(model):
+    for geom in character_geoms(model):
         material = model.geom_matid[geom]
         own = model.mat_rgba[material] if material >= 0 else model.geom_rgba[geom]
         model.geom_matid[geom] = -1

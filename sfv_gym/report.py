@@ -17,10 +17,10 @@ import numpy as np
 
 import sfv_gym
 from sfv_gym.charts import Series, line_chart
-from sfv_gym.evaluation import Evaluation
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.rollout import Rollout
+from sfv_gym.play.evaluation import Evaluation
+from sfv_gym.play.rollout import Rollout
 
 EXPLANATION = (
     "Every episode starts at the clip's first frame, with a little noise. "

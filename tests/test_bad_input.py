@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from sfv_gym.errors import MotionError, OutputError, PolicyError, SettingError
 from sfv_gym.files import atomic_path, locked_folder
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.policy import MAX_BYTES, Policy, load_policy, shipped_policy_path
+from sfv_gym.play.policy import MAX_BYTES, Policy, load_policy, shipped_policy_path
 from sfv_gym.train.device import check_device, check_threads
 from sfv_gym.train.queue import Job, train_all, work_through
 

@@ -9,14 +9,14 @@ from sfv_gym import skeleton
 from sfv_gym.benchmarks.torques import joint_torques
 from sfv_gym.characters import get_character
 from sfv_gym.characters.joints import JointMap
-from sfv_gym.policy import load_policy
-from sfv_gym.terrains import get_terrain
+from sfv_gym.play.policy import load_policy
+from sfv_gym.terrains import Ground, get_terrain
 
 
 @pytest.fixture(scope="module")
 def model() -> mujoco.MjModel:
     spec = get_character("humanoid").spec()
-    get_terrain("flat").add_to(spec)
+    Ground(get_terrain("flat"), 1).add_to(spec)
     return spec.compile()
 
 

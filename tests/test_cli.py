@@ -51,9 +51,9 @@ def test_eval_prints_one_json_object(sfv):
 
 
 def test_eval_plays_the_published_episodes_unless_it_is_given_a_seed(sfv, monkeypatch):
-    from sfv_gym import evaluation
-    from sfv_gym.evaluation import PUBLISHED_EPISODES, publish
-    from sfv_gym.policy import load_policy
+    from sfv_gym.play import evaluation
+    from sfv_gym.play.evaluation import PUBLISHED_EPISODES, publish
+    from sfv_gym.play.policy import load_policy
 
     played = []
 

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from sfv_gym import list_envs
 from sfv_gym.envs import DomainRandomization, EarlyTermination, Pushes
 from sfv_gym.envs.sb3 import SB3VecEnv
-from sfv_gym.envs.simulation import CONTROL_HZ
+from sfv_gym.envs.task import CONTROL_HZ
 from sfv_gym.errors import ActionError, RenderError, SettingError, SFVError, UnknownIdError
 from sfv_gym.registry import MAX_EPISODE_STEPS
 

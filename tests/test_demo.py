@@ -15,7 +15,7 @@ from sfv_gym import demo, list_envs
 from sfv_gym.errors import PolicyError, UnknownIdError, VideoError
 from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.policy import Policy
+from sfv_gym.play.policy import Policy
 from sfv_gym.registry import get_entry
 
 pytest.importorskip("mediapipe")

@@ -2,13 +2,14 @@
 
 import importlib.util
 import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from sfv_gym.envs import ImitationEnv
-from sfv_gym.envs.initialization import INITIALIZATIONS
-from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.starts import INITIALIZATIONS
+from sfv_gym.envs.task import SETTINGS, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,17 +34,16 @@ def test_the_docstring_has_the_tables_of_the_models(build):
 
 def test_the_docstring_names_every_argument_and_start():
     text = inspect.getdoc(ImitationEnv)
-    for name in inspect.signature(ImitationEnv).parameters:
+    display = set(inspect.signature(ImitationEnv).parameters) - {"settings"}
+    for name in display | SETTINGS:
         assert f"`{name}`" in text, name
     for name, kind in INITIALIZATIONS.items():
         assert f'`"{name}"`' in text and f"`{kind.__name__}`" in text
 
 
-def test_the_simulation_takes_the_environment_s_arguments():
-    own = {"num_envs", "num_threads"}
-    display = {"render_mode", "width", "height"}
-    env = set(inspect.signature(ImitationEnv).parameters)
-    assert env - display == set(inspect.signature(ImitationSimulation).parameters) - own
+def test_a_task_has_a_field_for_every_setting():
+    """``difficulty`` is the terrain's, ``motions`` are what the settings are of."""
+    assert {f.name for f in fields(Task)} - {"motions"} == SETTINGS - {"difficulty"}
 
 
 @pytest.mark.parametrize("name", ["environments", "skills"])

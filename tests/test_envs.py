@@ -180,7 +180,7 @@ def test_zero_and_random_agents_stay_finite(env_id):
         action[1] = rng.uniform(-1, 1, action.shape[1])
         observation, reward, *_ = env.step(action)
         assert np.isfinite(observation).all() and np.isfinite(reward).all()
-    assert env.batch.warning.sum() == 0
+    assert env.simulation.physics.warnings == 0
 
 
 def test_same_step_autoreset_hands_over_the_last_observation(some_id):
@@ -258,7 +258,7 @@ def test_observation_structure_covers_the_observation(some_id):
 def test_truncation_at_the_horizon_and_at_the_end_of_a_clip():
     env = make_vector("SFV-Backflip-v0", 4, initialization="fixed", termination=False)
     env.reset(seed=0)
-    last = env.simulation.reference.last
+    last = int(env.simulation.references.last[0])
     for step in range(1, last + 1):
         *_, terminated, truncated, _ = env.step(np.zeros((4, 28), np.float32))
         assert not terminated.any()

@@ -8,10 +8,11 @@ import pytest
 
 import sfv_gym
 from sfv_gym.characters import get_character
-from sfv_gym.envs.imitation_env import make_simulation
-from sfv_gym.evaluation import Evaluation, evaluate, mean_interval, share_interval
-from sfv_gym.registry import get_entry
-from sfv_gym.rollout import policy_agent, rollout
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.task import Task
+from sfv_gym.play.agents import policy_agent
+from sfv_gym.play.evaluation import Evaluation, evaluate, mean_interval, share_interval
+from sfv_gym.play.rollout import rollout
 
 
 def test_doing_nothing_fails_and_figures_are_in_range():
@@ -107,9 +108,7 @@ def test_velocity_and_acceleration_errors_are_those_of_the_links_paths():
 
 
 def test_on_slopes_the_offset_is_from_the_raised_reference():
-    simulation = make_simulation(
-        get_entry("SFV-Walk-v0").motion, num_envs=3, terrain="slopes", initialization="rsi"
-    )
+    simulation = ImitationSimulation(Task.of("SFV-Walk-Slopes-v0"), 3)
     simulation.seed(0)
     simulation.reset(simulation.all_ids)
     for _ in range(10):

@@ -34,7 +34,7 @@ def given(name: str, angles: np.ndarray, height: float = 0.0):
 
 def _atlas() -> HingeModel:
     atlas = get_character("atlas")
-    return HingeModel(atlas.model(), atlas.links)
+    return HingeModel(atlas.model, atlas.links)
 
 
 def upright(name: str) -> np.ndarray:

@@ -13,12 +13,12 @@ from motions import moved
 
 from sfv_gym import cli, skeleton
 from sfv_gym.characters import get_character
-from sfv_gym.characters.joints import JointMap
 from sfv_gym.errors import MotionError, OutputError, UnknownIdError
 from sfv_gym.imitability import FIGURES, RESIDUAL_LIMIT, assess, plot
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.play.agents import choose_agent
+from sfv_gym.play.rollout import rollout
 from sfv_gym.registry import find_motion
-from sfv_gym.rollout import choose_agent, rollout
 from sfv_gym.rotations import rotvec_to_quat
 
 SOLE = 0.421546 + 0.40987 + 0.05  # metres from the root down to the soles, legs straight
@@ -40,7 +40,7 @@ def standing(frames: int = 8, fps: float = 30.0, **rotvecs) -> ReferenceMotion:
 
 def recorded(qpos: np.ndarray, fps: float = 30.0) -> ReferenceMotion:
     """The humanoid's states qpos (T, nq) as a motion."""
-    joints = JointMap.of(get_character("humanoid").model())
+    joints = get_character("humanoid").joints
     column = np.array([skeleton.link_index(name) for name in joints.names])
     quat = np.tile([1.0, 0, 0, 0], (len(qpos), len(skeleton.LINKS), 1))
     quat[:, column[joints.balls]] = qpos[:, joints.ball_qpos]
@@ -165,7 +165,7 @@ def test_a_spin_that_slows_down_in_the_air_lacks_a_torque(thrown):
     found = assess(
         replace(base, root_pos=thrown.root_pos * [0, 0, 1], root_quat=rotvec_to_quat(spin))
     )
-    model = get_character("humanoid").model()
+    model = get_character("humanoid").model
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     mass = np.zeros((model.nv, model.nv))
@@ -243,7 +243,7 @@ def test_atlas_stands_too():
     found = assess(standing(4), "atlas")
     assert found.mass == pytest.approx(182.4, abs=0.5)
     np.testing.assert_allclose(found.needed_force[:, 2], 1, atol=0.05)
-    assert set(found.joints) == set(JointMap.of(get_character("atlas").model()).names)
+    assert set(found.joints) == set(get_character("atlas").joints.names)
 
 
 # --- what users see -----------------------------------------------------------------------------

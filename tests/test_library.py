@@ -20,7 +20,7 @@ def clips(tmp_path, monkeypatch):
 
     def solve(motion, character):
         made.append(character.name)
-        return Retargeted(np.zeros((motion.num_frames, character.model().nq)), 1.0)
+        return Retargeted(np.zeros((motion.num_frames, character.model.nq)), 1.0)
 
     def extract(video, *, skill, out, source, progress, **settings):
         motion = swing()

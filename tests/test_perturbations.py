@@ -30,7 +30,7 @@ def test_every_part_differs_by_environment_and_episode_and_stays_in_its_range():
     seen = []
     for _ in range(2):
         env.reset()
-        models = [env.batch.get_model(i) for i in range(16)]
+        models = [env.simulation.physics.model_of(i) for i in range(16)]
         nominal = env.simulation.model
         mass = np.array([m.body_mass[1:] / nominal.body_mass[1:] for m in models])
         assert abs(mass - 1).max() <= 0.2 and mass.std() > 0.05
@@ -53,28 +53,30 @@ def test_every_part_differs_by_environment_and_episode_and_stays_in_its_range():
 def test_heavier_links_weigh_more_on_the_ground():
     """The drawn masses reach the physics: in the air, total force is the drawn total weight."""
     env = make(4, randomization=DomainRandomization(**{**ONLY, "mass": 0.2}))
-    weight = env.batch.bind("qfrc_bias")[:, 2]
-    total = [env.batch.get_model(i).body_mass.sum() for i in range(4)]
-    env.batch.bind("qvel")[:] = 0.0
-    env.batch.forward()
+    weight = env.simulation.physics.data("qfrc_bias")[:, 2]
+    total = [env.simulation.physics.model_of(i).body_mass.sum() for i in range(4)]
+    env.simulation.physics.data("qvel")[:] = 0.0
+    env.simulation.physics.forward_all()
     np.testing.assert_allclose(weight, 9.81 * np.array(total), rtol=1e-6)
     assert np.std(total) > 0.5
 
 
 def test_latency_delays_the_targets():
     late = make(1, randomization=DomainRandomization(**{**ONLY, "latency": 0.1}))
-    delay = late.batch.expand("actuator_delay")
+    delay = late.simulation.physics.expand("actuator_delay")
     forces = {}
     for seconds in (0.0, 0.1):
         late.reset(seed=0)
         delay[:] = seconds
-        force = late.batch.bind("actuator_force")
+        force = late.simulation.physics.data("actuator_force")
         action = np.full((1, 28), 0.3)
         late.step(action)
         forces[seconds] = force.copy()
     prompt = make(1)
     prompt.step(np.full((1, 28), 0.3))
-    np.testing.assert_allclose(forces[0.0], prompt.batch.bind("actuator_force"), rtol=1e-6)
+    np.testing.assert_allclose(
+        forces[0.0], prompt.simulation.physics.data("actuator_force"), rtol=1e-6
+    )
     assert abs(forces[0.1]).max() < 0.5 * abs(forces[0.0]).max()
 
 
@@ -91,13 +93,13 @@ def test_a_push_changes_momentum_by_force_times_duration():
     at = int(env.simulation._pushes._start[0, 0])
     mass = env.simulation.model.body_mass.sum()
     for e in (env, still):
-        e.batch.bind("qpos")[:, 2] += 50.0  # in free fall, so that only the push counts
-        e.batch.forward()
+        e.simulation.qpos[:, 2] += 50.0  # in free fall, so that only the push counts
+        e.simulation.physics.forward_all()
         for _ in range(at + 6):
             e.step(np.zeros((1, 28)))
     velocity = []
     for e in (env, still):
-        data = e.batch.get_data(0)
+        data = e.simulation.physics.data_of(0)
         mujoco.mj_subtreeVel(e.simulation.model, data)
         velocity.append(data.subtree_linvel[0].copy())
     change = mass * (velocity[0] - velocity[1])

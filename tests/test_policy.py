@@ -9,7 +9,7 @@ import torch
 
 from sfv_gym.envs import observation_structure
 from sfv_gym.errors import PolicyError, UnknownIdError
-from sfv_gym.policy import OBSERVATION_CLIP, Policy, load_policy, policies_folder
+from sfv_gym.play.policy import OBSERVATION_CLIP, Policy, load_policy, policies_folder
 
 OBSERVATION_SIZE = observation_structure()["phase"].stop
 

@@ -13,10 +13,13 @@ import pytest
 
 from sfv_gym import charts
 from sfv_gym.charts import Series, line_chart, round_up
-from sfv_gym.envs.imitation_env import make_simulation
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.task import Task
 from sfv_gym.errors import PolicyError, UnknownIdError
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.agents import AGENTS, choose_agent
+from sfv_gym.play.rollout import rollout
+from sfv_gym.registry import find_motion
 from sfv_gym.rendering import (
     BORDER,
     FAILED_COLOUR,
@@ -25,7 +28,6 @@ from sfv_gym.rendering import (
     render_rollout,
     render_video,
 )
-from sfv_gym.rollout import AGENTS, choose_agent, rollout
 from sfv_gym.viewpoint import camera_axes, camera_path, keep_in_picture
 
 ENV_ID = "SFV-Backflip-v0"
@@ -34,14 +36,13 @@ WIDTH, HEIGHT = 160, 120
 
 @pytest.fixture(scope="module")
 def motion() -> ReferenceMotion:
-    return load_motion(get_entry(ENV_ID).motion)
+    return find_motion(ENV_ID)
 
 
 @pytest.fixture(scope="module")
 def model(motion: ReferenceMotion) -> mujoco.MjModel:
-    return make_simulation(
-        motion, num_envs=1, num_threads=1, initialization="fixed", termination=False
-    ).model
+    task = Task.of(motion, initialization="fixed", termination=False)
+    return ImitationSimulation(task).model
 
 
 @pytest.fixture
@@ -94,11 +95,9 @@ def test_walking_along_x_goes_from_left_to_right(model: mujoco.MjModel, renderer
 def test_camera_keeps_the_character_in_the_picture_while_it_jumps(
     motion: ReferenceMotion, model: mujoco.MjModel, renderer: Renderer
 ) -> None:
-    simulation = make_simulation(
-        motion, num_envs=1, num_threads=1, initialization="fixed", termination=False
-    )
+    simulation = ImitationSimulation(Task.of(motion, initialization="fixed", termination=False))
     data = mujoco.MjData(model)
-    for qpos in simulation.reference.qpos[::4]:
+    for qpos in simulation.references.qpos[::4]:
         data.qpos[:] = qpos
         for lift in (0.0, 1.5):  # also higher than a person jumps
             data.qpos[2] = qpos[2] + lift

@@ -20,9 +20,9 @@ from sfv_gym.benchmarks.cli import app
 from sfv_gym.benchmarks.policies import measure_all, shipped, stale, write_card
 from sfv_gym.benchmarks.results_page import README_BEGIN, README_END, notes, page, readme_table
 from sfv_gym.errors import SFVError
-from sfv_gym.evaluation import PUBLISHED_EPISODES, evaluate
 from sfv_gym.library import library_clips
-from sfv_gym.policy import Policy, load_policy, policies_folder
+from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate
+from sfv_gym.play.policy import Policy, load_policy, policies_folder
 from sfv_gym.registry import make_id
 from sfv_gym.train.runs import POLICY
 

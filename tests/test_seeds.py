@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.task import Task
 from sfv_gym.errors import SettingError
-from sfv_gym.evaluation import PUBLISHED_EPISODES, publish
-from sfv_gym.policy import Policy, load_policy, shipped_policy_path
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.evaluation import PUBLISHED_EPISODES, publish
+from sfv_gym.play.policy import Policy, load_policy, shipped_policy_path
+from sfv_gym.registry import find_motion
 from sfv_gym.seeds import MAX_SEED, Purpose, stream
 
 ENVIRONMENTS = 4096
@@ -73,7 +73,7 @@ def test_what_is_drawn_differs_in_every_environment_of_every_stream():
 
 def test_start_states_of_all_streams_differ():
     """The simulation, over purposes, seeds and parts: no observation comes twice."""
-    simulation = make_simulation(get_entry(SKILL).motion, num_envs=64, initialization="rsi")
+    simulation = ImitationSimulation(Task.of(SKILL, initialization="rsi"), 64)
     seen = []
     asked = [(p, seed, 0) for p in Purpose for seed in (0, 1, 2)]
     for one in [*asked, (Purpose.TRAINING, 0, 512), (Purpose.BENCHMARK_TRAINING, 0, 512)]:
@@ -151,7 +151,7 @@ def test_installation(drawn, tmp_path):
     from sfv_gym.train.install import install_policy
 
     policy = Policy.load(shipped_policy_path(SKILL))
-    motion = load_motion(get_entry(SKILL).motion)
+    motion = find_motion(SKILL)
     policy.card = {**policy.card, "motion_hash": motion.content_hash()}
     there, run = tmp_path / "there", tmp_path / "run"
     for folder in (there, run):
@@ -243,7 +243,7 @@ def test_stable_baselines3_s_benchmark_runs(drawn, tmp_path, monkeypatch):
 def test_however_an_agent_seeds_it_runs_of_two_seeds_share_no_episode():
     from sfv_gym.benchmarks.run import TrainingEnv
 
-    env = TrainingEnv("mine", 16, lambda samples: None, motion=get_entry(SKILL).motion)
+    env = TrainingEnv("mine", 16, lambda samples: None, Task.of(SKILL))
     whole, _ = env.reset(seed=2)
     listed, _ = env.reset(seed=list(range(2, 18)))
     np.testing.assert_array_equal(whole, listed)  # what Gymnasium makes of a single seed

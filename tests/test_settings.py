@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sfv_gym.envs.initialization import INITIALIZATIONS
 from sfv_gym.envs.rewards import REWARDS
+from sfv_gym.envs.starts import INITIALIZATIONS
 from sfv_gym.errors import SettingError
 from sfv_gym.train.config import PPOConfig, describe, recipes, schema
 from sfv_gym.train.settings import rows, with_table

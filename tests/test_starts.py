@@ -12,7 +12,9 @@ from sfv_gym.envs import (
     ImitationVectorEnv,
     ReferenceStateInitialization,
 )
-from sfv_gym.envs.initialization import AdaptiveSampler, FailureSampler, get_initialization
+from sfv_gym.envs.starts import get_initialization
+from sfv_gym.envs.starts.adaptive import AdaptiveSampler
+from sfv_gym.envs.starts.failure import FailureSampler
 from sfv_gym.errors import SFVError
 
 NV = 34
@@ -148,13 +150,13 @@ def test_an_update_of_asi_is_as_large_as_its_settings_say():
 def test_adaptive_starts_hear_of_every_episode(name):
     env = ImitationVectorEnv(swing(), 8, initialization=name, horizon=5)
     heard = []
-    original = env.simulation.start_sampler.finished
+    original = env.simulation.starts.finished
 
-    def listen(ids, returns, failed):
+    def listen(ids, motion, returns, failed):
         heard.extend(zip(ids, returns, failed, strict=True))
-        original(ids, returns, failed)
+        original(ids, motion, returns, failed)
 
-    env.simulation.start_sampler.finished = listen
+    env.simulation.starts.finished = listen
     env.reset(seed=0)
     expected, running = [], np.zeros(8)
     for _ in range(12):
@@ -175,7 +177,9 @@ def test_asi_starts_are_lifted_out_of_the_ground():
     env = ImitationVectorEnv(motion, 64, initialization=wide)
     env.reset(seed=0)
     simulation = env.simulation
-    assert simulation._clearance(simulation._all_shapes, simulation.all_ids).min() > -1e-6
+    assert (
+        simulation._measurement.clearance(simulation._all_shapes, simulation.all_ids).min() > -1e-6
+    )
 
 
 def test_wrong_settings_are_refused():
@@ -192,26 +196,24 @@ def test_wrong_settings_are_refused():
 
 def test_each_termination_test_alone():
     low, high = np.array([0.1, -0.1]), np.array([0.0, 9.0])
-    zero = np.zeros(2)
+    zero, falls = np.zeros(2), np.ones(2, bool)
     none = EarlyTermination.none()
-    assert not none(low, high, high, high).any()
+    assert not none(~falls, low, high, high, high).any()
     one = {"fall_contact": False, "link_distance": None, "root_angle": None}
-    assert EarlyTermination(**{**one, "fall_contact": True})(low, zero, zero, zero).tolist() == [
-        False,
-        True,
-    ]
+    assert EarlyTermination(**one)(falls, low, zero, zero, zero).tolist() == [False, True]
     for k, name in enumerate(("link_distance", "root_angle", "root_distance")):
         values = [zero, zero, zero]
         values[k] = high
-        ended = EarlyTermination(**{**one, name: 1.0})(np.ones(2), *values)
+        ended = EarlyTermination(**{**one, name: 1.0})(~falls, low, *values)
         assert ended.tolist() == [False, True]
 
 
 def test_ground_skills_are_exempt_from_fall_contact():
-    standing = ImitationVectorEnv(swing(), 1).simulation.termination
-    assert standing.fall_contact is True
+    assert ImitationVectorEnv(swing(), 1).simulation.fall_counts.all()
     lying = swing()
     lying.root_pos[20:, 2] = 0.03
-    assert ImitationVectorEnv(lying, 1).simulation.termination.fall_contact is False
+    assert not ImitationVectorEnv(lying, 1).simulation.fall_counts.any()
+    both = ImitationVectorEnv([swing(), lying], 1).simulation
+    assert both.fall_counts.tolist() == [True, False]
     forced = EarlyTermination(fall_contact=True)
-    assert ImitationVectorEnv(lying, 1, termination=forced).simulation.termination == forced
+    assert ImitationVectorEnv(lying, 1, termination=forced).simulation.fall_counts.all()

@@ -7,10 +7,10 @@ import pickle
 import mujoco
 import numpy as np
 import pytest
-from mujoco.batch import Batch
 
 from sfv_gym.characters import get_character
 from sfv_gym.errors import SFVError, UnknownIdError
+from sfv_gym.physics import Physics
 from sfv_gym.terrains import (
     HEIGHT_MAP_SIZE,
     HEIGHT_MAP_X,
@@ -57,7 +57,7 @@ def world(ground: Ground, u: np.ndarray, v: np.ndarray | float = 0.0) -> np.ndar
     return xy + origin.reshape(-1, *(1,) * (u.ndim - 1), 2)
 
 
-def with_ball(ground: Ground) -> Batch:
+def with_ball(ground: Ground) -> Physics:
     spec = mujoco.MjSpec()
     body = spec.worldbody.add_body(name="ball", pos=[0, 0, 3])
     body.add_freejoint()
@@ -66,9 +66,9 @@ def with_ball(ground: Ground) -> Batch:
     )
     spec.option.timestep = 1 / 300
     ground.add_to(spec)
-    batch = Batch(spec.compile(), ground.num_envs, 1, persistent=True)
-    ground.attach(batch)
-    return batch
+    physics = Physics(spec.compile(), ground.num_envs, 1)
+    ground.attach(physics)
+    return physics
 
 
 def along(count: int = 4001) -> np.ndarray:
@@ -93,8 +93,8 @@ def test_names_and_difficulties() -> None:
 def test_flat_ground_is_one_plane() -> None:
     ground = make("flat")
     assert ground.is_flat and ground.num_uniform == 0
-    batch = with_ball(ground)
-    assert batch.model.ngeom == 2 and batch.model.geom("ground").pos[2] == 0.0
+    physics = with_ball(ground)
+    assert physics.model.ngeom == 2 and physics.model.geom("ground").pos[2] == 0.0
     xy = np.random.default_rng(0).normal(size=(6, 4, 2))
     assert not ground.height(slice(None), xy).any() and not ground.lift(slice(None), xy).any()
     out = np.ones((6, HEIGHT_MAP_SIZE), np.float32)
@@ -124,7 +124,7 @@ def test_draws_come_from_the_uniforms(name: str) -> None:
 @pytest.mark.parametrize("name", ROUGH)
 def test_an_environment_does_not_depend_on_how_many_there_are(name: str) -> None:
     one, many = make(name, n=1), make(name, n=33)
-    batches = [with_ball(ground) for ground in (one, many)]
+    scenes = [with_ball(ground) for ground in (one, many)]
     for ground in (one, many):
         redraw(ground, 3)
     u, v = along(), np.linspace(-1, 1, 4001)
@@ -138,14 +138,14 @@ def test_an_environment_does_not_depend_on_how_many_there_are(name: str) -> None
         ground.height_map(np.arange(n), root, np.full(n, 0.6), np.full(n, 0.8), out)
     assert (maps[0][0] == maps[1][0]).all()
     for field in ("body_pos", "body_quat", "geom_pos", "geom_quat", "geom_size", "bvh_aabb"):
-        assert (batches[0].expand(field)[0] == batches[1].expand(field)[0]).all(), field
+        assert (scenes[0].expand(field)[0] == scenes[1].expand(field)[0]).all(), field
 
 
 @pytest.mark.parametrize("difficulty", [0.0, 1.0])
 @pytest.mark.parametrize("name", ROUGH)
 def test_height_is_where_a_ray_from_above_hits(name: str, difficulty: float) -> None:
     ground = make(name, difficulty=difficulty)
-    batch = with_ball(ground)
+    physics = with_ball(ground)
     for seed in (0, 5):
         redraw(ground, seed)
         rng = np.random.default_rng(seed)
@@ -153,7 +153,7 @@ def test_height_is_where_a_ray_from_above_hits(name: str, difficulty: float) -> 
         v = rng.uniform(-1.2, 1.2, (6, 500)) * (1.0 if name == "beam" else 5.5)
         xy = world(ground, u, v)
         above = np.concatenate((xy, np.full((6, 500, 1), 2.5)), axis=-1)
-        distance, _ = batch.ray(above, [0.0, 0.0, -1.0], bodyexclude=1)
+        distance = physics.rays(above, [0.0, 0.0, -1.0], exclude=1)
         np.testing.assert_allclose(2.5 - distance, ground.height(slice(None), xy), atol=1e-9)
 
 
@@ -270,9 +270,9 @@ def test_a_diverged_simulation_harms_no_other(name: str) -> None:
 def test_balls_lie_on_the_ground(name: str) -> None:
     n = 60
     ground = make(name, n=n)
-    batch = with_ball(ground)
+    physics = with_ball(ground)
     redraw(ground, 0)
-    qpos, ncon = batch.bind("qpos"), batch.bind("ncon")
+    qpos, ncon = physics.data("qpos"), physics.data("ncon")
     u = np.linspace(-BEHIND, AHEAD, n)[:, None]
     v = np.zeros(n)[:, None]
     around = world(ground, u + np.array([-0.1, 0, 0.1]), v)
@@ -281,11 +281,11 @@ def test_balls_lie_on_the_ground(name: str) -> None:
     grade = np.abs(height[:, 2] - height[:, 0]) / 0.2
     over = BALL * np.sqrt(1 + grade**2)
     qpos[:, :2], qpos[:, 2] = around[:, 1], height[:, 1] + over + 0.01
-    batch.forward()
+    physics.forward_all()
     assert not ncon[level].any()  # not yet
     deepest, touched = np.zeros(n), np.zeros(n, bool)
     for _ in range(25):
-        batch.step(nstep=2, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        physics.step(2)
         here = ground.height(slice(None), qpos[:, None, :2])[:, 0]
         deepest = np.maximum(deepest, here + BALL - qpos[:, 2])
         touched |= ncon > 0
@@ -301,20 +301,20 @@ def test_no_contact_is_missed(name: str) -> None:
     ground = make(name, n=n)
     spec = get_character("humanoid").spec()
     ground.add_to(spec)
-    batch = Batch(spec.compile(), n, 1, persistent=True)
-    ground.attach(batch)
+    physics = Physics(spec.compile(), n, 1)
+    ground.attach(physics)
     redraw(ground, 2)
     rng = np.random.default_rng(0)
-    qpos, ncon = batch.bind("qpos"), batch.bind("ncon")
+    qpos, ncon = physics.data("qpos"), physics.data("ncon")
     u, v = np.linspace(-BEHIND, AHEAD, n)[:, None], rng.uniform(-0.3, 0.3, (n, 1))
     qpos[:, :2] = world(ground, u, v)[:, 0]
     qpos[:, 2] = ground.height(slice(None), world(ground, u, v))[:, 0] + rng.uniform(0, 0.5, n)
     qpos[:, 3:7] = rng.normal(size=(n, 4))
     qpos[:, 3:7] /= np.linalg.norm(qpos[:, 3:7], axis=1, keepdims=True)
-    batch.forward()
+    physics.forward_all()
     total = 0
     for i in range(n):
-        model = batch.get_model(i)
+        model = physics.model_of(i)
         model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
         data = mujoco.MjData(model)
         data.qpos[:] = qpos[i]
@@ -327,7 +327,7 @@ def test_no_contact_is_missed(name: str) -> None:
 @pytest.mark.parametrize("name", TERRAINS)
 def test_a_terrain_alone_can_be_added_to_a_model(name: str) -> None:
     spec = get_character("humanoid").spec()
-    get_terrain(name).add_to(spec)
+    Ground(get_terrain(name), 1).add_to(spec)
     model = spec.compile()
     assert model.body(1).name == "root"  # the character's bodies keep their places
     terrain = model.geom_bodyid == model.nbody - 1

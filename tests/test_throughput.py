@@ -7,11 +7,11 @@ import math
 import gymnasium as gym
 import numpy as np
 import pytest
-from mujoco.batch import Batch
 
 from sfv_gym.benchmarks import throughput
 from sfv_gym.benchmarks.throughput import OURS, RAW, SB3, SINGLE
 from sfv_gym.errors import SFVError
+from sfv_gym.physics import Physics
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def test_the_replay_does_the_same_physics_to_the_bit():
     actions = np.random.default_rng(0).normal(0, 0.3, (80, 6, 28)).astype(np.float32)
     recorded = throughput.record(env, actions)
     assert sum(len(ids) for ids, _ in recorded["resets"]) > 3
-    raw = Batch(env.batch.model, 6, 1, persistent=True)
+    raw = Physics(env.simulation.model, 6, 1)
     for _ in range(2):  # a second turn starts from the same states
         assert throughput.replay(raw, env.substeps, recorded) > 0
-        np.testing.assert_array_equal(raw.bind("qpos"), env.batch.bind("qpos"))
-        np.testing.assert_array_equal(raw.bind("qvel"), env.batch.bind("qvel"))
+        np.testing.assert_array_equal(raw.data("qpos"), env.simulation.physics.data("qpos"))
+        np.testing.assert_array_equal(raw.data("qvel"), env.simulation.physics.data("qvel"))
 
 
 def test_every_contestant_is_measured_or_says_why_not(figures):

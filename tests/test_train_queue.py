@@ -15,9 +15,9 @@ from rich.console import Console
 
 import sfv_gym
 from sfv_gym.errors import OutputError, SFVError, UnknownIdError
-from sfv_gym.evaluation import PUBLISHED_EPISODES
 from sfv_gym.files import locked_folder
-from sfv_gym.policy import Policy, shipped_policy_path
+from sfv_gym.play.evaluation import PUBLISHED_EPISODES
+from sfv_gym.play.policy import Policy, shipped_policy_path
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.install import install_policy
 from sfv_gym.train.queue import train_all

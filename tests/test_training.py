@@ -11,11 +11,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
 import sfv_gym
-from sfv_gym.envs.initialization import FailureSampler
 from sfv_gym.envs.sb3 import SB3VecEnv
+from sfv_gym.envs.starts.failure import FailureSampler
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, PolicyError, SettingError, SFVError
-from sfv_gym.policy import Policy
+from sfv_gym.play.policy import Policy
 from sfv_gym.registry import get_entry
 from sfv_gym.seeds import Purpose, stream
 from sfv_gym.train import ppo

@@ -26,8 +26,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
-from sfv_gym.envs.initialization import INITIALIZATIONS
 from sfv_gym.envs.rewards import REWARDS
+from sfv_gym.envs.starts import INITIALIZATIONS
 from sfv_gym.errors import SettingError
 
 MOST_ENVIRONMENTS = 4096

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sfv_gym.errors import PolicyError
-from sfv_gym.evaluation import Evaluation, evaluate
 from sfv_gym.files import atomic_path
-from sfv_gym.policy import Policy
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.evaluation import Evaluation, evaluate
+from sfv_gym.play.policy import Policy
+from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
 from sfv_gym.train.runs import POLICY, read_curve
 
@@ -34,7 +34,7 @@ def install_policy(run: Path, folder: Path) -> tuple[bool, str]:
     """
     policy = Policy.load(run / POLICY)
     env_id = policy.card["env_id"]
-    motion_hash = load_motion(get_entry(env_id).motion).content_hash()
+    motion_hash = find_motion(env_id).content_hash()
     if policy.card["motion_hash"] != motion_hash:
         return False, "not installed: it was trained on another motion than the present one"
     target = folder / f"{env_id}.safetensors"

@@ -31,14 +31,15 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sfv_gym.envs.initialization import Initialization, get_initialization
 from sfv_gym.envs.sb3 import SB3VecEnv
+from sfv_gym.envs.starts import Initialization, get_initialization
+from sfv_gym.envs.task import Task
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SettingError, SFVError
-from sfv_gym.evaluation import Evaluation, evaluate, publish
 from sfv_gym.files import atomic_path, locked_folder, write_json
-from sfv_gym.policy import OBSERVATION_CLIP, Policy
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.evaluation import Evaluation, evaluate, publish
+from sfv_gym.play.policy import OBSERVATION_CLIP, Policy
+from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, checked_seed, stream
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
@@ -107,9 +108,8 @@ def train(
         PolicyError: ``init`` is no policy, or its shapes do not fit.
         KeyboardInterrupt: after a checkpoint.
     """
-    entry = get_entry(env_id)
     folder = Path(run_dir)
-    motion = load_motion(entry.motion)
+    task = Task.of(env_id)
     if resume and not (folder / CHECKPOINT).is_file():
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
     # what is wrong with the settings is said before there is a folder
@@ -129,25 +129,22 @@ def train(
             seed,
             resume,
             settings,
-            motion.content_hash(),
+            task.motion.content_hash(),
             start_from,
         )
-        envs = ImitationVectorEnv(
-            motion,
-            config.num_envs,
-            num_threads=num_threads,
-            character=entry.character,
-            terrain=entry.terrain,
+        task = Task.of(
+            task,
             reward=config.reward,
             initialization=_initialization(config),
             horizon=config.horizon,
             failure_cost=config.failure_cost,
         )
+        envs = ImitationVectorEnv(task, config.num_envs, num_threads=num_threads)
         adapter = SB3VecEnv(envs)
         normalized = VecNormalize(adapter, norm_reward=False, clip_obs=OBSERVATION_CLIP)
         if resume:
             model = _load_model(folder / CHECKPOINT, normalized, device)
-            envs.simulation.start_sampler.restore(model.extra.get("starts", {}))
+            envs.simulation.starts.restore(model.extra.get("starts", {}))
         else:
             model = _new_model(normalized, config, seed, device, folder)
             if start_from is not None:
@@ -381,7 +378,7 @@ class _Recorder(BaseCallback):
         saved = model.extra.get("curriculum")
         if saved:
             self.curriculum = Curriculum(**saved)
-        elif get_entry(self.env_id).terrain != "flat":
+        elif not Task.of(self.env_id).terrain.is_flat:
             self.curriculum = Curriculum.begin(self.config)
         self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
         self._next_evaluation = samples + self.evaluate_every
@@ -514,7 +511,7 @@ class _Recorder(BaseCallback):
         assert normalized is not None
         model.extra["normalization"] = normalized.obs_rms
         [simulation] = set(self.training_env.get_attr("simulation"))
-        model.extra["starts"] = simulation.start_sampler.state()
+        model.extra["starts"] = simulation.starts.state()
         model.extra["seconds"] = self.seconds
         with atomic_path(self.folder / CHECKPOINT) as temporary:
             model.save(temporary)
@@ -565,7 +562,7 @@ class _Recorder(BaseCallback):
             self._save(last, {**self._card(figures), "evaluation": of_last.as_dict()})
 
     def _card(self, figures: dict[str, Any]) -> dict[str, Any]:
-        motion = load_motion(get_entry(self.env_id).motion)
+        motion = find_motion(self.env_id)
         return {
             "env_id": self.env_id,
             "motion_hash": motion.content_hash(),

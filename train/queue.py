@@ -32,8 +32,8 @@ from rich.progress import (
 
 from sfv_gym.errors import SettingError, SFVError
 from sfv_gym.files import check_folder, locked_folder
-from sfv_gym.policy import Policy
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.play.policy import Policy
+from sfv_gym.registry import find_motion, get_entry
 from sfv_gym.seeds import checked_seed
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.device import check_device, check_threads
@@ -215,7 +215,7 @@ class _Queue:
         folder, budget = job.folder, self.arguments["steps"]
         try:
             state = RunState.read(folder, budget)
-            motion_hash = load_motion(get_entry(job.env_id).motion).content_hash()
+            motion_hash = find_motion(job.env_id).content_hash()
             if state.motion_hash not in (None, motion_hash):
                 self._put_aside(job, str(state.motion_hash))
                 state = RunState.read(folder, budget)

@@ -10,7 +10,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sfv_gym.errors import PolicyError
-from sfv_gym.policy import Policy
+from sfv_gym.play.policy import Policy
 from sfv_gym.registry import get_entry, list_envs
 from sfv_gym.train.lean_ppo import LeanPPO
 

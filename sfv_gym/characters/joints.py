@@ -35,7 +35,9 @@ class JointMap:
 
     @classmethod
     def of(cls, model: mujoco.MjModel) -> JointMap:
-        joints = np.arange(1, model.njnt)  # joint 0 is the root's
+        """The joints of the character in ``model``, which may be a scene of which it is the first
+        body: those of its root's tree, but for the root's own, which is joint 0."""
+        joints = np.flatnonzero(model.body_rootid[model.jnt_bodyid] == 1)[1:]
         kind = model.jnt_type[joints]
         balls = np.flatnonzero(kind == mujoco.mjtJoint.mjJNT_BALL)
         hinges = np.flatnonzero(kind == mujoco.mjtJoint.mjJNT_HINGE)
@@ -50,6 +52,16 @@ class JointMap:
             hinge_dof=dof[hinges],
             hinge_axis=model.jnt_axis[joints[hinges]],
         )
+
+    @property
+    def quat_qpos(self) -> np.ndarray:
+        """(1 + B, 4) where the root's and the balls' quaternions lie in qpos."""
+        return np.vstack((np.arange(3, 7), self.ball_qpos.reshape(-1, 4)))
+
+    @property
+    def quat_dof(self) -> np.ndarray:
+        """(1 + B, 3) where their angular velocities lie in qvel."""
+        return np.vstack((np.arange(3, 6), self.ball_dof.reshape(-1, 3)))
 
     def joint_vector(self, qpos: np.ndarray) -> np.ndarray:
         """Joint coordinates (N, nu) of qpos (N, nq): rotation vectors and angles, dof order."""

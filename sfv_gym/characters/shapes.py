@@ -16,14 +16,15 @@ RING = 16
 """Points that stand for the round edge of a cylinder; they lie on it."""
 
 
-def moving_geoms(model: mujoco.MjModel) -> np.ndarray:
-    """Ids of the geoms that move: those of the character, not the ground's."""
-    return np.flatnonzero(model.body_weldid[model.geom_bodyid] != 0)
+def character_geoms(model: mujoco.MjModel) -> np.ndarray:
+    """Ids of the character's geoms: of the bodies that hang on the first one, not the ground's and
+    not those of objects."""
+    return np.flatnonzero(model.body_rootid[model.geom_bodyid] == 1)
 
 
 def colliding_geoms(model: mujoco.MjModel) -> np.ndarray:
-    """Ids of the moving geoms that can touch the ground."""
-    moving = moving_geoms(model)
+    """Ids of those of the character that can touch the ground."""
+    moving = character_geoms(model)
     return moving[model.geom_contype[moving] > 0]
 
 

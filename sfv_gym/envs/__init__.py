@@ -1,15 +1,15 @@
 """The imitation environments: one batched simulation and its Gymnasium, vector and SB3 faces."""
 
 from sfv_gym.envs.imitation_env import ImitationEnv
-from sfv_gym.envs.initialization import (
+from sfv_gym.envs.observations import observation_structure
+from sfv_gym.envs.perturbations import DomainRandomization, Pushes
+from sfv_gym.envs.starts import (
     AdaptiveStateInitialization,
     FailureWeightedInitialization,
     FixedInitialization,
     Initialization,
     ReferenceStateInitialization,
 )
-from sfv_gym.envs.observations import observation_structure
-from sfv_gym.envs.perturbations import DomainRandomization, Pushes
 from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 

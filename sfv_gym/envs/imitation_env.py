@@ -2,82 +2,64 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import gymnasium as gym
 import numpy as np
 
 from sfv_gym.checks import whole
-from sfv_gym.envs.initialization import Initialization
-from sfv_gym.envs.perturbations import DomainRandomization, Pushes
-from sfv_gym.envs.rewards import Reward
-from sfv_gym.envs.simulation import CONTROL_HZ, MAX_HORIZON, ImitationSimulation, SimulationState
-from sfv_gym.envs.terminations import EarlyTermination
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.state import SimulationState
+from sfv_gym.envs.task import CONTROL_HZ, MAX_HORIZON, MotionLike, Task, TaskSettings
 from sfv_gym.errors import SettingError, UnknownIdError
-from sfv_gym.motion import ReferenceMotion
-from sfv_gym.registry import find_motion
-from sfv_gym.terrains import Terrain
 
-MotionLike = str | os.PathLike[str] | ReferenceMotion
+RESET_OPTIONS = frozenset(("reference_step", "motion"))
 
 
-OPTIONS = frozenset(inspect.signature(ImitationSimulation.__init__).parameters) - {"self", "motion"}
-
-
-def make_simulation(motion: MotionLike, **options: Any) -> ImitationSimulation:
-    """The simulation behind every face.
-
-    Args:
-        motion: a motion, its file, or the name of a registered skill.
-        options: the keywords of an id, see ``ImitationEnv``.
-
-    Raises:
-        SettingError: a keyword is unknown, or its value makes no sense.
-    """
-    unknown = sorted(options.keys() - OPTIONS)
-    if unknown:
-        raise SettingError(
-            f"unknown keyword {', '.join(unknown)} for an environment; known: "
-            f"{', '.join(sorted(OPTIONS - {'num_envs', 'num_threads'}))}"
-        )
-    if not isinstance(motion, ReferenceMotion):
-        motion = find_motion(motion)
-    return ImitationSimulation(motion, **options)
-
-
-def reset_rows(
+def asked_starts(
     simulation: ImitationSimulation, options: Mapping[str, Any] | None, known: frozenset[str]
-) -> np.ndarray | None:
-    """The reference steps (N,) that ``options`` of a reset ask for, or None.
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The reference steps and the motions (N,) that ``options`` of a reset ask for, or None each.
 
     Args:
         known: names that are allowed in ``options``.
 
     Raises:
-        SettingError: an option is unknown, or a step is not one that an episode may begin at.
+        SettingError: an option is unknown, there is no such motion, or a step is not one that an
+            episode of the motion may begin at.
     """
     if not options:
-        return None
+        return None, None
     unknown = sorted(set(options) - known)
     if unknown:
         raise SettingError(
             f"unknown option of reset {', '.join(map(str, unknown))}; known: "
             f"{', '.join(sorted(known))}"
         )
+    references = simulation.references
+    motions = _whole_numbers(simulation, options, "motion", len(references) - 1)
     if options.get("reference_step") is None:
+        return None, motions
+    if motions is None and len(references) > 1:
+        raise SettingError("reference_step with several motions needs the option motion, too")
+    last = references.last_start(simulation.motion if motions is None else motions)
+    return _whole_numbers(simulation, options, "reference_step", last), motions
+
+
+def _whole_numbers(
+    simulation: ImitationSimulation, options: Mapping[str, Any], name: str, most: Any
+) -> np.ndarray | None:
+    """An option as (N,) from 0 to ``most``, which is a number or (N,)."""
+    if options.get(name) is None:
         return None
-    asked = np.asarray(options["reference_step"])
+    asked = np.asarray(options[name])
     if asked.dtype.kind not in "iu" or asked.shape not in ((), (simulation.num_envs,)):
         raise SettingError(
-            "reference_step must be a whole number, or one for each environment, not "
-            f"{options['reference_step']!r}"
+            f"{name} must be a whole number, or one for each environment, not {options[name]!r}"
         )
-    last = simulation.last_start()
-    if asked.min() < 0 or asked.max() > last:
-        raise SettingError(f"reference_step must lie between 0 and {last}, it is {asked}")
+    if (asked < 0).any() or (asked > most).any():
+        raise SettingError(f"{name} must lie between 0 and {int(np.min(most))}, it is {asked}")
     return np.broadcast_to(asked, simulation.num_envs).astype(int)
 
 
@@ -85,7 +67,7 @@ def spaces(simulation: ImitationSimulation) -> tuple[gym.spaces.Box, gym.spaces.
     """Observation and action space of one environment."""
     return (
         gym.spaces.Box(-np.inf, np.inf, (simulation.observation_size,), np.float32),
-        gym.spaces.Box(-1.0, 1.0, (simulation.model.nu,), np.float32),
+        gym.spaces.Box(-1.0, 1.0, (simulation.action_size,), np.float32),
     )
 
 
@@ -227,6 +209,12 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     with one number lets them begin anew, so that a seed gives the same rollout with them, too.
     `reset(options={"reference_step": 5})` begins at that step of the reference.
 
+    ## Several motions
+    `gym.make("SFV-Walk-v0", motion=["walk", "kick", "backflip"])`: every episode draws one of them,
+    and `info["motion"]` says which, in the order of the list. What an episode of a motion is does
+    not depend on what else could have been drawn: with the same seed it is the same to the bit (on
+    terrain, if the motions get as far). `reset(options={"motion": 2})` asks for one.
+
     ## Episode end
     Terminated (`EarlyTermination`; `termination=False` switches all off) when trunk or head touch
     the ground, unless the skill itself takes them there; when a link is farther than 0.5 m from
@@ -246,9 +234,11 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Arguments
     | name | default | |
     |---|---|---|
-    | `motion` | the id's | a `ReferenceMotion`, its file, or a registered skill's name |
-    | `character` | the id's | `"humanoid"` or `"atlas"` |
+    | `motion` | the id's | a motion, its file, a skill's name, a list of them, or a `Task` |
+    | `motion_weights` | `None` | how often each of several motions is drawn; all alike |
+    | `character` | the id's | `"humanoid"`, `"atlas"`, or a `Character` of one's own |
     | `terrain`, `difficulty` | the id's, 0.5 | see Terrain; flat ground has no difficulty |
+    | `objects` | `()` | `SceneObject`s beside the character |
     | `reward` | `"pose"` | or `"sfv"`, `"place"`, weights, a function: see Reward |
     | `failure_cost` | 0 | see Reward |
     | `action_mode` | `"residual"` | or `"absolute"` |
@@ -271,42 +261,15 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def __init__(
         self,
-        motion: MotionLike,
+        motion: MotionLike | Sequence[MotionLike] | Task,
         *,
-        character: str = "humanoid",
-        terrain: str | Terrain = "flat",
-        difficulty: float | None = None,
-        reward: Reward = "pose",
-        failure_cost: float = 0.0,
-        action_mode: str = "residual",
-        initialization: str | Initialization = "rsi",
-        termination: EarlyTermination | bool = True,
-        randomization: DomainRandomization | bool | None = None,
-        pushes: Pushes | bool | None = None,
-        horizon: int | None = None,
-        target_lead: float = 1 / 30,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
+        **settings: Unpack[TaskSettings],
     ) -> None:
         check_render_mode(render_mode, self.metadata["render_modes"])
-        self.simulation = make_simulation(
-            motion,
-            num_envs=1,
-            num_threads=1,
-            character=character,
-            terrain=terrain,
-            difficulty=difficulty,
-            reward=reward,
-            failure_cost=failure_cost,
-            action_mode=action_mode,
-            initialization=initialization,
-            termination=termination,
-            randomization=randomization,
-            pushes=pushes,
-            horizon=horizon,
-            target_lead=target_lead,
-        )
+        self.simulation = ImitationSimulation(Task.of(motion, **settings))
         self.render_mode = render_mode
         self.observation_space, self.action_space = spaces(self.simulation)
         self._size = picture_size(width, height)
@@ -320,17 +283,18 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
 
         Args:
             seed: of everything that is drawn from here on.
-            options: ``{"reference_step": k}``: the step of the reference to begin at.
+            options: ``{"reference_step": k}``: the step of the reference to begin at;
+                ``{"motion": m}``: which of several motions to imitate.
 
         Raises:
             SettingError: an option is unknown, or the motion has no such step.
         """
         super().reset(seed=None if seed is None else int(seed))
-        rows = reset_rows(self.simulation, options, frozenset(("reference_step",)))
+        steps, motions = asked_starts(self.simulation, options, RESET_OPTIONS)
         if seed is not None:
             self.simulation.seed(int(seed))
         self._begun = True
-        observation, figures = self.simulation.begin(self.simulation.all_ids, rows)
+        observation, figures = self.simulation.begin(self.simulation.all_ids, steps, motions)
         if self.render_mode == "human":
             self.render()
         return observation[0], self._info(figures)
@@ -357,8 +321,8 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def _info(self, figures: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """The same keys after a reset and after a step."""
-        info: dict[str, Any] = {name: float(value[0]) for name, value in figures.items()}
-        info["reference_step"] = int(self.simulation.reference_row(self.simulation.all_ids)[0])
+        info: dict[str, Any] = {name: value[0].item() for name, value in figures.items()}
+        info["reference_step"] = int(self.simulation.reference_step(self.simulation.all_ids)[0])
         return info
 
     def get_state(self) -> SimulationState:

@@ -60,5 +60,5 @@ def observation_structure(character: str = "humanoid", terrain: str = "flat") ->
     Raises:
         UnknownIdError: there is no such character or terrain.
     """
-    num_joints = get_character(character).model().nu
+    num_joints = get_character(character).model.nu
     return slices(observation_parts(num_joints, height_map=not get_terrain(terrain).is_flat))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 
 from sfv_gym.checks import real
 from sfv_gym.errors import SettingError
+from sfv_gym.physics import Physics
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class RandomizedPhysics:
 
     fields: dict[str, np.ndarray]
 
-    def __init__(self, settings: DomainRandomization, batch: Batch) -> None:
-        self._settings, self._batch = settings, batch
-        model = batch.model
-        self._bodies = np.flatnonzero(model.body_weldid)  # not the ground's
+    def __init__(self, settings: DomainRandomization, physics: Physics) -> None:
+        self._settings, self._physics = settings, physics
+        model = physics.model
+        self._bodies = np.flatnonzero(model.body_rootid == 1)  # the character's
         self.num_uniform = len(self._bodies) + 3
         fields = []
         if settings.mass:
@@ -62,9 +62,9 @@ class RandomizedPhysics:
             fields += ["actuator_gainprm", "actuator_biasprm"]
         if settings.latency:
             fields += ["actuator_delay"]
-        self.fields = {name: batch.expand(name) for name in fields}
+        self.fields = {name: physics.expand(name) for name in fields}
         self._nominal = {name: getattr(model, name).copy() for name in fields}
-        self._history = batch.bind("history") if settings.latency else None
+        self._history = physics.data("history") if settings.latency else None
 
     def draw(self, ids: np.ndarray, uniform: np.ndarray) -> None:
         """New physics for the environments ``ids`` (n,), from uniform (n, num_uniform)."""
@@ -76,7 +76,7 @@ class RandomizedPhysics:
                 value = self._nominal[name][self._bodies]
                 scaled = factor.reshape(factor.shape + (1,) * (value.ndim - 1)) * value
                 self.fields[name][ids[:, None], self._bodies] = scaled
-            self._batch.set_const(ids)
+            self._physics.set_const(ids)
         if settings.friction:
             # the larger of two geoms' frictions counts, so both the ground's and the links' go
             factor = 1.0 + settings.friction * sign[:, links]
@@ -92,13 +92,13 @@ class RandomizedPhysics:
     def settle(self) -> None:
         """Bring up to date what MuJoCo derives from the fields, after they were written whole."""
         if self._settings.mass:
-            self._batch.set_const()
+            self._physics.set_const()
 
     def forget(self, ids: np.ndarray, ctrl: np.ndarray) -> None:
         """Fill the actuators' memory with the targets ctrl (n, nu): no last episode's lingers."""
         if self._history is None:
             return
-        model = self._batch.model
+        model = self._physics.model
         samples = int(model.actuator_history[0, 0])
         first = model.actuator_historyadr[:, None] + 2 + samples + np.arange(samples)
         self._history[ids[:, None, None], first] = ctrl[:, :, None]
@@ -141,13 +141,12 @@ class PushSchedule:
 
     DRAWN = ("_start", "_size", "_angle")
 
-    def __init__(self, settings: Pushes, batch: Batch, control_hz: float, horizon: int) -> None:
+    def __init__(self, settings: Pushes, n: int, control_hz: float, horizon: int) -> None:
         self._settings = settings
         self._length = max(1, round(settings.duration * control_hz))
         self._interval = settings.interval * control_hz
         self._count = max(1, math.ceil(horizon / self._interval))
         self.num_uniform = 3 * self._count
-        n = batch.nsim
         self._start = np.zeros((n, self._count), int)
         self._size, self._angle = np.zeros((n, self._count)), np.zeros((n, self._count))
 

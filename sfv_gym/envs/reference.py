@@ -1,20 +1,25 @@
-"""The reference motion, resampled to control steps in a character's coordinates."""
+"""Reference motions, resampled to control steps in a character's coordinates."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
 from sfv_gym import skeleton
-from sfv_gym.characters.joints import JointMap
+from sfv_gym.characters import Character
 from sfv_gym.motion import Trajectory
 from sfv_gym.rotations import heading, quat_conjugate, quat_rotate
 
 HANDS_AND_FEET = np.array([skeleton.link_index(name) for name in skeleton.END_EFFECTORS])
 TRAVEL_SECONDS, TRAVEL_METRES = 1.0, 0.3
 """A motion that covers this distance in this time has a direction of travel."""
+SKILL_TOUCHES_GROUND = 0.03
+"""Metres: a skill whose reference brings trunk or head this near the ground is a ground skill."""
+NEVER = np.iinfo(np.int64).max // 2
+"""The row at which a cyclic motion ends."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class ReferenceTable:
         yaw: (S,) rad, the direction of travel, or the heading where there is none.
         num_starts: rows that an episode may start from.
         last: the row at which an acyclic motion ends; None when cyclic.
+        touches_ground: whether the motion itself takes trunk or head to the ground.
     """
 
     qpos: np.ndarray
@@ -46,6 +52,7 @@ class ReferenceTable:
     yaw: np.ndarray
     num_starts: int
     last: int | None
+    touches_ground: bool
 
     def part(self, name: str) -> np.ndarray:
         """The columns (S, ...) of ``rows`` called ``name``."""
@@ -55,18 +62,13 @@ class ReferenceTable:
     def build(
         cls,
         trajectory: Trajectory,
-        model: mujoco.MjModel,
-        joints: JointMap,
-        links: np.ndarray,
+        character: Character,
         control_dt: float,
         horizon: int,
         lead: float,
     ) -> ReferenceTable:
-        """Resample ``trajectory`` for episodes of at most ``horizon`` control steps.
-
-        Args:
-            links: (15,) ids of the bodies that stand for the canonical links.
-        """
+        """Resample ``trajectory`` for episodes of at most ``horizon`` control steps."""
+        joints = character.joints
         cyclic = trajectory.loop == "wrap"
         if cyclic:
             last = None
@@ -81,7 +83,7 @@ class ReferenceTable:
         names = trajectory.joint_names
         qpos, qvel = joints.coordinates(trajectory.sample(t), names)
         ahead, _ = joints.coordinates(trajectory.sample(t + lead), names)
-        link_pos, com = _kinematics(model, qpos, links)
+        link_pos, com, lowest = _kinematics(character, qpos)
         joint_vector = joints.joint_vector(qpos)
         following = np.minimum(np.arange(count) + 1, count - 1)
         angle = (2 * np.pi if cyclic else np.pi) * trajectory.phase(t)
@@ -113,6 +115,7 @@ class ReferenceTable:
             yaw=_direction_of_travel(qpos, round(TRAVEL_SECONDS / control_dt)),
             num_starts=num_starts,
             last=last,
+            touches_ground=bool(lowest[: num_starts + 2].min() < SKILL_TOUCHES_GROUND),
         )
 
     def reach(self, horizon: int) -> tuple[float, float]:
@@ -125,18 +128,67 @@ class ReferenceTable:
         return float(ahead), float(behind)
 
 
+class References:
+    """The tables of several motions in one, one after the other.
+
+    Attributes:
+        qpos, qvel, link_pos, rows, columns, yaw: as of ``ReferenceTable``, over all S rows.
+        first, end: (M,) the first and the last row of each motion.
+        last: (M,) the row at which an acyclic motion ends, and so its episodes; ``NEVER`` where it
+            is cyclic.
+        num_starts: (M,) rows that an episode may start from.
+        touches_ground: (M,) bool, see ``ReferenceTable``.
+    """
+
+    def __init__(self, tables: Sequence[ReferenceTable]) -> None:
+        self._tables = tuple(tables)
+        self.columns = self._tables[0].columns
+        self.qpos, self.qvel, self.link_pos, self.rows, self.yaw = (
+            np.concatenate([getattr(table, name) for table in tables])
+            for name in ("qpos", "qvel", "link_pos", "rows", "yaw")
+        )
+        sizes = np.array([len(table.qpos) for table in tables])
+        self.first = np.cumsum(sizes) - sizes
+        self.end = self.first + sizes - 1
+        self.last = self.first + [NEVER if t.last is None else t.last for t in tables]
+        self.num_starts = np.array([table.num_starts for table in tables])
+        self.touches_ground = np.array([table.touches_ground for table in tables])
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def part(self, name: str) -> np.ndarray:
+        """The columns (S, ...) of ``rows`` called ``name``."""
+        return self.rows[:, self.columns[name]]
+
+    def reach(self, horizon: int) -> tuple[float, float]:
+        """How far (m) any episode's root gets from its start, along its yaw and against it."""
+        reached = np.array([table.reach(horizon) for table in self._tables])
+        ahead, behind = reached.max(axis=0)
+        return float(ahead), float(behind)
+
+    def last_start(self, motion: np.ndarray) -> np.ndarray:
+        """The last step (n,) of motions (n,) that an episode may begin at."""
+        last = np.where(self.last < NEVER, self.last - self.first - 1, self.num_starts - 1)
+        return last[motion]
+
+
 def _kinematics(
-    model: mujoco.MjModel, qpos: np.ndarray, links: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Link positions (S, 15, 3) and centre of mass (S, 3) of the states qpos (S, nq)."""
-    data = mujoco.MjData(model)
+    character: Character, qpos: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Link positions (S, 15, 3), centre of mass (S, 3), and the height (S,) of the lowest point of
+    trunk and head, in the states qpos (S, nq)."""
+    model, links = character.model, character.link_ids
+    data, shapes = mujoco.MjData(model), character.fall_shapes()
     link_pos, com = np.empty((len(qpos), len(links), 3)), np.empty((len(qpos), 3))
+    lowest = np.empty(len(qpos))
     for i, state in enumerate(qpos):
         data.qpos[:] = state
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         link_pos[i], com[i] = data.xpos[links], data.subtree_com[1]
-    return link_pos, com
+        lowest[i] = shapes.bottom_of_frames(data.geom_xpos[None], data.geom_xmat[None]).min()
+    return link_pos, com, lowest
 
 
 def _direction_of_travel(qpos: np.ndarray, steps: int) -> np.ndarray:

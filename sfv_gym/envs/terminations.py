@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,14 +42,19 @@ class EarlyTermination:
         """Nothing ends an episode early."""
         return cls(fall_contact=False, link_distance=None, root_angle=None, root_distance=None)
 
-    def for_skill(self, skill_touches_ground: bool) -> EarlyTermination:
-        """The same with ``fall_contact`` decided."""
-        if self.fall_contact is not None:
-            return self
-        return replace(self, fall_contact=not skill_touches_ground)
+    def fall_counts(self, touches_ground: np.ndarray) -> np.ndarray:
+        """For which motions (M,) a fall ends an episode.
+
+        Args:
+            touches_ground: (M,) whether the motion itself takes a fall link there.
+        """
+        if self.fall_contact is None:
+            return ~touches_ground
+        return np.full(len(touches_ground), self.fall_contact)
 
     def __call__(
         self,
+        fall_counts: np.ndarray,
         fall_clearance: np.ndarray,
         link_distance: np.ndarray,
         root_angle: np.ndarray,
@@ -58,14 +63,13 @@ class EarlyTermination:
         """Which of N episodes have failed (N,).
 
         Args:
+            fall_counts: (N,) whether a fall ends the episode, see ``fall_counts``.
             fall_clearance: (N,) metres between the ground and the lowest point of a fall link.
             link_distance: (N,) metres, the largest over links.
             root_angle: (N,) rad.
             root_distance: (N,) metres.
         """
-        failed = np.zeros(len(root_angle), bool)
-        if self.fall_contact:
-            failed |= fall_clearance <= 0.0
+        failed = fall_counts & (fall_clearance <= 0.0)
         if self.link_distance is not None:
             failed |= link_distance > self.link_distance
         if self.root_angle is not None:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from mujoco.batch import Batch
 
 from sfv_gym.envs.imitation_env import (
-    MotionLike,
+    RESET_OPTIONS,
     agreed_horizon,
+    asked_starts,
     check_render_mode,
-    make_simulation,
     picture_size,
-    reset_rows,
     spaces,
 )
-from sfv_gym.envs.simulation import CONTROL_HZ, SimulationState
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.state import SimulationState
+from sfv_gym.envs.task import CONTROL_HZ, MotionLike, Task, TaskSettings
 from sfv_gym.errors import SettingError
 
-RESET_OPTIONS = frozenset(("reset_mask", "reference_step"))
+VECTOR_RESET_OPTIONS = RESET_OPTIONS | {"reset_mask"}
 
 
 class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -58,7 +59,7 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
 
     def __init__(
         self,
-        motion: MotionLike,
+        motion: MotionLike | Sequence[MotionLike] | Task,
         num_envs: int = 1,
         *,
         num_threads: int = 0,
@@ -67,7 +68,7 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
-        **options: Any,
+        **settings: Unpack[TaskSettings],
     ) -> None:
         check_render_mode(render_mode, self.metadata["render_modes"])
         try:
@@ -79,10 +80,8 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
             ) from None
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         if max_episode_steps is not None:
-            options["horizon"] = agreed_horizon(options.get("horizon"), max_episode_steps)
-        self.simulation = make_simulation(
-            motion, num_envs=num_envs, num_threads=num_threads, **options
-        )
+            settings["horizon"] = agreed_horizon(settings.get("horizon"), max_episode_steps)
+        self.simulation = ImitationSimulation(Task.of(motion, **settings), num_envs, num_threads)
         self.num_envs = self.simulation.num_envs
         self.render_mode = render_mode
         self.single_observation_space, self.single_action_space = spaces(self.simulation)
@@ -92,11 +91,6 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         self._begun = np.zeros(self.num_envs, bool)
         self._ended = np.zeros(self.num_envs, bool)  # and not reset since
         self._renderer: Any = None
-
-    @property
-    def batch(self) -> Batch:
-        """The MuJoCo batch, for those who measure it."""
-        return self.simulation.batch
 
     @property
     def substeps(self) -> int:
@@ -122,20 +116,25 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         Args:
             seed: environment i draws from ``seed + i``; or a seed for each, None to leave it.
             options: ``reset_mask``: a bool array (N,), those to reset; ``reference_step``: the
-                step of the reference to begin at, one for all or (N,).
+                step of the reference to begin at, and ``motion``, which of several motions to
+                imitate, one for all or (N,).
 
         Raises:
             ValueError, TypeError: seeds or mask of another length or type, as Gymnasium has it.
             SettingError: an option is unknown, or the motion has no such step.
         """
         simulation = self.simulation
-        rows = reset_rows(simulation, options, RESET_OPTIONS)
+        steps, motions = asked_starts(simulation, options, VECTOR_RESET_OPTIONS)
         ids = simulation.all_ids
         if options is not None and "reset_mask" in options:
             ids = np.flatnonzero(self._checked_mask(options["reset_mask"]))
         self._seed(ids, seed)
         self._begun[ids], self._ended[ids] = True, False
-        observation, figures = simulation.begin(ids, None if rows is None else rows[ids])
+        observation, figures = simulation.begin(
+            ids,
+            None if steps is None else steps[ids],
+            None if motions is None else motions[ids],
+        )
         if len(ids) < self.num_envs:
             observation = simulation.observe()
         info: dict[str, Any] = {}
@@ -225,7 +224,7 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         self, info: dict[str, Any], ids: np.ndarray, figures: dict[str, np.ndarray]
     ) -> None:
         """Put figures (n,) of ``ids`` into the arrays (N,) of ``info``, with Gymnasium's masks."""
-        figures = {**figures, "reference_step": self.simulation.reference_row(ids)}
+        figures = {**figures, "reference_step": self.simulation.reference_step(ids)}
         for name, value in figures.items():
             if name not in info:  # an array of its own: a part of the reward may be the reward
                 info[name] = np.zeros(self.num_envs, value.dtype)

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 
 from sfv_gym import skeleton
+from sfv_gym.characters.character import STANDING_KEY
 from sfv_gym.characters.shapes import Shapes, colliding_geoms, outline
 from sfv_gym.errors import MotionError, UnknownIdError
 from sfv_gym.rotations import quat_rotate
@@ -55,7 +56,7 @@ class HingeModel:
         ranges = np.where(limited[:, None], model.jnt_range[1:], (-MAX_ANGLE, MAX_ANGLE))
         self.lower = np.maximum(ranges[:, 0], -MAX_ANGLE)
         self.upper = np.minimum(ranges[:, 1], MAX_ANGLE)
-        key = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, "stand")
+        key = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, STANDING_KEY)
         standing = model.key_qpos[key] if key >= 0 else model.qpos0
         self.stand = np.clip(standing[7:], self.lower, self.upper)
         self.set(np.zeros(3), standing[3:7], self.stand)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from sfv_gym.characters import Character
-from sfv_gym.characters.joints import JointMap
 from sfv_gym.motion import ReferenceMotion, Trajectory
 from sfv_gym.retargeting import store
 
@@ -19,9 +18,8 @@ def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
     """The motion as a trajectory of the character's own joints."""
     if character.is_canonical:
         return motion
-    model = character.model()
     solved = store.retargeted(motion, character)
-    joints = JointMap.of(model)
+    joints = character.joints
     half = 0.5 * solved.qpos[:, joints.hinge_qpos, None]
     offset = motion.loop_offset * np.array([*[solved.scale] * 3, 1.0])
     return Trajectory(

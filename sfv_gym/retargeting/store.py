@@ -87,7 +87,7 @@ def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
             f"a motion of one's own for {character.name} takes more packages ({error}): "
             "pip install sfv-gym[video]"
         ) from error
-    rig = Rig(character.model(), character.links)
+    rig = Rig(character.model, character.links)
     with Progress(
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
     ) as bar:
@@ -124,7 +124,7 @@ _MODEL_FIELDS = (
 
 def _key(motion: ReferenceMotion, character: Character) -> str:
     """Of a motion that begins over the origin, and the character's model."""
-    model = character.model()
+    model = character.model
     digest = hashlib.sha256(f"{RETARGETING_VERSION} {motion.fps:.6f} {motion.loop}".encode())
     for name in ("root_pos", "root_quat", "joint_quat", "loop_offset", "contacts"):
         rounded = np.round(np.asarray(getattr(motion, name), float), 4) + 0.0  # no negative zeros

@@ -13,8 +13,8 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 
+from sfv_gym.physics import Physics
 from sfv_gym.terrains.scenery import add_pit_material, add_scenery
 from sfv_gym.terrains.terrain import CELL, START_HALF, Pieces, Terrain
 
@@ -53,7 +53,9 @@ class Ground:
         ahead, behind: metres of track that an episode needs from its start along +u and -u.
     """
 
-    def __init__(self, terrain: Terrain, num_envs: int, *, ahead: float, behind: float) -> None:
+    def __init__(
+        self, terrain: Terrain, num_envs: int, *, ahead: float = 10.0, behind: float = 10.0
+    ) -> None:
         self.terrain, self.num_envs = terrain, num_envs
         self.is_flat = terrain.is_flat
         self._attached = False
@@ -132,25 +134,25 @@ class Ground:
                 conaffinity=1,
             )
 
-    def attach(self, batch: Batch) -> None:
-        """Give each simulation of ``batch`` its own track, for ``draw`` to write.
+    def attach(self, physics: Physics) -> None:
+        """Give each simulation of ``physics`` its own track, for ``draw`` to write.
 
-        The batch's model is one that ``add_to`` has been at; tracks drawn before are forgotten.
+        Its model is one that ``add_to`` has been at; tracks drawn before are forgotten.
         """
         if self.is_flat:
             return
-        model = batch.model
+        model = physics.model
         self._attached = True
         body = model.body("terrain")
         self._body = body.id
         first = int(body.geomadr[0])
         self._geoms = slice(first, first + self.num_pieces)
-        self._body_pos, self._body_quat = batch.expand("body_pos"), batch.expand("body_quat")
-        self._geom_pos, self._geom_quat = batch.expand("geom_pos"), batch.expand("geom_quat")
-        self._geom_size, self._geom_aabb = batch.expand("geom_size"), batch.expand("geom_aabb")
-        self._geom_rbound = batch.expand("geom_rbound")
-        self._volumes = _VolumeTree(batch, self._body, first)
-        self.fields = {name: batch.expand(name) for name in _FIELDS}
+        self._body_pos, self._body_quat = physics.expand("body_pos"), physics.expand("body_quat")
+        self._geom_pos, self._geom_quat = physics.expand("geom_pos"), physics.expand("geom_quat")
+        self._geom_size, self._geom_aabb = physics.expand("geom_size"), physics.expand("geom_aabb")
+        self._geom_rbound = physics.expand("geom_rbound")
+        self._volumes = _VolumeTree(physics, self._body, first)
+        self.fields = {name: physics.expand(name) for name in _FIELDS}
         self._forget_draws()
 
     def snapshot(self) -> dict[str, Any]:
@@ -377,9 +379,9 @@ class _VolumeTree:
     pieces never change their order. The volumes are made to fit anew.
     """
 
-    def __init__(self, batch: Batch, body: int, first_geom: int) -> None:
-        model = batch.model
-        self._aabb = batch.expand("bvh_aabb")
+    def __init__(self, physics: Physics, body: int, first_geom: int) -> None:
+        model = physics.model
+        self._aabb = physics.expand("bvh_aabb")
         self._base = int(model.body_bvhadr[body])
         nodes = slice(self._base, self._base + int(model.body_bvhnum[body]))
         child, geom = model.bvh_child[nodes], model.bvh_nodeid[nodes]

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import mujoco
 import numpy as np
 
 from sfv_gym.checks import real
@@ -77,12 +76,6 @@ class Terrain(ABC):
             start: index of the piece that episodes start on; it must stay flat at z = 0, and
                 ``START_HALF`` wide and long to each side.
         """
-
-    def add_to(self, spec: mujoco.MjSpec) -> None:
-        """Add scenery and a short, undrawn stretch of this terrain to a character's model."""
-        from sfv_gym.terrains.ground import Ground  # which needs this module
-
-        Ground(self, 1, ahead=10.0, behind=10.0).add_to(spec)
 
     def between(self, easiest: float, hardest: float) -> float:
         """The value at this difficulty, linear from ``easiest`` at 0 to ``hardest`` at 1."""

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 
 from sfv_gym.errors import PolicyError
 from sfv_gym.files import atomic_path, read_nested_json
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.registry import get_entry
 
 FORMAT = "1"
 OBSERVATION_CLIP = 10.0
@@ -158,17 +158,15 @@ def load_policy(env_id: str, path: str | os.PathLike[str] | None = None) -> Poli
         PolicyError: no policy ships for the id, the file is damaged, or its policy sees or does
             what another environment gives or takes.
     """
-    from sfv_gym.characters import get_character
-    from sfv_gym.envs import observation_structure
+    from sfv_gym.envs.task import Task
 
     entry = get_entry(env_id)
     path = Path(path) if path is not None else shipped_policy_path(env_id)
     if not path.is_file() and path == shipped_policy_path(env_id):
         raise PolicyError(f"no policy ships for {env_id}; `sfv train {env_id}` makes one")
     policy = Policy.load(path)
-    parts = observation_structure(entry.character, entry.terrain)
-    given = max(part.stop for part in parts.values())
-    taken = get_character(entry.character).model().nu
+    task = Task.of(env_id)
+    given, taken = task.observation_size, task.action_size
     if (len(policy.mean), len(policy.layers[-1][1])) != (given, taken):
         raise PolicyError(
             f"{path} does not fit {env_id}: it turns {len(policy.mean)} numbers into "
@@ -182,7 +180,7 @@ def load_policy(env_id: str, path: str | os.PathLike[str] | None = None) -> Poli
             stacklevel=2,
         )
     trained_motion = policy.card.get("motion_hash")
-    if trained_motion and trained_motion != load_motion(entry.motion).content_hash():
+    if trained_motion and trained_motion != task.motion.content_hash():
         warnings.warn(
             f"{path.name} was trained on another motion than {entry.motion.name} holds now: "
             f"it may do worse; `sfv train {env_id}` trains it again",

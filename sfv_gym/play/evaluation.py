@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from sfv_gym.envs.imitation_env import make_simulation
 from sfv_gym.envs.rewards import REWARDS
-from sfv_gym.registry import get_entry
+from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.task import Task, TaskSettings
+from sfv_gym.play.episodes import Predict
+from sfv_gym.play.episodes import episodes as play_episodes
 from sfv_gym.seeds import Purpose, stream
-
-PredictFunction = Callable[[np.ndarray], np.ndarray]
 
 KEY_LINK_DISTANCE = 0.5
 UPRIGHT_ANGLE = np.pi / 4
@@ -171,65 +171,51 @@ def mean_interval(values: np.ndarray, level: float = CONFIDENCE) -> Bounds | Non
     return float(found.low), float(found.high)
 
 
-def evaluate(predict: PredictFunction, env_id: str, **settings: Any) -> Evaluation:
+def evaluate(predict: Predict, task: Task | str, **settings: Any) -> Evaluation:
     """Play episodes side by side and measure them: the summary of ``play``'s.
 
     Args:
         predict: deterministic actions (N, A) for observations (N, D).
         settings: of ``play``.
     """
-    return play(predict, env_id, **settings).summary()
+    return play(predict, task, **settings).summary()
 
 
 def play(
-    predict: PredictFunction,
-    env_id: str,
+    predict: Predict,
+    task: Task | str,
     *,
     episodes: int = 32,
     start: str = "fixed",
     seed: int = 0,
-    horizon: int | None = None,
     num_threads: int = 1,
-    **options: Any,
+    name: str | None = None,
+    **settings: Unpack[TaskSettings],
 ) -> Episodes:
     """Play ``episodes`` side by side.
 
     Args:
         predict: deterministic actions (N, A) for observations (N, D).
+        task: or an environment id.
         start: ``"fixed"``: the clip's first frame; ``"rsi"``: uniformly drawn ones. Both with
             the environment's default start noise.
-        horizon: control steps; by default 20 s, or the clip if it does not wrap.
-        options: further keywords of the environment.
+        name: what the figures are called; by default the id.
+        settings: of the task, in place of its own.
     """
-    entry = get_entry(env_id)
-    settings = {"character": entry.character, "terrain": entry.terrain, **options}
-    simulation = make_simulation(
-        entry.motion,
-        num_envs=episodes,
-        num_threads=num_threads,
-        initialization=start,
-        horizon=horizon,
-        **settings,
-    )
-    simulation.seed(seed)
-    observation = simulation.reset(simulation.all_ids)
-    limit = np.full(episodes, simulation.horizon)
-    if simulation.reference.last is not None:
-        limit = np.minimum(limit, simulation.reference.last - simulation.start)
-
+    settings["initialization"] = start
+    simulation = ImitationSimulation(Task.of(task, **settings), episodes, num_threads)
     hz = simulation.control_hz
-    playing = np.ones(episodes, bool)
     returns = {name: np.zeros(episodes) for name in ("pose", "sfv")}
     steps = np.zeros(episodes, int)
     error, error_root, error_velocity, error_acceleration = np.zeros((4, episodes))
-    offsets = [simulation.link_offset()]  # of the last three states
     fell, strayed, upright = (np.zeros(episodes, bool) for _ in range(3))
-    while playing.any():
-        result = simulation.step(predict(observation))
-        observation = result.observation
-        for name in returns:
-            value, _ = REWARDS[name](result.errors)
-            returns[name] += np.where(playing & ~result.terminated, value, 0.0)
+    moments = play_episodes(simulation, predict, seed)
+    offsets = [simulation.link_offset()]  # of the last three states
+    for moment in moments:
+        result, playing = moment.result, moment.playing
+        for reward, total in returns.items():
+            value, _ = REWARDS[reward](result.errors)
+            total += np.where(playing & ~result.terminated, value, 0.0)
         steps += playing
         error += np.where(playing, result.parts["joint_error"], 0.0)
         error_root += np.where(playing, result.parts["joint_error_root"], 0.0)
@@ -240,12 +226,11 @@ def play(
                 total += np.where(playing, np.linalg.norm(change, axis=-1).mean(-1), 0.0)
         strayed |= playing & (result.parts["link_distance"] > KEY_LINK_DISTANCE)
         fell |= playing & result.terminated
-        ended = playing & (result.terminated | result.truncated)
-        upright |= ended & (simulation.root_tilt() < UPRIGHT_ANGLE)
-        playing &= ~ended
+        upright |= moment.ended & (simulation.root_tilt() < UPRIGHT_ANGLE)
+    limit = simulation.episode_limit()
     divisor = np.maximum(steps, 1)
     return Episodes(
-        env_id=env_id,
+        env_id=name or (task if isinstance(task, str) else ""),
         start=start,
         horizon_steps=int(limit.max()),
         control_hz=hz,
@@ -261,7 +246,7 @@ def play(
 
 
 def publish(
-    predict: PredictFunction, env_id: str, *, episodes: int = PUBLISHED_EPISODES
+    predict: Predict, env_id: str, *, episodes: int = PUBLISHED_EPISODES
 ) -> tuple[Evaluation, Evaluation]:
     """The figures of a policy's card and of every page: episodes that chose nothing, from the
     clip's first frame, and as many from drawn ones.

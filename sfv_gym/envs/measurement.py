@@ -1,0 +1,115 @@
+"""What a step measures: observations, and how far each character is from its reference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfv_gym.characters.shapes import Shapes
+from sfv_gym.envs.kernel import Layout, Lift, Measures, State, measure
+from sfv_gym.envs.observations import slices
+from sfv_gym.envs.reference import HANDS_AND_FEET, References
+from sfv_gym.envs.rewards import TrackingErrors
+from sfv_gym.envs.task import Task
+from sfv_gym.physics import Physics
+from sfv_gym.rotations import quat_rotate
+from sfv_gym.terrains import Ground
+
+
+class Measurement:
+    """Measures N simulations against rows of their references.
+
+    Attributes:
+        state: the fields of MuJoCo that it reads, live.
+    """
+
+    def __init__(
+        self, task: Task, physics: Physics, references: References, ground: Ground
+    ) -> None:
+        self._references, self._ground = references, ground
+        self._num_envs, self._size = physics.num_envs, task.observation_size
+        self.state = State(*(physics.data(name) for name in State._fields))
+        self._geom_xpos, self._geom_xmat = physics.data("geom_xpos"), physics.data("geom_xmat")
+        joints, self._links = task.character.joints, task.character.link_ids
+        columns = slices(task.observation)
+        self._height_map = columns.pop("height_map", slice(0))
+        self._layout = Layout(
+            links=self._links,
+            hands_feet=HANDS_AND_FEET,
+            quat_qpos=joints.quat_qpos,
+            quat_dof=joints.quat_dof,
+            hinge_qpos=joints.hinge_qpos,
+            hinge_dof=joints.hinge_dof,
+            reference=tuple(part.start for part in references.columns.values()),
+            observation=tuple(part.start for part in columns.values()),
+        )
+        self._joints = len(joints.quat_qpos) + len(joints.hinge_qpos)
+        self._level = np.zeros(self._num_envs)
+
+    def measure(
+        self, ids: np.ndarray, row: np.ndarray, following: np.ndarray
+    ) -> tuple[np.ndarray, TrackingErrors, np.ndarray]:
+        """Observations (n, D), errors, and distances (n, 4) of the environments ``ids`` (n,).
+
+        Args:
+            row, following: (n,) the rows of the references now and a control step later.
+        """
+        n, references, state = len(ids), self._references, self.state
+        if self._ground.is_flat:
+            zero = self._level[:n]
+            lift = Lift(zero, zero, zero)
+        else:
+            path, root = references.qpos[:, :2], state.qpos[ids, :2]
+            lift = Lift(*(self._ground.lift(ids, xy) for xy in (path[row], path[following], root)))
+        out = Measures(
+            observation=np.empty((n, self._size), np.float32),
+            rotation=np.empty((n, self._joints)),
+            angular_velocity=np.empty((n, self._joints)),
+            end_effector=np.empty((n, len(HANDS_AND_FEET))),
+            centre_of_mass=np.empty(n),
+            distance=np.empty((n, 4)),
+        )
+        measure(ids, row, references.rows, lift, state, self._layout, out)
+        if not self._ground.is_flat:
+            cos, sin = heading_angle(state.qpos[ids])
+            self._ground.height_map(ids, root, cos, sin, out.observation[:, self._height_map])
+        errors = TrackingErrors(
+            out.rotation, out.angular_velocity, out.end_effector, out.centre_of_mass
+        )
+        return out.observation, errors, out.distance
+
+    def clearance(self, shapes: Shapes, ids: np.ndarray) -> np.ndarray:
+        """Distance (n,) in metres from the ground up to the lowest of the geoms."""
+        whole = len(ids) == self._num_envs
+        xpos = self._geom_xpos if whole else self._geom_xpos[ids]
+        xmat = self._geom_xmat if whole else self._geom_xmat[ids]
+        bottom = shapes.bottom_of_frames(xpos, xmat)
+        if not self._ground.is_flat:
+            bottom -= self._ground.height(ids, xpos[:, shapes.geoms, :2])
+        return bottom.min(-1)
+
+    def link_offset(self, ids: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Way (N, 15, 3) in metres from each link of the reference to the character's."""
+        offset = self.state.xpos[:, self._links] - self._references.link_pos[row]
+        if not self._ground.is_flat:
+            lift = self._ground.lift(ids, self._references.qpos[row, :2])
+            offset[..., 2] -= lift[:, None]
+        return offset
+
+    def root_tilt(self, row: np.ndarray) -> np.ndarray:
+        """Angle (N,) in rad between the up axes of the root and of the reference's root."""
+        up = np.array([0.0, 0.0, 1.0])
+        ref_quat = self._references.qpos[row, 3:7]
+        axes = quat_rotate(self.state.qpos[:, 3:7], up), quat_rotate(ref_quat, up)
+        return np.arccos(np.clip((axes[0] * axes[1]).sum(-1), -1.0, 1.0))
+
+
+def heading_angle(qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine (n,) of the root's heading."""
+    w, z = qpos[:, 3], qpos[:, 6]
+    ww, zz = w * w, z * z
+    norm = ww + zz
+    # exactly upside down about a horizontal axis there is no heading: take 0
+    lost = norm < 1e-18
+    if lost.any():
+        ww, norm = np.where(lost, 1.0, ww), np.where(lost, 1.0, norm)
+    return (ww - zz) / norm, 2.0 * w * z / norm

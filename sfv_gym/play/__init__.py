@@ -1,0 +1,1 @@
+"""Playing environments: policies and other agents, episodes, rollouts, and the evaluation."""
