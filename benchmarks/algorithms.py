@@ -10,14 +10,11 @@ An algorithm is any object with two methods. It is named on the command line by
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -25,6 +22,7 @@ import numpy as np
 from sfv_gym.benchmarks.suites import Suite, Task
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import AlgorithmError, MissingExtraError
+from sfv_gym.plugins import load_named, short
 
 GROUP = "sfv_gym.algorithms"
 DEFAULT_NUM_ENVS = 64
@@ -141,7 +139,7 @@ def find_algorithm(spec: str) -> Algorithm:
         try:
             factory = own[spec].load()
         except Exception as error:  # whatever another's package raises
-            raise AlgorithmError(f"{spec}: cannot be loaded: {_short(error)}") from error
+            raise AlgorithmError(f"{spec}: cannot be loaded: {short(error)}") from error
         source = own[spec].dist
         package = source.name if source is not None else None
         return _from_factory(spec, spec, package, factory)
@@ -171,10 +169,9 @@ def _built_in(name: str, entry: BuiltIn) -> Algorithm:
 def _from_module(spec: str) -> Algorithm:
     place, _, attribute = spec.rpartition(":")
     try:
-        module = _load_file(Path(place)) if place.endswith(".py") else _import(place)
-        factory = getattr(module, attribute)
+        factory = load_named(spec)
     except Exception as error:  # whatever another's module raises
-        raise AlgorithmError(f"{spec}: cannot be loaded: {_short(error)}") from error
+        raise AlgorithmError(f"{spec}: cannot be loaded: {short(error)}") from error
     name = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
     if attribute != "make_agent":
         name = f"{name}.{attribute}"
@@ -199,24 +196,3 @@ def _from_factory(
         return agent
 
     return Algorithm(name, spec, package, make)
-
-
-def _import(name: str) -> ModuleType:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:  # as `python -m` would find it
-        sys.path.insert(0, str(Path.cwd()))
-    return importlib.import_module(name)
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(re.sub(r"\W", "_", path.stem), path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look there
-    spec.loader.exec_module(module)
-    return module
-
-
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 TRUTH_JOINTS = tuple(f"{side}_{part}" for part in _PARTS for side in ("l", "r"))
 LINK_COLUMNS = [LINKS.index(f"{side}_{p}") for p in _PARTS for side in ("left", "right")]
-LANDMARK_COLUMNS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
 _HIPS, _ANKLES = slice(6, 8), slice(10, 12)
 FIGURES = {
     "pa_mm": "PA-MPJPE, mm",
@@ -180,8 +179,9 @@ class Clip:
             The errors, and the 12 limb joints (T, 12, 3) in the camera's frame, NaN where nobody
             was seen.
         """
-        from sfv_gym.pose.detector import quiet_stderr, single_frames
-        from sfv_gym.pose.model import ensure_pose_model
+        from sfv_gym.pose.mediapipe.detector import single_frames
+        from sfv_gym.pose.mediapipe.model import ensure_pose_model
+        from sfv_gym.pose.quiet import quiet_stderr
         from sfv_gym.video import open_video
 
         video = open_video(self.video)
@@ -192,7 +192,7 @@ class Clip:
             raise VideoError(f"{self.video}: {len(people)} frames, truth {len(self.truth)}")
         seen = np.array([person is not None for person in people])
         solid = np.full(self.truth.shape, np.nan)
-        solid[seen] = [p.landmarks_3d[LANDMARK_COLUMNS] for p in people if p is not None]
+        solid[seen] = [p.landmarks_3d[p.landmarks.joints] for p in people if p is not None]
         row = joint_errors(solid[seen], self.truth[seen], video.fps)
         # hip-centred landmarks have no path, so that these two say nothing
         return {**row, "clip_mm": float("nan"), "skate_mm": float("nan")}, solid

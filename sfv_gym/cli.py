@@ -133,6 +133,13 @@ def extract(
         ),
     ] = 1.0,
     loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help="What finds the person in the frames: mediapipe, or your own as "
+            "my_module:MyEstimator or path/file.py:MyEstimator."
+        ),
+    ] = "mediapipe",
     camera: Annotated[
         str, typer.Option(help="static, or moving: it pans after the person from one place.")
     ] = "static",
@@ -167,6 +174,7 @@ def extract(
         end=end,
         speed=speed,
         loop=loop,
+        estimator=estimator,
         camera=camera,
         focal=focal,
         subject=subject,

@@ -249,7 +249,7 @@ def _policies(name: str) -> Check:
 def _pose_model(name: str) -> Check:
     if _version("mediapipe") is None:
         return _not_installed(name, "video")
-    from sfv_gym.pose.model import cached_pose_model
+    from sfv_gym.pose.mediapipe.model import cached_pose_model
 
     path = cached_pose_model()
     if path is None:

@@ -15,7 +15,7 @@ from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.registry import is_skill_name
 
 if TYPE_CHECKING:
-    from sfv_gym.pose import PoseSequence
+    from sfv_gym.pose import PoseEstimator, PoseSequence
     from sfv_gym.reconstruction.prior import PosePrior
     from sfv_gym.video import VideoReader
 
@@ -50,6 +50,7 @@ def extract_motion(
     end: float | None = None,
     speed: float = 1.0,
     loop: str = "auto",
+    estimator: str | PoseEstimator = "mediapipe",
     camera: str = "static",
     focal: float | None = None,
     subject: str | int = "largest",
@@ -67,6 +68,8 @@ def extract_motion(
         speed: how fast the clip plays what it shows: 0.25 for slow motion at a quarter of the real
             speed. The motion comes out at the real speed, which gravity decides on.
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
+        estimator: what finds the person in the frames, as for ``sfv_gym.pose.get_estimator``: a
+            name, ``module:function``, ``path/file.py:function``, or an object of one's own.
         camera: ``"static"``, or ``"moving"`` for one that pans after the person from where it
             stands.
         focal: the camera's focal length, where it is known, in units of the picture's longer
@@ -79,7 +82,8 @@ def extract_motion(
         prior: of the person's pose; by default the shipped one.
 
     Raises:
-        VideoError, PoseError, PoseModelError, MotionError, OutputError: see ``errors``.
+        VideoError, PoseError, PoseModelError, MotionError, OutputError, UnknownIdError,
+        SettingError: see ``errors``.
     """
     # Wrong settings must not cost the minutes that the pose stage takes.
     if loop not in ("auto", *LOOPS):
@@ -97,18 +101,19 @@ def extract_motion(
         if target is not None:
             _check_writable(Path(target))
 
-    from sfv_gym.pose import estimate_pose, overlay_frames, parse_subject, stabilize
-    from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn
+    from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
+    from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
     from sfv_gym.video import check_one_shot, open_video, write_video
 
     parse_subject(subject)
+    chosen = get_estimator(estimator)
     reader = open_video(video, start, end, speed=speed)
     notes = [*reader.notes, *check_one_shot(reader)]
     for note in notes:
         log.warning("%s: %s", reader.path.name, note)
-    poses = estimate_pose(reader, subject=subject, progress=progress)
+    poses = estimate_pose(reader, estimator=chosen, subject=subject, progress=progress)
     poses, notes = _from_video(poses, reader, notes)
     if poses_out is not None:
         poses.save(poses_out)

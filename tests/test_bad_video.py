@@ -20,6 +20,7 @@ from sfv_gym import cli, pose, reconstruction
 from sfv_gym.errors import MotionError, PoseError, VideoError
 from sfv_gym.extract import extract_motion
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.pose.mediapipe import LANDMARKS
 from sfv_gym.registry import is_skill_name
 from sfv_gym.video import VideoReader, check_one_shot, open_video, write_video
 from sfv_gym.video.cuts import cut_scores, find_cuts, thumbnails
@@ -444,6 +445,7 @@ def reconstructed(monkeypatch: pytest.MonkeyPatch) -> list[pose.PoseSequence]:
     def estimate(video: VideoReader, **_: object) -> pose.PoseSequence:
         frames = len(video)
         return pose.PoseSequence(
+            landmarks=LANDMARKS,
             landmarks_2d=np.ones((frames, 33, 2)),
             visibility=np.ones((frames, 33)),
             landmarks_3d=np.ones((frames, 33, 3)),

@@ -21,6 +21,7 @@ from sfv_gym.registry import get_entry
 pytest.importorskip("mediapipe")
 from sfv_gym.play.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
 from sfv_gym.pose import PoseSequence
+from sfv_gym.pose.mediapipe import LANDMARKS
 from sfv_gym.video import open_video, write_video
 
 ENV_ID = "SFV-Backflip-v0"
@@ -31,6 +32,7 @@ def fake_poses(frames: int = 6, width: int = 720, height: int = 540) -> PoseSequ
     marks = np.zeros((frames, 33, 3))
     marks[:, 23, 2], marks[:, 24, 2] = -0.1, 0.1  # the left hip is nearer
     return PoseSequence(
+        landmarks=LANDMARKS,
         landmarks_2d=np.full((frames, 33, 2), (0.5 * width, 0.5 * height)),
         visibility=np.full((frames, 33), 0.75),
         landmarks_3d=marks,

@@ -21,21 +21,21 @@ import cv2
 from sfv_gym.errors import OutputError, PoseError, PoseModelError
 from sfv_gym.files import CACHE_VARIABLE
 from sfv_gym.pose import (
+    Person,
     PoseSequence,
     draw_pose,
     ensemble,
-    ensure_pose_model,
     estimate,
     estimate_pose,
-    model,
     overlay_frames,
 )
-from sfv_gym.pose import bundle as bundles
-from sfv_gym.pose.landmarks import BONES, LANDMARKS, MIRROR
 from sfv_gym.pose.legs import untangle_legs
-from sfv_gym.pose.model import variant_of
+from sfv_gym.pose.mediapipe import LANDMARKS, model
+from sfv_gym.pose.mediapipe import bundle as bundles
+from sfv_gym.pose.mediapipe import estimator as mediapipe_estimator
+from sfv_gym.pose.mediapipe.model import ensure_pose_model, variant_of
 from sfv_gym.pose.overlay import LEFT, RIGHT
-from sfv_gym.pose.person import Person, merge, without_doubles
+from sfv_gym.pose.person import merge, without_doubles
 from sfv_gym.pose.tracking import choose_track, parse_subject, tracks
 from sfv_gym.pose.view import View
 from sfv_gym.video import VideoReader, open_video, write_video
@@ -54,6 +54,7 @@ def person(x: float = 100.0, y: float = 100.0, size: float = 100.0, seed: int = 
     rng = np.random.default_rng(seed)
     shape = rng.uniform(-0.5, 0.5, (33, 2))
     return Person(
+        LANDMARKS,
         np.array([x, y]) + size * shape / np.linalg.norm(np.ptp(shape, axis=0)),
         rng.uniform(0.5, 1.0, 33),
         rng.normal(size=(33, 3)),
@@ -65,6 +66,7 @@ def sequence(frames: int = 6) -> PoseSequence:
     detected = np.arange(frames) != 2
     holes = np.where(detected, 1.0, np.nan)[:, None, None]
     return PoseSequence(
+        landmarks=LANDMARKS,
         landmarks_2d=rng.uniform(0, 64, (frames, 33, 2)) * holes,
         visibility=rng.uniform(0, 1, (frames, 33)) * detected[:, None],
         landmarks_3d=rng.normal(size=(frames, 33, 3)) * holes,
@@ -80,16 +82,19 @@ def sequence(frames: int = 6) -> PoseSequence:
 
 
 def test_mirroring_swaps_left_and_right() -> None:
-    assert len(LANDMARKS) == len(set(LANDMARKS)) == 33
-    assert (MIRROR[MIRROR] == np.arange(33)).all()
-    assert LANDMARKS[MIRROR[LANDMARKS.index("left_knee")]] == "right_knee"
-    assert LANDMARKS[MIRROR[LANDMARKS.index("mouth_right")]] == "mouth_left"
-    assert [i for i in range(33) if MIRROR[i] == i] == [LANDMARKS.index("nose")]
+    names, mirror = LANDMARKS.names, LANDMARKS.mirror
+    assert len(LANDMARKS) == len(set(names)) == 33
+    assert (mirror[mirror] == np.arange(33)).all()
+    assert names[mirror[LANDMARKS.index("left_knee")]] == "right_knee"
+    assert names[mirror[LANDMARKS.index("mouth_right")]] == "mouth_left"
+    assert [i for i in range(33) if mirror[i] == i] == [LANDMARKS.index("nose")]
 
 
 def test_bones_are_symmetric() -> None:
-    bones = {frozenset(bone) for bone in BONES}
-    assert {frozenset(int(MIRROR[i]) for i in bone) for bone in BONES} == bones
+    names, mirror = LANDMARKS.names, LANDMARKS.mirror
+    bones = {frozenset(bone) for bone in LANDMARKS.bones}
+    mirrored = {frozenset(names[mirror[LANDMARKS.index(n)]] for n in bone) for bone in bones}
+    assert mirrored == bones
 
 
 def test_a_person_mirrored_twice_is_the_same() -> None:
@@ -127,7 +132,7 @@ def test_legs_that_one_sighting_has_crossed_have_no_mean() -> None:
     a = standing(swing=0.5)
     crossed = a.landmarks_2d.copy()
     legs = [LANDMARKS.index(f"{s}_{p}") for s in ("left", "right") for p in ("knee", "ankle")]
-    crossed[legs] = a.landmarks_2d[MIRROR[legs]]
+    crossed[legs] = a.landmarks_2d[LANDMARKS.mirror[legs]]
     b = replace(a, landmarks_2d=crossed)
     (merged,) = merge([a], [b], strict=True)
     assert merged.alternative is b
@@ -237,7 +242,7 @@ def test_what_a_view_shows_comes_back_to_the_frame(angle: float, mirrored: bool)
     marks[order] = seen
     metres[order, :2] = (np.array(seen) - 256.0) / 512.0
     metres[order, 2] = [1.0, 2.0, 3.0]
-    back = view.in_frame(Person(marks, np.ones(33), metres))
+    back = view.in_frame(Person(LANDMARKS, marks, np.ones(33), metres))
     np.testing.assert_allclose(back.landmarks_2d[[nose, left, right]], dots + 0.5, atol=0.1)
     # the same turn in space, about the camera's axis
     order_in_frame = [nose, left, right]
@@ -268,13 +273,14 @@ def standing(x: float = 300.0, turn: float = 0.0, swing: float = 0.0) -> Person:
             metres[LANDMARKS.index(f"{side}_{part}")] = (forward, height, -0.15 * sign)
     cos, sin = np.cos(turn), np.sin(turn)
     metres[:, :2] = metres[:, :2] @ np.array([[cos, sin], [-sin, cos]])
-    return Person(100.0 * metres[:, :2] + np.array([x, 200.0]), np.full(33, 0.9), metres)
+    pixels = 100.0 * metres[:, :2] + np.array([x, 200.0])
+    return Person(LANDMARKS, pixels, np.full(33, 0.9), metres)
 
 
 def test_the_swapped_body_looks_alike() -> None:
     someone = standing(swing=0.4)
     other = ensemble.swapped(someone)
-    np.testing.assert_array_equal(other.landmarks_2d, someone.landmarks_2d[MIRROR])
+    np.testing.assert_array_equal(other.landmarks_2d, someone.landmarks_2d[LANDMARKS.mirror])
     np.testing.assert_array_equal(ensemble.swapped(other).landmarks_3d, someone.landmarks_3d)
     bones = [LANDMARKS.index(n) for n in ("left_hip", "left_knee", "right_hip", "right_knee")]
     a, b, c, d = someone.landmarks_3d[bones]
@@ -322,6 +328,7 @@ def film(people: list[Person | None], fps: float = 30.0) -> PoseSequence:
     """The people's landmarks as one sequence; nobody in the frames that have None."""
     nobody = np.full((33, 3), np.nan)
     return PoseSequence(
+        landmarks=LANDMARKS,
         landmarks_2d=np.array([nobody[:, :2] if p is None else p.landmarks_2d for p in people]),
         visibility=np.array([np.zeros(33) if p is None else p.visibility for p in people]),
         landmarks_3d=np.array([nobody if p is None else p.landmarks_3d for p in people]),
@@ -340,7 +347,7 @@ def with_crossed_legs(person: Person) -> Person:
         order[legs] = legs[::-1]
     metres = person.landmarks_3d[order].copy()
     metres[:, 2] = person.landmarks_3d[:, 2]
-    return Person(person.landmarks_2d[order], person.visibility[order], metres)
+    return Person(LANDMARKS, person.landmarks_2d[order], person.visibility[order], metres)
 
 
 @pytest.mark.parametrize("wrong", [[], [20], [21, 22, 23, 24], [0, 1, 2, 40, 41, 58, 59]])
@@ -481,14 +488,16 @@ def test_the_overlay_tells_left_from_right() -> None:
                         "right_hip": (50, 50), "right_knee": (50, 150)}.items():  # fmt: skip
         marks[LANDMARKS.index(name)] = point
     visibility = np.ones(33)
-    drawn = draw_pose(frame, marks, visibility)
+    drawn = draw_pose(frame, LANDMARKS, marks, visibility)
     assert tuple(drawn[100, 150]) == LEFT
     assert tuple(drawn[100, 50]) == RIGHT
     assert not frame.any(), "the frame itself stays as it was"
     visibility[LANDMARKS.index("left_knee")] = 0.0
-    assert not draw_pose(frame, marks, visibility)[100, 150].any(), "hidden bones are left out"
+    assert not draw_pose(frame, LANDMARKS, marks, visibility)[100, 150].any(), (
+        "hidden bones are left out"
+    )
     visibility[LANDMARKS.index("left_knee")] = 0.1
-    guessed = draw_pose(frame, marks, visibility)
+    guessed = draw_pose(frame, LANDMARKS, marks, visibility)
     assert 0 < guessed.any(-1).sum() < drawn.any(-1).sum(), "guesses are thin lines"
 
 
@@ -635,7 +644,7 @@ def test_landmarks_of_a_real_clip(backflip: PoseSequence) -> None:
 
 @pytest.mark.network
 def test_3d_landmarks_are_in_the_cameras_frame(backflip: PoseSequence) -> None:
-    at = {name: backflip.landmarks_3d[0, LANDMARKS.index(name)] for name in LANDMARKS}
+    at = {name: backflip.landmarks_3d[0, LANDMARKS.index(name)] for name in LANDMARKS.names}
     np.testing.assert_allclose(0.5 * (at["left_hip"] + at["right_hip"]), 0.0, atol=0.02)
     assert at["nose"][1] < -0.4 < 0.6 < at["left_ankle"][1], "y is down, in metres"
     assert at["nose"][0] < at["left_ear"][0], "faces the left side of the picture: x is right"
@@ -692,7 +701,7 @@ def test_another_version_finds_every_pose_anew(
 
     own = tmp_path / "pose_landmarker_heavy.task"
     own.write_bytes(b"model")
-    monkeypatch.setattr(estimate, "ensure_pose_model", lambda: own)
+    monkeypatch.setattr(mediapipe_estimator, "ensure_pose_model", lambda: own)
     monkeypatch.setattr(estimate, "_cache_path", stop)
     video = open_video(CLIP, end=6 / 30)
     for version in (1, 2):
@@ -719,7 +728,7 @@ def test_the_mirrored_clip_gives_the_mirrored_pose(tmp_path: Path, backflip: Pos
     )
     for t in range(6):
         back = Person(
-            mirrored.landmarks_2d[t], mirrored.visibility[t], mirrored.landmarks_3d[t]
+            LANDMARKS, mirrored.landmarks_2d[t], mirrored.visibility[t], mirrored.landmarks_3d[t]
         ).mirrored(mirrored.width)
         assert np.abs(back.landmarks_2d - backflip.landmarks_2d[t]).mean() < 3.0
         assert np.abs(back.landmarks_3d - backflip.landmarks_3d[t]).mean() < 0.02

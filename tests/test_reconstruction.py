@@ -20,6 +20,8 @@ from sfv_gym.fitting.ballistics import parabola  # noqa: E402
 from sfv_gym.fitting.canonical_body import DOFS, Body  # noqa: E402
 from sfv_gym.fitting.solver import smooth_coordinates, solve  # noqa: E402
 from sfv_gym.motion import ReferenceMotion  # noqa: E402
+from sfv_gym.pose.legs import leg_jumps  # noqa: E402
+from sfv_gym.pose.mediapipe import LANDMARKS  # noqa: E402
 from sfv_gym.pose.sequence import PoseSequence  # noqa: E402
 from sfv_gym.reconstruction import pipeline, reconstruct, reprojected  # noqa: E402
 from sfv_gym.reconstruction.camera import Camera, view_rotation  # noqa: E402
@@ -29,9 +31,8 @@ from sfv_gym.reconstruction.contacts import (  # noqa: E402
     find_contacts,
     find_flights,
 )
-from sfv_gym.reconstruction.correspondence import LANDMARKS, column  # noqa: E402
 from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
-from sfv_gym.reconstruction.initial import _rotvec, believable, leg_jumps  # noqa: E402
+from sfv_gym.reconstruction.initial import _rotvec, believable  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
 from sfv_gym.reconstruction.markers import markers  # noqa: E402
 from sfv_gym.reconstruction.person import PersonProblem, Weights  # noqa: E402
@@ -46,7 +47,7 @@ from sfv_gym.rotations import quat_to_rotvec  # noqa: E402
 
 FPS = 30.0
 SIZE = 1.08
-MIRROR = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + (1 if i % 2 else -1) for i in range(11, 33))]
+MARKED = LANDMARKS.marked
 FAST = {"progress": False, "iterations": 60}
 
 
@@ -97,19 +98,22 @@ def film(
         torch.tensor(np.radians([roll, pitch]), dtype=torch.float64),
         torch.tensor(height, dtype=torch.float64),
     )
-    points = markers(body, pose)
+    points = markers(body, pose, LANDMARKS)
     flat = camera.project(points).numpy()
     solid = (points @ camera.rotation().T).numpy()
-    solid -= 0.5 * (solid[:, [column(23)]] + solid[:, [column(24)]])
-    rays = (flat[:, LANDMARKS >= 11].mean(1) - centre) / focal
+    left, right = LANDMARKS.marker("left_hip"), LANDMARKS.marker("right_hip")
+    solid -= 0.5 * (solid[:, [left]] + solid[:, [right]])
+    rays = (flat[:, LANDMARKS.links != skeleton.link_index("neck")].mean(1) - centre) / focal
     solid = np.einsum("tji,tmj->tmi", view_rotation(rays), solid)
     frames = len(root)
-    landmarks_2d, landmarks_3d = np.zeros((frames, 33, 2)), np.zeros((frames, 33, 3))
-    landmarks_2d[:, LANDMARKS] = flat + noise * rng.normal(0, 2.0, flat.shape)
-    landmarks_3d[:, LANDMARKS] = solid + noise * rng.normal(0, 0.015, solid.shape)
+    marks = len(LANDMARKS)
+    landmarks_2d, landmarks_3d = np.zeros((frames, marks, 2)), np.zeros((frames, marks, 3))
+    landmarks_2d[:, MARKED] = flat + noise * rng.normal(0, 2.0, flat.shape)
+    landmarks_3d[:, MARKED] = solid + noise * rng.normal(0, 0.015, solid.shape)
     poses = PoseSequence(
+        landmarks=LANDMARKS,
         landmarks_2d=landmarks_2d,
-        visibility=np.ones((frames, 33)),
+        visibility=np.ones((frames, marks)),
         landmarks_3d=landmarks_3d,
         detected=np.ones(frames, bool),
         fps=FPS,
@@ -190,11 +194,12 @@ def jumping(noise: float = 1.0) -> Scene:
 
 def mirrored(poses: PoseSequence) -> PoseSequence:
     """What a mirror would show: left and right change places, x turns round."""
-    flat, solid = poses.landmarks_2d[:, MIRROR].copy(), poses.landmarks_3d[:, MIRROR].copy()
+    order = LANDMARKS.mirror
+    flat, solid = poses.landmarks_2d[:, order].copy(), poses.landmarks_3d[:, order].copy()
     flat[..., 0] = poses.width - flat[..., 0]
     solid[..., 0] *= -1
     return dataclasses.replace(
-        poses, landmarks_2d=flat, landmarks_3d=solid, visibility=poses.visibility[:, MIRROR]
+        poses, landmarks_2d=flat, landmarks_3d=solid, visibility=poses.visibility[:, order]
     )
 
 
@@ -243,7 +248,7 @@ def test_a_moving_camera_sees_the_person_where_they_were_seen(jump):
     )
     rays = np.einsum("tji,tmj->tmi", turns.as_matrix(), rays)
     expected = camera.centre_px + camera.focal_px * rays[..., :2] / rays[..., 2:]
-    np.testing.assert_allclose(seen[:, LANDMARKS], expected[:, LANDMARKS], atol=1e-6)
+    np.testing.assert_allclose(seen[:, MARKED], expected[:, MARKED], atol=1e-6)
     assert np.abs(seen - at_rest).max() > 50
 
 
@@ -385,14 +390,15 @@ def test_a_leg_that_jumps_away_for_one_frame_is_not_believed():
 
     def jumps(flat: np.ndarray, fps: float = FPS) -> list[int]:
         moved = dataclasses.replace(poses, landmarks_2d=flat, fps=fps)
-        return np.flatnonzero(leg_jumps(gather_evidence(moved))).tolist()
+        return np.flatnonzero(leg_jumps(moved)).tolist()
 
-    flat, away = poses.landmarks_2d.copy(), 0.5 * gather_evidence(poses).body_px
+    flat, away = poses.landmarks_2d.copy(), 0.5 * poses.standing_height
     assert jumps(flat) == []
     assert jumps(flat, fps=1000.0) == []  # small steps of a fast camera
-    flat[20, [25, 27, 29, 31]] += [away, 0.0]
+    left_leg = LANDMARKS.legs[0]
+    flat[20, left_leg] += [away, 0.0]
     assert jumps(flat) == [20]
-    flat[21:, [25, 27, 29, 31]] += [away, 0.0]  # what stays there has moved, fast or not
+    flat[21:, left_leg] += [away, 0.0]  # what stays there has moved, fast or not
     assert jumps(flat) == []
 
 
@@ -400,7 +406,7 @@ def test_joints_come_to_rest_at_an_end_whose_detections_are_not_believed():
     poses = walking(40).poses
     last = 34
     flat, solid = poses.landmarks_2d.copy(), poses.landmarks_3d.copy()
-    hip = flat[:, 23:25].mean(1, keepdims=True)
+    hip = flat[:, LANDMARKS.indices("left_hip", "right_hip")].mean(1, keepdims=True)
     flat[last:] = (2 * hip - flat)[last:]  # on the head, and seen from the other side
     solid[last:] *= [-1.0, -1.0, 1.0]
     evidence = gather_evidence(dataclasses.replace(poses, landmarks_2d=flat, landmarks_3d=solid))
@@ -628,9 +634,9 @@ def test_the_person_projects_onto_the_landmarks(jump):
     shown = reprojected(motion, scene.poses)
     assert shown.detected.all()
     seen = np.setdiff1d(np.arange(len(scene.joints)), range(18, 21))
-    off = (shown.landmarks_2d - scene.poses.landmarks_2d)[seen][:, LANDMARKS]
+    off = (shown.landmarks_2d - scene.poses.landmarks_2d)[seen][:, MARKED]
     assert np.linalg.norm(off, axis=-1).mean() < 6  # of 720 pixels, 2 of them noise
-    assert (shown.visibility[:, LANDMARKS] == 1).all() and shown.visibility.min() == 0
+    assert (shown.visibility[:, MARKED] == 1).all() and shown.visibility.min() == 0
 
 
 def test_the_file_keeps_the_person_and_the_character(jump, tmp_path):

@@ -6,8 +6,9 @@ import pytest
 
 from sfv_gym.errors import MotionError, PoseError
 from sfv_gym.extract import extract_motion
-from sfv_gym.pose import PoseSequence, stabilize
-from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn
+from sfv_gym.pose import PoseSequence
+from sfv_gym.pose.mediapipe import LANDMARKS
+from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
 
 WIDTH, HEIGHT, FRAMES = 320, 240, 16
 FOCAL = 352.0
@@ -40,6 +41,7 @@ def panned(degrees: float) -> tuple[list[np.ndarray], PoseSequence, np.ndarray]:
         rays = np.concatenate(((still[-1] - CENTRE) / FOCAL, np.ones((33, 1))), 1) @ camera.T
         seen.append(CENTRE + FOCAL * rays[:, :2] / rays[:, 2:])
     poses = PoseSequence(
+        landmarks=LANDMARKS,
         landmarks_2d=np.array(seen),
         visibility=np.ones((FRAMES, 33)),
         landmarks_3d=np.zeros((FRAMES, 33, 3)),

@@ -19,7 +19,7 @@ GAP = 4
 HOLD_SECONDS = 1.0
 """How long the last picture stays of a motion that does not go on for ever."""
 
-_HIPS = (24, 23)  # right and left, in the order of MediaPipe's landmarks
+_HIPS = ("right_hip", "left_hip")
 _STRIP, _TEXT = (28, 32, 38), (235, 238, 242)  # RGB
 
 
@@ -69,13 +69,13 @@ def clip_panels(frames: Iterable[np.ndarray], poses: PoseSequence) -> list[np.nd
 def view_azimuth(poses: PoseSequence) -> float:
     """The camera's azimuth in degrees that shows the character as the video shows the person.
 
-    A motion's heading is along x at its first frame. The depths of MediaPipe's landmarks are
+    A motion's heading is along x at its first frame. The depths of landmarks are
     too rough for more than quarter turns: from a side, from the front, from behind.
     """
     first = np.flatnonzero(poses.detected)[:10]
     if len(first) == 0:
         return SIDE_VIEW
-    hips = poses.landmarks_3d[first][:, _HIPS]
+    hips = poses.landmarks_3d[first][:, poses.landmarks.indices(*_HIPS)]
     to_left = (hips[:, 1] - hips[:, 0]).mean(0)  # x right, y down, z away from the camera
     # seen from above with x right and z ahead, forward is a quarter turn clockwise from left
     forward = np.degrees(np.arctan2(-to_left[0], to_left[2]))
@@ -108,7 +108,7 @@ def _letterboxed(frame: np.ndarray) -> np.ndarray:
 def _person_x(poses: PoseSequence) -> np.ndarray:
     """Smooth middle of the hips (T,) in pixels, also where the person was not found."""
     found = np.flatnonzero(poses.detected)
-    x = poses.landmarks_2d[found][:, _HIPS, 0].mean(-1)
+    x = poses.landmarks_2d[found][:, poses.landmarks.indices(*_HIPS), 0].mean(-1)
     filled = np.interp(np.arange(poses.num_frames), found, x)
     reach = max(1, round(0.25 * poses.fps))
     padded = np.pad(filled, reach, mode="edge")

@@ -17,27 +17,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfv_gym.pose.landmarks import LANDMARKS, MIRROR
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.view import View
 
 ENSEMBLE_VERSION = 1
 """Part of every cache key: raised whenever the same clip gives other poses."""
 
-BODY: np.ndarray = np.array(
-    [
-        LANDMARKS.index(f"{side}_{part}")
-        for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-        for side in ("left", "right")
-    ]
-)
-"""(12,) the landmarks that poses are compared by."""
-_SHOULDERS, _HIPS = BODY[:2], BODY[6:8]
-
 # Doubt
-LOW_VISIBILITY = 0.6  # mean of the body's landmarks
+LOW_VISIBILITY = 0.6  # mean of the joints
 MAX_TILT = np.radians(60.0)  # of the trunk in the picture
-MAX_SPEED = 4.0  # m/s, mean over the body, in the picture and hip-centred in space
+MAX_SPEED = 4.0  # m/s, mean over the joints, in the picture and hip-centred in space
 SMALL = 120.0  # pixels, of a person's diagonal
 
 # Views
@@ -88,20 +77,23 @@ class Hypothesis:
 
 
 def confidence(person: Person) -> float:
-    """Mean visibility of the body's landmarks."""
-    return float(person.visibility[BODY].mean())
+    """Mean visibility of the joints."""
+    return float(person.visibility[person.landmarks.joints].mean())
 
 
 def pixels_per_metre(person: Person) -> float:
     """Size in the picture against size in space, seen from the camera."""
-    pixels, metres = person.landmarks_2d[BODY], person.landmarks_3d[BODY, :2]
+    joints = person.landmarks.joints
+    pixels, metres = person.landmarks_2d[joints], person.landmarks_3d[joints, :2]
     spread = float(np.linalg.norm(metres - metres.mean(0)))
     return float(np.linalg.norm(pixels - pixels.mean(0)) / max(spread, 1e-6))
 
 
 def tilt(person: Person) -> float:
     """Radians, clockwise, from the picture's up to the direction from hips to shoulders."""
-    right, down = person.landmarks_2d[_SHOULDERS].mean(0) - person.landmarks_2d[_HIPS].mean(0)
+    known, pixels = person.landmarks, person.landmarks_2d
+    shoulders = pixels[known.indices("left_shoulder", "right_shoulder")].mean(0)
+    right, down = shoulders - pixels[known.indices("left_hip", "right_hip")].mean(0)
     return float(np.arctan2(right, -down))
 
 
@@ -111,20 +103,22 @@ def swapped(person: Person) -> Person:
     A camera cannot tell the two but by shading and by how joints bend; exchanging the names alone
     would give a body whose limbs are on the wrong sides.
     """
-    metres = person.landmarks_3d[MIRROR].copy()
+    order = person.landmarks.mirror
+    metres = person.landmarks_3d[order].copy()
     metres[:, 2] *= -1
-    return Person(person.landmarks_2d[MIRROR], person.visibility[MIRROR], metres)
+    return Person(person.landmarks, person.landmarks_2d[order], person.visibility[order], metres)
 
 
 def change(a: Person, b: Person, scale: float) -> float:
-    """Metres between two poses: mean over the body, of picture and space."""
+    """Metres between two poses: mean over the joints, of picture and space."""
     return float(_joint_changes(a, b, scale).mean())
 
 
 def _joint_changes(a: Person, b: Person, scale: float) -> np.ndarray:
     """(12,) metres, mean of picture and space."""
-    flat = np.linalg.norm(a.landmarks_2d[BODY] - b.landmarks_2d[BODY], axis=-1)
-    deep = np.linalg.norm(a.landmarks_3d[BODY] - b.landmarks_3d[BODY], axis=-1)
+    joints = a.landmarks.joints
+    flat = np.linalg.norm(a.landmarks_2d[joints] - b.landmarks_2d[joints], axis=-1)
+    deep = np.linalg.norm(a.landmarks_3d[joints] - b.landmarks_3d[joints], axis=-1)
     return np.asarray(0.5 * (flat / scale + deep))
 
 
@@ -255,6 +249,7 @@ def mean_person(group: Sequence[Person]) -> Person:
     weights = np.array([max(confidence(p), 1e-3) for p in group])
     weights /= weights.sum()
     return Person(
+        group[0].landmarks,
         np.tensordot(weights, [p.landmarks_2d for p in group], 1),
         np.tensordot(weights, [p.visibility for p in group], 1),
         np.tensordot(weights, [p.landmarks_3d for p in group], 1),
@@ -359,8 +354,8 @@ def best_sequence(
         [*found, *(replace(h, person=swapped(h.person), cost=h.cost + SWAPPED) for h in found)]
         for found in frames
     ]
-    flat = [np.array([h.person.landmarks_2d[BODY] for h in s]) for s in states]
-    deep = [np.array([h.person.landmarks_3d[BODY] for h in s]) for s in states]
+    flat = [np.array([h.person.landmarks_2d[h.person.landmarks.joints] for h in s]) for s in states]
+    deep = [np.array([h.person.landmarks_3d[h.person.landmarks.joints] for h in s]) for s in states]
     memory = max(round(MEMORY * fps), 1)
     costs: list[np.ndarray] = []  # of the cheapest sequence that ends in each state
     origins: list[list[_State | None]] = []  # the state before it

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mediapipe
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -19,11 +18,11 @@ from rich.progress import Progress
 from sfv_gym.errors import OutputError, PoseError
 from sfv_gym.files import cache_folder
 from sfv_gym.pose import ensemble as fusion
-from sfv_gym.pose.detector import look, people_in, quiet_stderr
-from sfv_gym.pose.landmarks import LANDMARKS
+from sfv_gym.pose.estimator import LandmarkSet, PoseEstimator
 from sfv_gym.pose.legs import untangle_legs
-from sfv_gym.pose.model import ensure_pose_model, variant_of
 from sfv_gym.pose.person import Person
+from sfv_gym.pose.quiet import quiet_stderr
+from sfv_gym.pose.registry import DEFAULT, get_estimator
 from sfv_gym.pose.sequence import PoseSequence
 from sfv_gym.pose.tracking import LARGEST, choose_track, parse_subject, tracks
 from sfv_gym.video import VideoReader
@@ -37,6 +36,7 @@ MIN_DETECTED_SHARE = 0.3
 def estimate_pose(
     video: VideoReader,
     *,
+    estimator: str | PoseEstimator = DEFAULT,
     mirror: bool = True,
     ensemble: bool = True,
     subject: str | int = LARGEST,
@@ -46,6 +46,7 @@ def estimate_pose(
     """Find the person in every frame.
 
     Args:
+        estimator: what looks at the frames, see `get_estimator`.
         mirror: average with the mirrored frame's pose: twice the time, better 3D.
         ensemble: look at doubtful frames again, closer and turned (`sfv_gym.pose.ensemble`), and
             put legs that change places right (`sfv_gym.pose.legs`).
@@ -57,33 +58,35 @@ def estimate_pose(
         progress: show a progress bar on stderr.
 
     Raises:
-        PoseError: nobody is found, or in too few frames, or ``subject`` is none.
+        PoseError: nobody is found, or in too few frames, or ``subject`` is none, or the estimator
+            finds people with other landmarks than its own.
         PoseModelError: the model cannot be fetched.
+        UnknownIdError, SettingError: there is no such estimator.
     """
     parse_subject(subject)  # wrong settings must not cost the minutes that this takes
-    model = ensure_pose_model()
+    chosen = get_estimator(estimator)
+    facts = chosen.facts()
     source = {
+        **facts,
         "file": video.path.name,
         "sha256": video.sha256,
         "first_frame": video.first_frame,
         "num_frames": video.num_frames,
         "fps": video.fps,
-        "pose_model": variant_of(model),
-        "pose_model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "estimator": chosen.name,
         "mirror": mirror,
         "ensemble": fusion.ENSEMBLE_VERSION if ensemble else 0,
         "subject": str(subject).strip(),
-        "mediapipe_version": mediapipe.__version__,
     }
     decides = {**source, "frames": video.frames, "size": [video.width, video.height]}
     if not ensemble:  # tracking has its part in the plain look's poses, too
         decides["version"] = fusion.ENSEMBLE_VERSION
-    path = _cache_path(decides)
-    poses = _read_cache(path, video, source) if cache else None
+    path, cache = _cache_path(decides), cache and bool(facts)
+    poses = _read_cache(path, video, chosen.landmarks, source) if cache else None
     if poses is None:
-        person, notes = _find(video, model, mirror, ensemble, subject, progress)
+        person, notes = _find(video, chosen, mirror, ensemble, subject, progress)
         _check_detected(video, person)
-        poses = _as_sequence(video, person, {**source, "notes": notes})
+        poses = _as_sequence(video, chosen.landmarks, person, {**source, "notes": notes})
         if cache:
             _write_cache(path, poses)
     if ensemble:
@@ -96,7 +99,7 @@ def estimate_pose(
 
 def _find(
     video: VideoReader,
-    model: Path,
+    estimator: PoseEstimator,
     mirror: bool,
     ensemble: bool,
     subject: str | int,
@@ -109,11 +112,17 @@ def _find(
     ):
         people = list(
             bar.track(
-                people_in(video, model, mirror=mirror, strict=ensemble),
+                estimator.people_in(video, mirror=mirror, strict=ensemble),
                 total=len(video),
                 description="pose",
             )
         )
+        if len(people) != len(video):
+            raise PoseError(
+                f"{estimator.name}: people of {len(people)} frames, not of {len(video)}"
+            )
+        for somebody in (p for frame in people for p in frame):
+            _check_person(somebody, estimator)
         found = tracks(people, video.fps)
         person, notes = choose_track(found, subject, len(people), video.width, video.height)
         if not ensemble or all(p is None for p in person):
@@ -123,11 +132,33 @@ def _find(
             plan = search.plan(attempt)
             if not plan:
                 break
-            looks = look(video, model, plan)
+            looks = estimator.look(video, plan)
             for t, seen in bar.track(looks, total=len(plan), description="hard frames"):
+                for _, somebody in seen:
+                    _check_person(somebody, estimator)
                 search.add(t, seen)
             search.settle()
         return search.person, notes
+
+
+def _check_person(person: Person, estimator: PoseEstimator) -> None:
+    """Raise PoseError where a sighting does not have the landmarks that its estimator promises."""
+    marks = len(estimator.landmarks)
+    if person.landmarks != estimator.landmarks:
+        raise PoseError(f"{estimator.name}: {person.landmarks}, not {estimator.landmarks}")
+    for name, shape in (
+        ("landmarks_2d", (marks, 2)),
+        ("visibility", (marks,)),
+        ("landmarks_3d", (marks, 3)),
+    ):
+        found = getattr(person, name)
+        if np.shape(found) != shape:
+            raise PoseError(f"{estimator.name}: {name} has shape {np.shape(found)}, not {shape}")
+        if not np.isfinite(found).all():
+            raise PoseError(
+                f"{estimator.name}: {name} is not finite: a landmark that is hidden is a guess "
+                "of visibility 0"
+            )
 
 
 def _check_detected(video: VideoReader, person: list[Person | None]) -> None:
@@ -147,10 +178,14 @@ def _check_detected(video: VideoReader, person: list[Person | None]) -> None:
 
 
 def _as_sequence(
-    video: VideoReader, person: list[Person | None], source: dict[str, Any]
+    video: VideoReader,
+    landmarks: LandmarkSet,
+    person: list[Person | None],
+    source: dict[str, Any],
 ) -> PoseSequence:
-    frames, marks = len(person), len(LANDMARKS)
+    frames, marks = len(person), len(landmarks)
     poses = PoseSequence(
+        landmarks=landmarks,
         landmarks_2d=np.full((frames, marks, 2), np.nan),
         visibility=np.zeros((frames, marks)),
         landmarks_3d=np.full((frames, marks, 3), np.nan),
@@ -178,9 +213,11 @@ def _cache_path(source: dict[str, Any]) -> Path:
     return cache_folder() / "poses" / f"{key}.npz"
 
 
-def _read_cache(path: Path, video: VideoReader, source: dict[str, Any]) -> PoseSequence | None:
+def _read_cache(
+    path: Path, video: VideoReader, landmarks: LandmarkSet, source: dict[str, Any]
+) -> PoseSequence | None:
     try:
-        poses = PoseSequence.load(path)
+        poses = PoseSequence.load(path, landmarks)
     except PoseError:  # not there, or damaged: found anew
         return None
     whole = poses.num_frames == len(video) and isinstance(poses.source.get("notes"), list)

@@ -1,4 +1,4 @@
-"""Legs that change places: which leg is which, over the whole clip.
+"""Legs that change places, or jump away: which leg is which, over the whole clip.
 
 Seen from the side, a landmark network now and then takes one leg for the other for some frames,
 with the rest of the body where it should be; every frame alone looks right. The legs' motion tells:
@@ -12,22 +12,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from sfv_gym.pose.landmarks import LANDMARKS, MIRROR
-from sfv_gym.pose.sequence import PoseSequence
+from sfv_gym.pose.sequence import PoseSequence, bridged
 
-_LEGS: np.ndarray = np.array(
-    [
-        [LANDMARKS.index(f"{side}_{part}") for part in ("knee", "ankle", "heel", "foot_index")]
-        for side in ("left", "right")
-    ]
-)
-_HIPS = [LANDMARKS.index("left_hip"), LANDMARKS.index("right_hip")]
+_HIPS = ("left_hip", "right_hip")
 
 # Costs are in units of what a leg's landmarks may be off its swing
 NOISE, ACCELERATION = 0.03, 30.0  # m and m/s^2: an error of NOISE + ACCELERATION * time^2 costs 1
 MAX_ERROR = 4.0  # no error costs more than this
 EXCHANGED = 0.1  # a frame whose legs are exchanged
 EXCHANGE = 0.5  # where a run of such frames begins or ends
+
+MAX_LEG_SPEED = 11.0
+"""Body heights per second, in the picture, of an ankle about its hip: 19 m/s, a fast kick's. The
+largest in the library's clips is 8.5."""
+MIN_LEG_JUMP = 0.2
+"""Body heights; less may be noise between the frames of a fast camera."""
 
 
 def untangle_legs(poses: PoseSequence) -> tuple[PoseSequence, np.ndarray]:
@@ -59,14 +58,32 @@ def untangle_legs(poses: PoseSequence) -> tuple[PoseSequence, np.ndarray]:
     )
 
 
+def leg_jumps(poses: PoseSequence) -> np.ndarray:
+    """(T,) bool: frames into which and out of which a leg moves faster than anybody's.
+
+    An estimator takes a bystander's leg, or the other leg, for this one in a frame or two. Frames
+    without a person are bridged; there must be some with one.
+    """
+    pixels = bridged(np.asarray(poses.landmarks_2d, float), poses.known) / poses.standing_height
+    reach = max(MAX_LEG_SPEED / poses.fps, MIN_LEG_JUMP)
+    jumps = np.zeros(poses.num_frames, bool)
+    for side in ("left", "right"):
+        hip, ankle = poses.landmarks.indices(f"{side}_hip", f"{side}_ankle")
+        step = np.diff(pixels[:, ankle] - pixels[:, hip], axis=0)
+        fast = np.linalg.norm(step, axis=1) > reach
+        jumps[1:-1] |= fast[:-1] & fast[1:]
+    return jumps
+
+
 def _with_legs_exchanged(poses: PoseSequence) -> PoseSequence:
     """Every frame the other way round. In the picture the landmarks stay where they are seen; in
     space each leg moves to its new hip's depth."""
-    order = np.arange(len(LANDMARKS))
-    order[_LEGS] = MIRROR[_LEGS]
+    legs = poses.landmarks.legs
+    order = np.arange(len(poses.landmarks))
+    order[legs] = poses.landmarks.mirror[legs]
     solid = poses.landmarks_3d[:, order]
-    apart = poses.landmarks_3d[:, _HIPS[0], 2] - poses.landmarks_3d[:, _HIPS[1], 2]
-    for leg, shift in zip(_LEGS, (apart, -apart), strict=True):
+    left, right = (poses.landmarks_3d[:, hip, 2] for hip in poses.landmarks.indices(*_HIPS))
+    for leg, shift in zip(legs, (left - right, right - left), strict=True):
         solid[:, leg, 2] += shift[:, None]
     return replace(
         poses,
@@ -84,8 +101,8 @@ def _legs_from_hips(poses: PoseSequence) -> np.ndarray:
         np.linalg.norm(x - x.mean(1, keepdims=True), axis=(1, 2)) for x in (flat, solid[..., :2])
     ]
     scale = np.nanmedian(spreads[0] / np.maximum(spreads[1], 1e-6))
-    legs = _LEGS[:, :2].ravel()
-    flat, solid = (x[:, legs] - x[:, _HIPS].mean(1, keepdims=True) for x in (flat, solid))
+    legs, hips = poses.landmarks.legs[:, :2].ravel(), poses.landmarks.indices(*_HIPS)
+    flat, solid = (x[:, legs] - x[:, hips].mean(1, keepdims=True) for x in (flat, solid))
     return np.asarray(0.5 * np.concatenate((flat / max(scale, 1e-6), solid), axis=-1))
 
 

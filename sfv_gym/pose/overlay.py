@@ -7,29 +7,33 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from sfv_gym.pose.landmarks import BONES, LANDMARKS
+from sfv_gym.pose.estimator import LandmarkSet
 from sfv_gym.pose.sequence import PoseSequence
 
 LEFT, RIGHT, MIDDLE = (64, 140, 255), (255, 128, 64), (235, 235, 235)  # RGB
 MIN_VISIBILITY = 0.3
 
 
-def draw_pose(frame: np.ndarray, landmarks_2d: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+def draw_pose(
+    frame: np.ndarray, landmarks: LandmarkSet, landmarks_2d: np.ndarray, visibility: np.ndarray
+) -> np.ndarray:
     """A copy of the frame with the skeleton drawn in: the person's left blue, right orange.
 
     Args:
         frame: (H, W, 3) RGB uint8.
-        landmarks_2d: (33, 2) pixels.
-        visibility: (33,); bones with a hidden end, which are guesses, are drawn as thin lines,
+        landmarks: whose bones are drawn.
+        landmarks_2d: (K, 2) pixels.
+        visibility: (K,); bones with a hidden end, which are guesses, are drawn as thin lines,
             those with an end of visibility 0 not at all.
     """
     out = np.ascontiguousarray(frame).copy()
     thickness = max(2, round(frame.shape[0] / 200))
-    for a, b in BONES:
+    for names in landmarks.bones:
+        a, b = landmarks.indices(*names)
         seen = min(visibility[a], visibility[b])
         if seen == 0:
             continue
-        sides = {LANDMARKS[i].split("_")[0] for i in (a, b)}
+        sides = {name.split("_")[0] for name in names}
         colour = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
         ends = [tuple(round(float(c)) for c in landmarks_2d[i]) for i in (a, b)]
         if seen < MIN_VISIBILITY:
@@ -44,6 +48,6 @@ def overlay_frames(frames: Iterable[np.ndarray], poses: PoseSequence) -> Iterato
     """Each frame with its pose; frames without one pass as they are."""
     for t, frame in enumerate(frames):
         if poses.detected[t]:
-            yield draw_pose(frame, poses.landmarks_2d[t], poses.visibility[t])
+            yield draw_pose(frame, poses.landmarks, poses.landmarks_2d[t], poses.visibility[t])
         else:
             yield frame

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfv_gym.pose.landmarks import MIRROR
+from sfv_gym.pose.estimator import LandmarkSet
 
 SAME_POSE = 0.08
 """Mean distance between the landmarks of two sightings that are averaged, in body sizes. The
@@ -23,12 +23,15 @@ class Person:
     """A sighting.
 
     Attributes:
-        landmarks_2d: (33, 2) pixels from the picture's upper left corner.
-        visibility: (33,) in 0..1.
-        landmarks_3d: (33, 3) metres from the middle of the hips: x right, y down, z away.
+        landmarks: the K that the arrays hold.
+        landmarks_2d: (K, 2) pixels from the picture's upper left corner, all of them finite: a
+            landmark that is hidden is a guess.
+        visibility: (K,) in 0..1, how sure it is that the landmark is not hidden.
+        landmarks_3d: (K, 3) metres from the middle of the hips: x right, y down, z away.
         alternative: what the mirrored frame shows, where that is another pose.
     """
 
+    landmarks: LandmarkSet
     landmarks_2d: np.ndarray
     visibility: np.ndarray
     landmarks_3d: np.ndarray
@@ -46,10 +49,11 @@ class Person:
 
     def mirrored(self, width: int) -> Person:
         """The same person in the mirror image of a picture ``width`` pixels wide."""
-        pixels, metres = self.landmarks_2d[MIRROR].copy(), self.landmarks_3d[MIRROR].copy()
+        order = self.landmarks.mirror
+        pixels, metres = self.landmarks_2d[order].copy(), self.landmarks_3d[order].copy()
         pixels[:, 0] = width - pixels[:, 0]
         metres[:, 0] *= -1
-        return Person(pixels, self.visibility[MIRROR], metres)
+        return Person(self.landmarks, pixels, self.visibility[order], metres)
 
 
 def pose_distance(a: Person, b: Person) -> float:
@@ -66,7 +70,7 @@ def overlap(a: Person, b: Person) -> float:
 
 
 def without_doubles(people: list[Person]) -> list[Person]:
-    """MediaPipe sometimes reports one person twice: keep the one it sees better."""
+    """An estimator may report one person twice: keep the one it sees better."""
     kept: list[Person] = []
     for person in sorted(people, key=lambda p: -float(p.visibility.mean())):
         if all(overlap(person, other) < SAME_PERSON for other in kept):
@@ -94,9 +98,22 @@ def merge(people: list[Person], twins: list[Person], *, strict: bool = False) ->
             continue
         merged.append(
             Person(
+                person.landmarks,
                 0.5 * (person.landmarks_2d + twin.landmarks_2d),
                 0.5 * (person.visibility + twin.visibility),
                 0.5 * (person.landmarks_3d + twin.landmarks_3d),
             )
         )
     return without_doubles(merged + left)  # `left`: whom only the mirrored frame shows
+
+
+def joined(
+    people: list[Person], mirrored: list[Person], width: int, *, strict: bool = False
+) -> list[Person]:
+    """Everyone whom a frame and its mirror image show, as the frame has them, see `merge`.
+
+    Args:
+        people, mirrored: as the estimator found them in each. width: pixels, of the frame.
+    """
+    twins = [person.mirrored(width) for person in without_doubles(mirrored)]
+    return merge(without_doubles(people), twins, strict=strict)

@@ -8,50 +8,51 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from sfv_gym import skeleton
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, DOFS
+from sfv_gym.pose.estimator import HEAD, foot
 from sfv_gym.reconstruction.camera import WORLD_TO_CAMERA
-from sfv_gym.reconstruction.correspondence import column
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.rotations import quat_continuous
 
 _LIMB_BEND = 0.25
 """A knee or elbow straighter than this (sine) does not say which way its hinge points."""
-
-
 MAX_TURN = np.radians(1200.0)
 """Radians per second: nobody turns faster, not in a spinning kick or a twisted somersault."""
 _LONGEST_GAP = 0.5
 """Seconds that frames in a row may be disbelieved."""
-MAX_LEG_SPEED = 11.0
-"""Body heights per second, in the picture, of an ankle about its hip: 19 m/s, a fast kick's. The
-largest in the library's clips is 8.5."""
-MIN_LEG_JUMP = 0.2
-"""Body heights; less may be noise between the frames of a fast camera."""
 
 
 def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Root rotations (T, 4) wxyz in a level camera's world, angles (T, 28) in radians, and the
-    frames (T,) bool that are believed; the others are bridged, see ``believable`` and
-    ``leg_jumps``."""
+    frames (T,) bool that are believed. The others are bridged: those that the pose stage doubts or
+    ``believable`` leaves out."""
     world = evidence.points @ WORLD_TO_CAMERA  # camera to world is the transpose
 
-    def at(landmark: int) -> np.ndarray:
-        return np.asarray(world[:, column(landmark)])
+    def at(name: str) -> np.ndarray:
+        return np.asarray(world[:, evidence.landmarks.marker(name)])
 
-    hips, shoulders = 0.5 * (at(23) + at(24)), 0.5 * (at(11) + at(12))
+    hips = 0.5 * (at("left_hip") + at("right_hip"))
+    shoulders = 0.5 * (at("left_shoulder") + at("right_shoulder"))
     up = _unit(shoulders - hips)
-    root = _upright(up, at(23) - at(24))
-    chest = _upright(up, at(11) - at(12))
-    head = _facing(at(0) - 0.5 * (at(7) + at(8)), at(7) - at(8))
+    root = _upright(up, at("left_hip") - at("right_hip"))
+    chest = _upright(up, at("left_shoulder") - at("right_shoulder"))
+    head = chest  # where nothing is seen of the head, or of a foot, it is held straight
+    if evidence.landmarks.marks(*HEAD):
+        nose, left_ear, right_ear = map(at, HEAD)
+        head = _facing(nose - 0.5 * (left_ear + right_ear), left_ear - right_ear)
     local = {"chest": _local(root, chest), "neck": _local(chest, head)}
     bends = {}
-    for side, base in (("right", 0), ("left", -1)):
-        leg = _limb(root, at(24 + base), at(26 + base), at(28 + base), -1.0)
+    for side in ("right", "left"):
+        leg = _limb(root, at(f"{side}_hip"), at(f"{side}_knee"), at(f"{side}_ankle"), -1.0)
         local[f"{side}_hip"], bends[f"{side}_knee"] = _local(root, leg[0]), leg[1]
-        arm = _limb(chest, at(12 + base), at(14 + base), at(16 + base), 1.0)
+        shoulder, elbow, wrist = (at(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist"))
+        arm = _limb(chest, shoulder, elbow, wrist, 1.0)
         local[f"{side}_shoulder"], bends[f"{side}_elbow"] = _local(chest, arm[0]), -arm[1]
         shin = leg[0] @ _about_y(leg[1])
-        foot = _facing(at(32 + base) - at(30 + base), shin[:, :, 1])
-        local[f"{side}_ankle"] = _local(shin, foot)
+        sole = shin
+        if evidence.landmarks.marks(*foot(side)):
+            heel, toes = map(at, foot(side))
+            sole = _facing(toes - heel, shin[:, :, 1])
+        local[f"{side}_ankle"] = _local(shin, sole)
 
     angles = np.zeros((evidence.frames, len(DOFS)))
     vectors = {
@@ -64,7 +65,7 @@ def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarr
     margin = 0.02 * (DOF_LIMITS[:, 1] - DOF_LIMITS[:, 0])
     angles = np.clip(angles, DOF_LIMITS[:, 0] + margin, DOF_LIMITS[:, 1] - margin)
     rotations = Rotation.from_matrix(root)
-    believed = believable(rotations, evidence.detected & ~leg_jumps(evidence), evidence.fps)
+    believed = believable(rotations, evidence.detected & ~evidence.doubt, evidence.fps)
     frames, known = np.arange(evidence.frames), np.flatnonzero(believed)
     inside = np.clip(frames, known[0], known[-1])
     rotations = Slerp(known, rotations[known])(inside) if len(known) > 1 else rotations
@@ -103,21 +104,6 @@ def believable(rotations: Rotation, detected: np.ndarray, fps: float) -> np.ndar
     return believed
 
 
-def leg_jumps(evidence: Evidence) -> np.ndarray:
-    """(T,) bool: frames into which and out of which a leg moves faster than anybody's.
-
-    A landmark network takes a bystander's leg, or the other leg, for this one in a frame or two.
-    """
-    pixels = evidence.pixels.numpy() / evidence.body_px
-    reach = max(MAX_LEG_SPEED / evidence.fps, MIN_LEG_JUMP)
-    jumps = np.zeros(evidence.frames, bool)
-    for hip, ankle in ((23, 27), (24, 28)):
-        step = np.diff(pixels[:, column(ankle)] - pixels[:, column(hip)], axis=0)
-        fast = np.linalg.norm(step, axis=1) > reach
-        jumps[1:-1] |= fast[:-1] & fast[1:]
-    return jumps
-
-
 def initial_path(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
     """The root's rays (T, 2) and depths (T,) in metres, by weak perspective.
 
@@ -134,7 +120,8 @@ def initial_path(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
 
     depth = spread(solid[..., :2]) / np.maximum(spread(flat), 1e-6)
     depth = gaussian_filter1d(np.clip(depth, 0.5, 100.0), 0.15 * evidence.fps)
-    rays = 0.5 * (flat[:, column(23)] + flat[:, column(24)])
+    left, right = (evidence.landmarks.marker(f"{side}_hip") for side in ("left", "right"))
+    rays = 0.5 * (flat[:, left] + flat[:, right])
     return rays, depth
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from sfv_gym import skeleton
 from sfv_gym.fitting.articulation import Pose
 from sfv_gym.fitting.canonical_body import PROPORTIONS, Body
 from sfv_gym.fitting.tensors import DTYPE
-from sfv_gym.reconstruction.correspondence import LANDMARK_LINKS, LANDMARK_OFFSETS
+
+if TYPE_CHECKING:
+    from sfv_gym.pose import LandmarkSet
 
 _PROPORTIONS = {"neck": "head", "ankle": "foot", "hip": "hip_width"}
 _GROUP = torch.as_tensor(
-    [
-        PROPORTIONS.index(_PROPORTIONS.get(skeleton.LINKS[i].split("_")[-1], "trunk"))
-        for i in LANDMARK_LINKS
-    ]
+    [PROPORTIONS.index(_PROPORTIONS.get(name.split("_")[-1], "trunk")) for name in skeleton.LINKS]
 )
-"""(M,) the length of the body that each marker's offset grows with."""
+"""(15,) the length of the body that a marker's offset on each link grows with."""
 
 
-def markers(body: Body, pose: Pose) -> torch.Tensor:
-    """Landmark positions (T, M, 3), see correspondence.MARKERS."""
-    offsets = torch.as_tensor(LANDMARK_OFFSETS, dtype=DTYPE) * body.scale[_GROUP][:, None]
-    return pose.points(torch.as_tensor(LANDMARK_LINKS), offsets)
+def markers(body: Body, pose: Pose, landmarks: LandmarkSet) -> torch.Tensor:
+    """Positions (T, M, 3) of the landmarks that have markers."""
+    links = torch.as_tensor(landmarks.links)
+    offsets = torch.as_tensor(landmarks.offsets, dtype=DTYPE) * body.scale[_GROUP[links]][:, None]
+    return pose.points(links, offsets)

@@ -14,9 +14,9 @@ from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.solver import Variables, solve
 from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
+from sfv_gym.pose.estimator import foot
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
-from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS, column
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
 from sfv_gym.reconstruction.markers import markers
@@ -132,7 +132,7 @@ class PersonProblem:
         self._doubted_ends = _long_ends(~believed)
         rays, depth = initial_path(evidence)
         self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
-        self._pairs = torch.as_tensor(DIRECTION_PAIRS)
+        self._pairs = torch.as_tensor(evidence.landmarks.direction_pairs)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
         zero = torch.zeros
         self.start: Variables = {
@@ -173,7 +173,7 @@ class PersonProblem:
         w, e = self.weights, self.evidence
         body, camera, root, rot, angles = self.assemble(v)
         pose = body.pose(root, rot, angles)
-        points = markers(body, pose)
+        points = markers(body, pose, e.landmarks)
         sigma_px = w.pixel * e.body_px
         total = terms.reprojection(camera.project(points), e.pixels, e.pixel_weights, sigma_px)
         # landmark networks see people lean towards the camera or away from it, all clip long
@@ -270,6 +270,9 @@ def _long_ends(frames: np.ndarray) -> np.ndarray:
 
 def _camera_height(evidence: Evidence, depth: np.ndarray, mean_scale: float) -> float:
     """Height of a level camera over the lowest feet, in metres of a person of mean size."""
-    feet = evidence.pixels[:, [column(i) for i in (29, 30, 31, 32)], 1].numpy().max(1)
+    landmarks = evidence.landmarks
+    soles = [name for side in ("left", "right") for name in foot(side) if landmarks.marks(name)]
+    lowest = [landmarks.marker(name) for name in soles or ("left_ankle", "right_ankle")]
+    feet = evidence.pixels[:, lowest, 1].numpy().max(1)
     drop = (feet - evidence.centre[1]) / evidence.focal * depth
     return float(np.percentile(drop, 70)) / mean_scale

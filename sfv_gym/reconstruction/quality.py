@@ -12,7 +12,6 @@ from sfv_gym.fitting.ballistics import flight_residual
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.reconstruction.correspondence import DIRECTION_PAIRS
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.markers import markers
 from sfv_gym.reconstruction.person import PersonFit
@@ -22,9 +21,10 @@ from sfv_gym.rotations import quat_to_matrix
 def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
     """Agreement of the person's fit with the video."""
     with torch.no_grad():
-        points = markers(fit.body, fit.pose)
+        points = markers(fit.body, fit.pose, evidence.landmarks)
         error = (fit.camera.project(points) - evidence.pixels).norm(dim=-1).numpy()
-        line = (points[:, DIRECTION_PAIRS[:, 1]] - points[:, DIRECTION_PAIRS[:, 0]]).numpy()
+        start, end = evidence.landmarks.direction_pairs.T
+        line = (points[:, end] - points[:, start]).numpy()
         line = line @ fit.camera.rotation().numpy().T
         sizes = fit.body.scale.numpy()
     line /= np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)

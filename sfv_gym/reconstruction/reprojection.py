@@ -17,7 +17,6 @@ from sfv_gym.fitting.canonical_body import Body
 from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import MotionCamera, ReferenceMotion
 from sfv_gym.reconstruction.camera import Camera
-from sfv_gym.reconstruction.correspondence import LANDMARKS
 from sfv_gym.reconstruction.markers import markers
 from sfv_gym.rotations import quat_to_matrix
 
@@ -71,19 +70,20 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
         motion.person_joint_quat,
         motion.person_offsets,
     )
+    marked = poses.landmarks.marked
     body = Body(torch.as_tensor(motion.person_scale, dtype=DTYPE))
     pose = Pose(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
-    points = (markers(body, pose).numpy() - camera.position) @ camera.rotation.T
+    points = (markers(body, pose, poses.landmarks).numpy() - camera.position) @ camera.rotation.T
     if camera.turns is not None:  # from each frame's camera to the one of the fit
         points = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(camera.turns).as_matrix(), points)
     depth = np.maximum(points[..., 2:], 0.1)
     flat = camera.centre_px + camera.focal_px * points[..., :2] / depth
     landmarks = np.repeat(flat.mean(1, keepdims=True), poses.landmarks_2d.shape[1], axis=1)
-    landmarks[:, LANDMARKS] = flat
+    landmarks[:, marked] = flat
     visibility = np.zeros(landmarks.shape[:2])
     reach = 2 * round(SEEN_SECONDS * poses.fps) + 1
-    seen = maximum_filter1d(np.nan_to_num(poses.visibility[:, LANDMARKS]), reach, axis=0)
-    visibility[:, LANDMARKS] = np.clip(seen, GUESS, 1.0)
+    seen = maximum_filter1d(np.nan_to_num(poses.visibility[:, marked]), reach, axis=0)
+    visibility[:, marked] = np.clip(seen, GUESS, 1.0)
     return replace(
         poses,
         landmarks_2d=landmarks,

@@ -1,10 +1,8 @@
-"""MediaPipe's 33 body landmarks: names, mirror images, bones to draw."""
+"""MediaPipe's 33 body landmarks: names, and bones to draw."""
 
 from __future__ import annotations
 
-import numpy as np
-
-LANDMARKS: tuple[str, ...] = (
+NAMES: tuple[str, ...] = (
     "nose",
     "left_eye_inner", "left_eye", "left_eye_outer",
     "right_eye_inner", "right_eye", "right_eye_outer",
@@ -15,17 +13,7 @@ LANDMARKS: tuple[str, ...] = (
     "left_heel", "right_heel", "left_foot_index", "right_foot_index",
 )  # fmt: skip
 
-
-def _mirrored(name: str) -> str:
-    if "left" in name:
-        return name.replace("left", "right")
-    return name.replace("right", "left")
-
-
-MIRROR: np.ndarray = np.array([LANDMARKS.index(_mirrored(name)) for name in LANDMARKS])
-"""(33,) for each landmark, the one that takes its place in a mirror."""
-
-_BONE_NAMES: tuple[tuple[str, str], ...] = (
+BONES: tuple[tuple[str, str], ...] = (
     ("left_shoulder", "right_shoulder"),
     ("left_hip", "right_hip"),
     *(
@@ -40,7 +28,3 @@ _BONE_NAMES: tuple[tuple[str, str], ...] = (
     ("left_eye", "nose"),
     ("right_eye", "nose"),
 )  # fmt: skip
-
-BONES: tuple[tuple[int, int], ...] = tuple(
-    (LANDMARKS.index(a), LANDMARKS.index(b)) for a, b in _BONE_NAMES
-)

@@ -4,7 +4,7 @@ MediaPipe's wheel holds none. First choice is Google's public store of MediaPipe
 that cannot be reached, the same networks come out of two published packages, through the
 package clients that the user has configured: ``@mediapipe/pose`` (npm) holds the landmark
 networks, the wheel of mediapipe 0.10.21 (pip) the person detector and the full landmark network,
-which has to do where there is no npm. They become a bundle in `sfv_gym.pose.bundle`.
+which has to do where there is no npm. They become a bundle in `sfv_gym.pose.mediapipe.bundle`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sfv_gym.errors import PoseModelError
 from sfv_gym.files import atomic_path, cache_folder
-from sfv_gym.pose.bundle import is_pose_bundle, pose_bundle
+from sfv_gym.pose.mediapipe.bundle import is_pose_bundle, pose_bundle
 
 log = logging.getLogger(__name__)
 

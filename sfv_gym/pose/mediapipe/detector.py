@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
-from sfv_gym.pose.person import Person, merge, without_doubles
+from sfv_gym.pose.mediapipe.markers import LANDMARKS
+from sfv_gym.pose.person import Person, joined, without_doubles
 from sfv_gym.pose.view import View
 from sfv_gym.video import VideoReader
 
@@ -109,10 +108,10 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def _joined(views: list[Future[list[Person]]], width: int, strict: bool) -> list[Person]:
-    people, *mirrored = (without_doubles(view.result()) for view in views)
-    if not mirrored:
-        return people
-    return merge(people, [person.mirrored(width) for person in mirrored[0]], strict=strict)
+    people, *mirrored = (view.result() for view in views)
+    return (
+        joined(people, mirrored[0], width, strict=strict) if mirrored else without_doubles(people)
+    )
 
 
 def _follow(landmarker: Any, frame: np.ndarray, stamp: int) -> list[Person]:
@@ -133,40 +132,10 @@ def _people(result: Any, picture: np.ndarray) -> list[Person]:
     height, width = picture.shape[:2]
     return [
         Person(
+            landmarks=LANDMARKS,
             landmarks_2d=np.array([(m.x * width, m.y * height) for m in marks]),
             visibility=np.clip([m.visibility for m in marks], 0.0, 1.0),
             landmarks_3d=np.array([(m.x, m.y, m.z) for m in world]),
         )
         for marks, world in zip(result.pose_landmarks, result.pose_world_landmarks, strict=True)
     ]
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Silence what MediaPipe's C++ code writes to file descriptor 2, past any setting of ours.
-
-    Python's own stderr stays visible.
-    """
-    stream = sys.stderr
-    try:
-        stream.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError):  # a process without stderr
-        yield
-        return
-    with open(os.devnull, "w") as sink, os.fdopen(saved, "w", buffering=1) as visible:
-        os.dup2(sink.fileno(), 2)
-        try:
-            if _descriptor(stream) == 2:
-                sys.stderr = visible
-            yield
-        finally:
-            sys.stderr = stream
-            os.dup2(saved, 2)
-
-
-def _descriptor(stream: TextIO) -> int | None:
-    try:
-        return stream.fileno()
-    except (OSError, ValueError, AttributeError):  # replaced by something that is no file
-        return None
