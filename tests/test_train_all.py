@@ -1,4 +1,4 @@
-"""The queue of runs: it is killed in every way, and goes on."""
+"""Many runs: killed in every way, they go on."""
 
 import io
 import json
@@ -16,12 +16,13 @@ from rich.console import Console
 import sfv_gym
 from sfv_gym.errors import OutputError, SFVError, UnknownIdError
 from sfv_gym.evaluation import PUBLISHED_EPISODES
-from sfv_gym.files import locked_folder
+from sfv_gym.jobs.folder import locked_folder
+from sfv_gym.jobs.local import LocalExecutor
 from sfv_gym.policy import Policy, shipped_policy_path
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.install import install_policy
-from sfv_gym.train.queue import train_all
 from sfv_gym.train.runs import RunState, read_curve
+from sfv_gym.train.train_all import train_all
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 1, "hidden": (16, 16)}
 LIMIT = 120.0  # seconds to wait for what should happen soon
@@ -41,7 +42,8 @@ def ids(tmp_path, monkeypatch) -> list[str]:
 def queue(ids: list[str], out: Path, budget: int = 1536, **options):
     console = Console(file=io.StringIO(), width=200)
     options = {"settings": SMALL, "evaluate_every": 512, "console": console, **options}
-    results = train_all(ids, out, workers=2, budget=budget, **options)
+    with LocalExecutor(2) as executor:
+        results = train_all(ids, out, executor=executor, budget=budget, **options)
     return results, console.file.getvalue()
 
 
@@ -84,9 +86,9 @@ def test_a_queue_runs_everything_and_a_failure_stops_nothing(ids, tmp_path):
 def test_after_a_kill_of_the_parent_or_a_child_the_queue_goes_on(ids, tmp_path):
     out = tmp_path / "runs"
     code = (
-        "import sys, json; from sfv_gym.train.queue import train_all; import sfv_gym\n"
+        "import sys, json; from sfv_gym.train.train_all import train_all; import sfv_gym\n"
         "ids, out, settings = json.loads(sys.argv[1])\n"
-        "train_all(ids, out, workers=2, budget=10**9, evaluate_every=512, settings=settings)"
+        "train_all(ids, out, budget=10**9, evaluate_every=512, settings=settings)"
     )
     command = [sys.executable, "-c", code, json.dumps([ids, str(out), SMALL])]
     folders = [out / env_id for env_id in ids]
@@ -145,16 +147,6 @@ def test_wrong_input_starts_nothing(ids, tmp_path):
     with pytest.raises(SFVError, match="unknown PPO setting"):
         queue(ids, out, settings={"nonsense": 1})
     assert not out.exists()
-
-
-def test_a_folder_is_for_one_process(tmp_path):
-    with locked_folder(tmp_path / "run", ""):
-        other = "import sys; from pathlib import Path; from sfv_gym.files import locked_folder\n"
-        other += "with locked_folder(Path(sys.argv[1]), 'it is in use'): pass"
-        done = subprocess.run(
-            [sys.executable, "-c", other, str(tmp_path / "run")], capture_output=True, text=True
-        )
-    assert done.returncode == 1 and "it is in use" in done.stderr
 
 
 def test_a_policy_is_installed_where_it_is_a_gain(tmp_path):
