@@ -6,30 +6,36 @@ writes ``training.json`` and the table in ``training.md``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from sfv_gym.benchmarks.fingerprint import environment_hash, stream_name
-from sfv_gym.benchmarks.machine import describe_machine, versions
 from sfv_gym.benchmarks.pages import fill, table_lines
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.files import write_json, write_text
+from sfv_gym.jobs.folder import LOG, read_json
+from sfv_gym.jobs.job import Executor, Reporter
+from sfv_gym.jobs.machine import describe_machine, versions
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate
 from sfv_gym.play.policy import Policy
 from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
-
-if TYPE_CHECKING:
-    from sfv_gym.train.queue import Job
+from sfv_gym.train.config import Asked, PPOConfig
+from sfv_gym.train.job import Training, training_job
+from sfv_gym.train.job import run as train
+from sfv_gym.train.runs import CHECKPOINT, CONFIG, RunState, read_curve
 
 RECIPE = "recipe"
 PAGE, FIGURES = "training.md", "training.json"
@@ -84,8 +90,35 @@ class Study:
         return Study(self.skills, self.samples, kept)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A run of the study: a training, and the variant that it is of."""
+
+    variant: str
+    training: Training
+
+    @property
+    def label(self) -> str:
+        """What it is called in what is printed."""
+        return f"{self.training.env_id} {self.variant} seed {self.training.seed}"
+
+
+def run(choice: Choice, reporter: Reporter) -> dict[str, Any]:
+    """Train, unless that is done, and measure the last policy: a job's function."""
+    training = choice.training
+    if not RunState.read(training.folder, training.budget).finished:
+        train(training, reporter)
+    reporter.say("is trained; its last policy is measured")
+    return _final(training)
+
+
 def measure(
-    study: Study, out: Path, *, seeds: int, workers: int | None, console: Console
+    study: Study,
+    out: Path,
+    *,
+    seeds: int,
+    executor: Executor,
+    console: Console,
 ) -> Figures:
     """Train what is not trained yet in ``out``, and gather the learning curves.
 
@@ -95,36 +128,32 @@ def measure(
     Raises:
         SFVError: a run failed, or one in ``out`` was made with other settings.
     """
-    from sfv_gym.train.queue import Job, work_through
-    from sfv_gym.train.runs import read_curve
-
-    def jobs() -> Iterator[tuple[Variant, Job]]:
-        for seed in range(seeds):  # first one seed of everything: a look at all of it comes early
-            for variant in study.variants:
-                for env_id in study.skills:
-                    folder = out / variant.key / str(seed) / env_id
-                    label = f"{env_id} {variant.key} seed {seed}"
-                    settings = {**variant.settings, **NEVER_EARLY}
-                    yield variant, Job(env_id, folder, label, seed, settings)
-
-    todo = list(jobs())
-    for _, job in todo:
-        _check_settings(job, study.samples)
-    results = work_through(
-        [job for _, job in todo], workers=workers, budget=study.samples, console=console
-    )
-    if failed := [result for result in results if result.outcome == "failed"]:
-        raise SFVError(f"{len(failed)} of {len(results)} runs failed: {failed[0].message}")
+    choices = [
+        Choice(
+            variant.key,
+            Training(
+                env_id,
+                out.absolute() / variant.key / str(seed) / env_id,
+                Asked.for_env(env_id, study.samples, {**variant.settings, **NEVER_EARLY}),
+                seed=seed,
+            ),
+        )
+        for seed in range(seeds)  # first one seed of everything: a look at all of it comes early
+        for variant in study.variants
+        for env_id in study.skills
+    ]
+    finals = _finals(choices, executor, console)
     curves: dict[str, dict[str, dict[str, Any]]] = {}
-    finals: dict[str, dict[str, dict[str, Any]]] = {}
-    for variant, job in todo:
-        final = _final(job)
-        finals.setdefault(variant.key, {}).setdefault(job.env_id, {})[str(job.seed)] = final
+    ends: dict[str, dict[str, dict[str, Any]]] = {}
+    for choice, final in zip(choices, finals, strict=True):
+        training = choice.training
+        env_id, seed = training.env_id, str(training.seed)
+        ends.setdefault(choice.variant, {}).setdefault(env_id, {})[seed] = final
         rows = [
             [row["samples"], round(row["normalized_return_sfv"], 4), row["success_rate"]]
-            for row in read_curve(job.folder)
+            for row in read_curve(training.folder)
         ]
-        curves.setdefault(variant.key, {}).setdefault(job.env_id, {})[str(job.seed)] = rows
+        curves.setdefault(choice.variant, {}).setdefault(env_id, {})[seed] = rows
     return {
         "samples": study.samples,
         "machine": describe_machine(),
@@ -133,64 +162,105 @@ def measure(
         "variants": {v.key: {"name": v.name, "settings": v.settings} for v in study.variants},
         "curves": curves,
         "episodes": PUBLISHED_EPISODES,
-        "finals": finals,
+        "finals": ends,
     }
 
 
-def _final(job: Job) -> dict[str, Any]:
+def _finals(
+    choices: Sequence[Choice], executor: Executor, console: Console
+) -> list[dict[str, Any]]:
+    """What the last policy of each run does, once all are trained."""
+    for choice in choices:
+        choice.training.check()
+        _check_settings(choice.training)
+    finals: dict[str, dict[str, Any]] = {}
+    failed: list[str] = []
+
+    def ended(outcome: Outcome) -> str:
+        label = outcome.job.label
+        if outcome.result is None:
+            failed.append(f"{outcome.error} ({outcome.job.folder / LOG})")
+            return f"{label}: [red]failed[/red]: {escape(failed[-1])}"
+        finals[label] = outcome.result
+        return f"{label}: success {outcome.result['success_rate']:.2f}"
+
+    jobs = []
+    for choice in choices:
+        training = choice.training
+        state = training.settle(choice.label, console)
+        if state.finished:
+            console.print(f"{choice.label}: was finished before", highlight=False, soft_wrap=True)
+        if state.finished and (kept := _kept(training)) is not None:
+            finals[choice.label] = kept
+        else:
+            function = "sfv_gym.benchmarks.choices:run"
+            jobs.append(training_job(function, choice, training, choice.label))
+    done = len(choices) - len(jobs)
+    supervise(jobs, executor, ended, title="all runs", console=console, done=done)
+    if failed:
+        raise SFVError(f"{len(failed)} of {len(choices)} runs failed: {failed[0]}")
+    return [finals[choice.label] for choice in choices]
+
+
+def _final(training: Training) -> dict[str, Any]:
     """What the last policy of a run that is over does, kept in the run's folder."""
-    from sfv_gym.train.runs import read_json
-
-    policy = _last_policy(job)
-    made_of = {
-        "policy_hash": policy.content_hash(),
-        "environment_hash": environment_hash(job.env_id),
-        "stream": stream_name(Purpose.CHOICES),
-        "episodes": PUBLISHED_EPISODES,
-    }
-    kept = read_json(job.folder / FINAL)
-    if made_of.items() <= kept.items():
+    if (kept := _kept(training)) is not None:
         return kept
+    policy = _last_policy(training)
     found = evaluate(
-        policy.predict, job.env_id, episodes=PUBLISHED_EPISODES, seed=stream(Purpose.CHOICES)
+        policy.predict, training.env_id, episodes=PUBLISHED_EPISODES, seed=stream(Purpose.CHOICES)
     )
     final = {
         "normalized_return_sfv": round(found.normalized_return_sfv, 4),
         "success_rate": round(found.success_rate, 4),
-        **made_of,
+        **_made_of(training, policy),
     }
-    write_json(job.folder / FINAL, final)
+    write_json(training.folder / FINAL, final)
     return final
 
 
-def _last_policy(job: Job) -> Policy:
+def _kept(training: Training) -> dict[str, Any] | None:
+    """The same from the run's folder; None if it is not there, or of something else."""
+    kept = read_json(training.folder / FINAL)
+    if not kept or not _made_of(training, _last_policy(training)).items() <= kept.items():
+        return None
+    return kept
+
+
+def _made_of(training: Training, policy: Policy) -> dict[str, Any]:
+    """What the figures of a run depend on."""
+    return {
+        "policy_hash": policy.content_hash(),
+        "environment_hash": environment_hash(training.env_id),
+        "stream": stream_name(Purpose.CHOICES),
+        "episodes": PUBLISHED_EPISODES,
+    }
+
+
+def _last_policy(training: Training) -> Policy:
     """The one in a run's last checkpoint; that in the run's folder is its best."""
     from stable_baselines3.common.vec_env import VecNormalize
 
     from sfv_gym.envs.sb3 import SB3VecEnv
-    from sfv_gym.train.lean_ppo import LeanPPO
-    from sfv_gym.train.ppo import export_policy
-    from sfv_gym.train.runs import CHECKPOINT
+    from sfv_gym.train.checkpoint import load_checkpoint
+    from sfv_gym.train.export import export_policy
 
-    envs = ImitationVectorEnv(job.env_id, num_threads=1)
+    envs = ImitationVectorEnv(training.env_id, num_threads=1)
     normalized = VecNormalize(SB3VecEnv(envs))
-    model = LeanPPO.load(job.folder / CHECKPOINT, env=normalized, device="cpu")
-    normalized.obs_rms = model.extra["normalization"]
+    model = load_checkpoint(training.folder / CHECKPOINT, normalized, "cpu")
     policy = export_policy(model, {})
     normalized.close()
     return policy
 
 
-def _check_settings(job: Job, samples: int) -> None:
+def _check_settings(training: Training) -> None:
     """See that a run that is there already is the one that is wanted: the recipe may have
-    changed since, and the queue leaves a run its settings."""
-    from sfv_gym.train.config import PPOConfig
-    from sfv_gym.train.runs import CONFIG, read_json
-
-    saved = read_json(job.folder / CONFIG).get("ppo")
-    wanted = PPOConfig.for_env(job.env_id, steps=samples, **job.settings)
-    if saved is not None and PPOConfig.for_env(job.env_id, **saved) != wanted:
-        raise SFVError(f"{job.folder} was trained with other settings: choose another --out")
+    changed since, and a run that goes on keeps its settings."""
+    saved = read_json(training.folder / CONFIG).get("ppo")
+    if saved is None:
+        return
+    if PPOConfig.for_env(training.env_id, **saved) != training.asked.config:
+        raise SFVError(f"{training.folder} was trained with other settings: choose another --out")
 
 
 def table(figures: Figures) -> str:
@@ -258,9 +328,9 @@ def choices(
     samples: Annotated[
         int | None, typer.Option(help="Control steps of each run; as in choices.yml.", min=1)
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Runs side by side; one for each core by default.", min=1)
-    ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """What each choice of the trainer does; the same command goes on where it was stopped."""
     study = Study.read()
@@ -269,6 +339,11 @@ def choices(
     if samples:
         study = Study(study.skills, samples, study.variants)
     console = Console(stderr=True)
-    figures = measure(study, out, seeds=seeds, workers=workers, console=console)
+    try:
+        with make_executor(executor, workers, address) as chosen:
+            figures = measure(study, out, seeds=seeds, executor=chosen, console=console)
+    except KeyboardInterrupt:
+        console.print("Interrupted; every run has a checkpoint. The same command goes on.")
+        raise typer.Exit(1) from None
     write_docs(figures, docs)
     Console().print(f"{docs / PAGE}: {len(study.variants)} ways to train, {seeds} seeds")

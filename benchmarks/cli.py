@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sfv_gym.benchmarks.choices import choices
@@ -19,9 +18,7 @@ from sfv_gym.benchmarks.policies import policies
 from sfv_gym.benchmarks.reconstruction import reconstruction
 from sfv_gym.benchmarks.throughput import throughput
 from sfv_gym.benchmarks.torques import torques
-
-if TYPE_CHECKING:
-    from sfv_gym.benchmarks.players import Player
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
 
 app = typer.Typer(
     help="Compare algorithms and policies; measure environments and reconstruction.",
@@ -68,25 +65,18 @@ def run(
         list[str] | None, typer.Option(help="Only this task of the suite; several times for more.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("bench"),
-    executor: Annotated[str, typer.Option(help="local (processes) or ray.")] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(help="Of a Ray cluster, such as auto; else one on this machine."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Runs side by side; one for each core by default.", min=1)
-    ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
     remake: Annotated[
         bool,
         typer.Option("--remake", help="Do again what was made with another motion or character."),
     ] = False,
 ) -> None:
     """Train and score algorithms on a suite; the same command goes on where it was stopped."""
-    from sfv_gym.benchmarks.executors import make_executor
     from sfv_gym.benchmarks.runner import run_benchmark
 
-    chosen = make_executor(executor, workers, address)
-    try:
+    with _interruptible(), make_executor(executor, workers, address) as chosen:
         summary = run_benchmark(
             suite,
             algo,
@@ -98,11 +88,6 @@ def run(
             remake=remake,
             console=console,
         )
-    except KeyboardInterrupt:
-        console.print("Interrupted; finished results are kept. The same command goes on.")
-        raise typer.Exit(1) from None
-    finally:
-        chosen.close()
     console.print(
         f"{summary.finished} runs finished, {summary.kept} were there already, "
         f"{len(summary.failed)} failed. Report: [bold]sfv bench report {out}[/bold]"
@@ -136,6 +121,9 @@ def matrix(
     seed: Annotated[int, typer.Option(help="Of start noise and ground.")] = 0,
     out: OutFolder = Path("bench"),
     docs: Docs = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Success and return of policies on every terrain, by difficulty: matrix.json and pictures.
 
@@ -149,17 +137,19 @@ def matrix(
         matrix_overview,
         measure_matrix,
     )
-    from sfv_gym.benchmarks.players import to_be_measured
+    from sfv_gym.benchmarks.players import find_players, to_be_measured
     from sfv_gym.files import write_text
 
-    with _policies(policy, "matrix") as (players, tick):
+    players = find_players(policy)
+    with _interruptible(), make_executor(executor, workers, address) as chosen:
         found = measure_matrix(
             players,
             terrains=terrain,
             episodes=episodes,
             seed=seed,
             file=out / MATRIX_FILE,
-            progress=tick,
+            executor=chosen,
+            console=console,
         )
     if docs is not None:
         picture = docs.with_name("images") / f"{docs.stem}_matrix.svg"
@@ -183,16 +173,20 @@ def pushes(
     seed: Annotated[int, typer.Option(help="Of start noise and the times of pushes.")] = 0,
     out: OutFolder = Path("bench"),
     docs: Docs = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """The largest push over 0.2 s, from the front and the side, that policies survive.
 
     What the folder holds of the same policies already is kept: the same command goes on.
     """
-    from sfv_gym.benchmarks.players import to_be_measured
+    from sfv_gym.benchmarks.players import find_players, to_be_measured
     from sfv_gym.benchmarks.pushes import PUSHES_FILE, measure_pushes, push_table, pushes_markdown
     from sfv_gym.files import write_text
 
-    with _policies(policy, "pushes") as (players, tick):
+    players = find_players(policy)
+    with _interruptible(), make_executor(executor, workers, address) as chosen:
         found = measure_pushes(
             players,
             step=step,
@@ -200,7 +194,8 @@ def pushes(
             episodes=episodes,
             seed=seed,
             file=out / PUSHES_FILE,
-            progress=tick,
+            executor=chosen,
+            console=console,
         )
     missing = to_be_measured(found) if docs else ()
     write_text(docs or out / "pushes.md", pushes_markdown(found, missing))
@@ -249,21 +244,10 @@ def algorithms() -> None:
 
 
 @contextmanager
-def _policies(
-    asked: list[str] | None, what: str
-) -> Iterator[tuple[list[Player], Callable[[int], None]]]:
-    """The policies asked for, or every shipped one, and a bar over them."""
-    from sfv_gym.benchmarks.players import find_players
-
-    players = find_players(asked)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=console, transient=True,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task(what, total=len(players))
-
-        def tick(done: int) -> None:
-            bar.update(task, completed=done, description=f"{what}: {players[done].name}")
-
-        yield players, tick
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the command with a line that says what is left of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("Interrupted; finished results are kept. The same command goes on.")
+        raise typer.Exit(1) from None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.fingerprint import stream_name
 from sfv_gym.benchmarks.pages import table_lines
-from sfv_gym.benchmarks.players import Player, measure_players, missing_lines
+from sfv_gym.benchmarks.players import Player, PlayerFile, measure_players, missing_lines
 from sfv_gym.benchmarks.run import figures
 from sfv_gym.errors import UnknownIdError
+from sfv_gym.jobs.job import Executor, Reporter
 from sfv_gym.play.evaluation import evaluate
 from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, get_entry, make_id
 from sfv_gym.seeds import Purpose, stream
@@ -29,6 +32,39 @@ MATRIX_NOTE = (
 )
 
 
+@dataclass(frozen=True)
+class MatrixRow:
+    """What a row of the matrix is made of."""
+
+    player: PlayerFile
+    terrains: tuple[str, ...]
+    difficulties: tuple[float, ...]
+    episodes: int
+    seed: int
+
+
+def measure_row(row: MatrixRow, reporter: Reporter) -> dict[str, Any]:
+    """The cells of a policy: a job's function."""
+    player, first = row.player.load(), stream(Purpose.MATRIX, row.seed)
+    entry = get_entry(player.env_id)
+    wanted: list[tuple[str, float | None]] = []
+    for terrain in row.terrains:
+        wanted += [(terrain, d) for d in ([None] if terrain == FLAT else row.difficulties)]
+    cells: list[dict[str, Any]] = []
+    for terrain, difficulty in wanted:
+        reporter.advance(len(cells), len(wanted), f"cell {len(cells) + 1} of {len(wanted)}")
+        titles = CHARACTER_TITLES[entry.character], TERRAIN_TITLES[terrain]
+        found = evaluate(
+            player.predict,
+            make_id(entry.skill, *titles),
+            episodes=row.episodes,
+            seed=first,
+            difficulty=difficulty,
+        )
+        cells.append({"terrain": terrain, "difficulty": difficulty, **figures(found)})
+    return {"cells": cells}
+
+
 def measure_matrix(
     players: Sequence[Player],
     *,
@@ -37,13 +73,14 @@ def measure_matrix(
     episodes: int = 50,
     seed: int = 0,
     file: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    executor: Executor | None = None,
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """Evaluate every policy on every terrain, as it is written to ``matrix.json``.
 
     Args:
         seed: of the episodes: another one is another look at the same policies.
-        file, progress: see ``players.measure_players``.
+        file, executor, console: see ``players.measure_players``.
 
     Raises:
         UnknownIdError: an unknown terrain.
@@ -55,28 +92,25 @@ def measure_matrix(
         if terrain not in TERRAIN_TITLES:
             known = ", ".join(TERRAIN_TITLES)
             raise UnknownIdError(f"unknown terrain {terrain!r}; known: {known}")
-    first = stream(Purpose.MATRIX, seed)
-
-    def measure(player: Player) -> dict[str, Any]:
-        entry = get_entry(player.env_id)
-        cells = []
-        for terrain in chosen:
-            titles = CHARACTER_TITLES[entry.character], TERRAIN_TITLES[terrain]
-            env_id = make_id(entry.skill, *titles)
-            for difficulty in [None] if terrain == FLAT else difficulties:
-                found = evaluate(
-                    player.predict, env_id, episodes=episodes, seed=first, difficulty=difficulty
-                )
-                cells.append({"terrain": terrain, "difficulty": difficulty, **figures(found)})
-        return {"cells": cells}
-
     settings = {
         "episodes": episodes,
         "stream": stream_name(Purpose.MATRIX, seed),
         "terrains": chosen,
         "difficulties": list(difficulties),
     }
-    return measure_players(players, measure, settings, file, progress)
+
+    def row(player: PlayerFile) -> MatrixRow:
+        return MatrixRow(player, tuple(chosen), tuple(difficulties), episodes, seed)
+
+    return measure_players(
+        players,
+        "sfv_gym.benchmarks.matrix:measure_row",
+        row,
+        settings,
+        file=file,
+        executor=executor,
+        console=console,
+    )
 
 
 def matrix_values(matrix: dict[str, Any], policy: dict[str, Any], key: str) -> np.ndarray:

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.markup import escape
 
 from sfv_gym.benchmarks.fingerprint import environment_hash
-from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
-from sfv_gym.benchmarks.results import read_json
-from sfv_gym.errors import PolicyError
+from sfv_gym.errors import BenchmarkError, PolicyError
 from sfv_gym.files import write_json
+from sfv_gym.jobs.folder import read_json, scratch_folder
+from sfv_gym.jobs.job import Executor, Job
+from sfv_gym.jobs.local import InlineExecutor
+from sfv_gym.jobs.machine import describe_machine, git_revision, versions
+from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.play.policy import Policy, load_policy, policies_folder
 from sfv_gym.registry import find_motion
 
@@ -93,46 +98,104 @@ def missing_lines(names: Sequence[str]) -> list[str]:
     return ["", f"To be measured, since they are new or have changed: {', '.join(names)}.", ""]
 
 
+@dataclass(frozen=True)
+class PlayerFile:
+    """A player as it goes to another process."""
+
+    name: str
+    env_id: str
+    policy: Path
+
+    def load(self) -> Player:
+        """The player."""
+        return Player(self.name, self.env_id, Policy.load(self.policy))
+
+
 def measure_players(
     players: Sequence[Player],
-    measure: Callable[[Player], dict[str, Any]],
+    function: str,
+    arguments: Callable[[PlayerFile], Any],
     settings: dict[str, Any],
+    *,
     file: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    executor: Executor | None = None,
+    console: Console | None = None,
 ) -> dict[str, Any]:
-    """Measure policies one after the other, as it is written to a JSON file.
+    """Measure policies, each by a job of its own, as it is written to a JSON file.
 
     Rows that ``file`` holds of the same weights, motion and environment are kept, if it was written
     with the same settings and versions; so a measurement that was stopped goes on, and a new
     policy costs its own row alone. In the end the file holds the policies asked for.
 
     Args:
-        measure: the figures of one policy.
+        function: a ``jobs.job.JobFunction``, which returns the figures of one policy. They must
+            depend on its arguments alone, or the order of the jobs would matter.
+        arguments: of the function for a policy.
         settings: what the figures depend on beside the policies.
         file: JSON to go on from, and to write after each policy.
-        progress: called with the number of policies that are done.
+        executor: who measures; this process by default.
+        console: for progress.
 
     Raises:
-        BenchmarkError: the file is damaged.
+        BenchmarkError: the file is damaged, or a policy could not be measured.
         OutputError: it cannot be written.
     """
     settings, installed = json.loads(json.dumps(settings)), versions()
     known: list[dict[str, Any]] = []
-    if file is not None and file.is_file():
-        earlier = read_json(file)
+    if file is not None:
+        earlier = read_json(file, BenchmarkError)
         if earlier.get("versions") == installed and settings.items() <= earlier.items():
             known = earlier["policies"]
-    rows: list[dict[str, Any]] = []
-    found = {**settings, "policies": rows, "machine": describe_machine(), "versions": installed}
-    for done, player in enumerate(players):
-        progress(done)
-        facts = player.describe()
-        row = next((row for row in known if facts.items() <= row.items()), None)
-        rows.append(row or {**facts, "revision": git_revision(), **measure(player)})
+    found = {**settings, "policies": [], "machine": describe_machine(), "versions": installed}
+    facts = [player.describe() for player in players]
+    rows = [next((row for row in known if one.items() <= row.items()), None) for one in facts]
+    failed: list[str] = []
+
+    def keep(*, all_done: bool) -> None:
+        done = [row for row in rows if row is not None]
+        # what is not measured yet is not lost if this is stopped
+        names = {row["policy"] for row in done}
+        later = [] if all_done else [row for row in known if row["policy"] not in names]
+        found["policies"] = [*done, *later]
         if file is not None:
-            # what comes later in the file is not lost if this is stopped
-            later = [row for row in known if row["policy"] not in {r["policy"] for r in rows}]
-            write_json(file, {**found, "policies": [*rows, *later]})
-    if file is not None:
-        write_json(file, found)
+            write_json(file, found)
+
+    with scratch_folder(file and file.parent, Path(file or "policies").stem) as scratch:
+        jobs: dict[Job, list[int]] = {}
+        for i, player in enumerate(players):
+            if rows[i] is not None:
+                continue
+            folder = scratch / f"{player.name}-{facts[i]['policy_hash']}"
+            same = next((job for job in jobs if job.folder == folder), None)
+            if same is not None:
+                jobs[same].append(i)
+                continue
+            policy = folder.absolute() / "policy.safetensors"
+            player.policy.save(policy)
+            given = arguments(PlayerFile(player.name, player.env_id, policy))
+            jobs[Job(function, given, folder, player.name, temporary=True)] = [i]
+
+        def ended(outcome: Outcome) -> str:
+            name = outcome.job.label
+            if outcome.result is None:
+                failed.append(f"{name}: {outcome.error}")
+                return f"{name}: [red]failed[/red]: {escape(outcome.error)}"
+            for i in jobs[outcome.job]:
+                rows[i] = {**facts[i], "revision": git_revision(), **outcome.result}
+            keep(all_done=False)
+            return f"{name}: measured"
+
+        supervise(
+            list(jobs),
+            executor or InlineExecutor(),
+            ended,
+            title="policies",
+            console=console or Console(quiet=True),
+            done=len(players) - len(jobs),
+        )
+    keep(all_done=not failed)
+    if failed:
+        raise BenchmarkError(
+            f"{len(failed)} of {len(players)} policies could not be measured: {failed[0]}"
+        )
     return found

@@ -9,11 +9,8 @@ is kept, so that the same command goes on where it was stopped.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,9 +18,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
-from rich.progress import track
+from rich.markup import escape
 
-from sfv_gym.benchmarks.executors import SINGLE_THREADED
 from sfv_gym.benchmarks.fingerprint import environment_hash, stream_name
 from sfv_gym.benchmarks.pages import fill
 from sfv_gym.benchmarks.results_page import (
@@ -35,8 +31,13 @@ from sfv_gym.benchmarks.results_page import (
     summary,
 )
 from sfv_gym.benchmarks.results_pictures import draw, draw_curves, draw_sheet
-from sfv_gym.errors import SFVError
+from sfv_gym.errors import BenchmarkError, SFVError
 from sfv_gym.files import write_json, write_text
+from sfv_gym.jobs.folder import scratch_folder
+from sfv_gym.jobs.job import Executor, Job, Reporter
+from sfv_gym.jobs.local import InlineExecutor
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate, publish
 from sfv_gym.play.policy import Policy, load_policy, policies_folder
 from sfv_gym.registry import list_envs
@@ -93,9 +94,18 @@ def training_facts(card: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _measure_file(env_id: str, file: Path, episodes: int) -> dict[str, Any]:
-    """``measure`` for a process of its own."""
-    return measure(load_policy(env_id, file), env_id, episodes)
+@dataclass(frozen=True)
+class PolicyRow:
+    """What a policy's figures are made of."""
+
+    env_id: str
+    file: Path
+    episodes: int
+
+
+def measure_row(row: PolicyRow, reporter: Reporter) -> dict[str, Any]:
+    """``measure`` as a job's function."""
+    return measure(load_policy(row.env_id, row.file), row.env_id, row.episodes)
 
 
 def measure_all(
@@ -104,18 +114,22 @@ def measure_all(
     old: Records,
     *,
     episodes: int = PUBLISHED_EPISODES,
-    workers: int | None = 1,
+    executor: Executor | None = None,
     force: bool = False,
     keep: Path | None = None,
-    progress: bool = True,
+    console: Console | None = None,
 ) -> Records:
     """The records of the policies of ``env_ids`` in ``folder``, in that order.
 
     Args:
         old: records, of which the figures of the same policies in the same environments are taken.
-        workers: processes; one for each core by default.
+        executor: who measures; this process by default.
         force: measure again what is in ``old``, too.
         keep: a JSON file to write after each policy, beside what ``old`` has of others.
+        console: for progress.
+
+    Raises:
+        BenchmarkError: a policy could not be measured; the others are.
     """
     records: Records = {}
     todo: list[str] = []
@@ -135,47 +149,38 @@ def measure_all(
         if "again" in before and all(before["training"].get(k) == facts.get(k) for k in same):
             records[env_id]["again"] = before["again"]
 
-    with _pool(min(workers or os.cpu_count() or 1, max(len(todo), 1))) as pool:
-        futures = {
-            pool.submit(_measure_file, env_id, folder / f"{env_id}.safetensors", episodes): env_id
-            for env_id in todo
-        }
-        for future in track(
-            as_completed(futures), "evaluating", total=len(futures),
-            console=Console(stderr=True), transient=True, disable=not progress,
-        ):  # fmt: skip
-            env_id = futures[future]
-            records[env_id] = {**future.result(), **records[env_id]}
-            if keep is not None:
-                done = {i: record for i, record in records.items() if "made_of" in record}
-                write_json(keep, {**old, **done})
+    failed: list[str] = []
+
+    def ended(outcome: Outcome) -> str:
+        env_id = outcome.job.label
+        if outcome.result is None:
+            failed.append(f"{env_id}: {outcome.error}")
+            return f"{env_id}: [red]failed[/red]: {escape(outcome.error)}"
+        records[env_id] = {**outcome.result, **records[env_id]}
+        if keep is not None:
+            done = {i: record for i, record in records.items() if "made_of" in record}
+            write_json(keep, {**old, **done})
+        return f"{env_id}: measured"
+
+    with scratch_folder(keep and keep.parent, "policies") as scratch:
+        jobs = []
+        for env_id in todo:
+            row = PolicyRow(env_id, (folder / f"{env_id}.safetensors").absolute(), episodes)
+            function = "sfv_gym.benchmarks.policies:measure_row"
+            jobs.append(Job(function, row, scratch / env_id, env_id, temporary=True))
+        supervise(
+            jobs,
+            executor or InlineExecutor(),
+            ended,
+            title="evaluating",
+            console=console or Console(quiet=True),
+            done=len(env_ids) - len(jobs),
+        )
+    if failed:
+        raise BenchmarkError(
+            f"{len(failed)} of {len(env_ids)} policies could not be measured: {failed[0]}"
+        )
     return records
-
-
-class _Here(Executor):
-    """Does what is submitted at once, in this process."""
-
-    def submit(self, function: Any, /, *arguments: Any, **keywords: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(function(*arguments, **keywords))
-        return future
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[Executor]:
-    """Processes of one thread each; this one, if there is to be one."""
-    if workers == 1:
-        yield _Here()
-        return
-    before = dict(os.environ)
-    os.environ.update(SINGLE_THREADED)  # it counts when a process of the pool loads NumPy
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def measure_again(runs: Sequence[Path], records: Records, *, episodes: int) -> None:
@@ -291,9 +296,9 @@ def policies(
     cards: Annotated[
         bool, typer.Option("--cards", help="Also write the evaluation into the policies' cards.")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; one for each core by default.", min=1)
-    ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
     force: Annotated[
         bool, typer.Option("--force", help="Measure again what has not changed, too.")
     ] = False,
@@ -326,9 +331,17 @@ def policies(
     old: Records = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
     records = dict(old) if env_ids or from_json else {}
     if not from_json:
-        records |= measure_all(
-            asked, folder, old, episodes=episodes, workers=workers, force=force, keep=figures
-        )
+        with make_executor(executor, workers, address) as chosen:
+            records |= measure_all(
+                asked,
+                folder,
+                old,
+                episodes=episodes,
+                executor=chosen,
+                force=force,
+                keep=figures,
+                console=Console(stderr=True),
+            )
     measure_again(again or [], records, episodes=episodes)
     # the registry's order, and nothing of policies that are gone
     records = {env_id: records[env_id] for env_id in known if env_id in records}

@@ -7,21 +7,24 @@ steps; an episode has survived a force if trunk and head never touch the ground.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from sfv_gym.benchmarks.fingerprint import stream_name
 from sfv_gym.benchmarks.pages import table_lines
-from sfv_gym.benchmarks.players import Player, measure_players, missing_lines
+from sfv_gym.benchmarks.players import Player, PlayerFile, measure_players, missing_lines
 from sfv_gym.benchmarks.statistics import bootstrap
 from sfv_gym.envs.perturbations import Pushes
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import CONTROL_HZ, Task
 from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import SFVError
+from sfv_gym.jobs.job import Executor, Reporter
 from sfv_gym.play.episodes import episodes
 from sfv_gym.seeds import Purpose, stream
 
@@ -105,6 +108,48 @@ def largest_pushes(
     return largest
 
 
+@dataclass(frozen=True)
+class PushesRow:
+    """What a row of the table is made of."""
+
+    player: PlayerFile
+    step: float
+    most: float
+    episodes: int
+    seed: int
+
+
+def measure_row(row: PushesRow, reporter: Reporter) -> dict[str, Any]:
+    """The figures of a policy, by direction: a job's function."""
+    player = row.player.load()
+    found: dict[str, Any] = {}
+    for name, angle in DIRECTIONS.items():
+        reporter.advance(len(found), len(DIRECTIONS), f"from the {name}")
+        try:
+            forces = largest_pushes(
+                player,
+                angle,
+                step=row.step,
+                most=row.most,
+                episodes=row.episodes,
+                seed=row.seed,
+            )
+        except NeverFallsError:
+            found[name] = None
+            continue
+        median = bootstrap(
+            forces[:, None],
+            lambda x: np.median(x[..., 0], axis=-1),
+            np.random.default_rng(row.seed),
+        )
+        found[name] = {
+            "median": float(median.value),
+            "interval": [float(median.low), float(median.high)],
+            "episodes": forces.tolist(),
+        }
+    return found
+
+
 def measure_pushes(
     players: Sequence[Player],
     *,
@@ -113,46 +158,33 @@ def measure_pushes(
     episodes: int = 32,
     seed: int = 0,
     file: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    executor: Executor | None = None,
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """The figures of every policy and direction, as they are written to ``pushes.json``.
 
     A skill that goes to the ground itself has none: no push makes it fall.
 
     Args:
-        file, progress: see ``players.measure_players``.
+        file, executor, console: see ``players.measure_players``.
 
     Raises:
+        SettingError: a seed that is out of range.
         OutputError: the file cannot be written.
     """
-
-    def measure(player: Player) -> dict[str, Any]:
-        row: dict[str, Any] = {}
-        for name, angle in DIRECTIONS.items():
-            try:
-                forces = largest_pushes(
-                    player, angle, step=step, most=most, episodes=episodes, seed=seed
-                )
-            except NeverFallsError:
-                row[name] = None
-                continue
-            found = bootstrap(
-                forces[:, None],
-                lambda x: np.median(x[..., 0], axis=-1),
-                np.random.default_rng(seed),
-            )
-            row[name] = {
-                "median": float(found.value),
-                "interval": [float(found.low), float(found.high)],
-                "episodes": forces.tolist(),
-            }
-        return row
-
     settings = {
         "step": step, "most": most, "episodes": episodes, "duration": DURATION,
         "stream": stream_name(Purpose.PUSHES, seed),
     }  # fmt: skip
-    return measure_players(players, measure, settings, file, progress)
+    return measure_players(
+        players,
+        "sfv_gym.benchmarks.pushes:measure_row",
+        lambda player: PushesRow(player, step, most, episodes, seed),
+        settings,
+        file=file,
+        executor=executor,
+        console=console,
+    )
 
 
 def push_table(pushes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

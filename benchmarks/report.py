@@ -19,9 +19,11 @@ from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.matrix import MATRIX_FILE, MATRIX_NOTE, matrix_figures
 from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.benchmarks.pushes import PUSHES_FILE, PUSHES_NOTE, push_table
-from sfv_gym.benchmarks.results import FINISHED, read_json, read_results, run_folder
+from sfv_gym.benchmarks.results import FINISHED, read_results, run_folder
 from sfv_gym.benchmarks.statistics import Interval
+from sfv_gym.errors import BenchmarkError
 from sfv_gym.files import atomic_path, write_text
+from sfv_gym.jobs.folder import read_json
 
 NOTE = (
     "NR: normalized return, the return under the pose reward divided by the most that an episode "
@@ -91,13 +93,13 @@ def write_report(folder: Path, out: Path | None = None, leaderboard: Path | None
     out = out or folder
     tables = _tables(analysis)
     pictures = _pictures(analysis)
-    if (folder / MATRIX_FILE).is_file():
+    if matrix := read_json(folder / MATRIX_FILE, BenchmarkError):
         pictures += [
             Picture(f"matrix_{i}", title, figure)
-            for i, (title, figure) in enumerate(matrix_figures(read_json(folder / MATRIX_FILE)))
+            for i, (title, figure) in enumerate(matrix_figures(matrix))
         ]
-    if (folder / PUSHES_FILE).is_file():
-        head, rows = push_table(read_json(folder / PUSHES_FILE))
+    if pushes := read_json(folder / PUSHES_FILE, BenchmarkError):
+        head, rows = push_table(pushes)
         tables.append(Table("Largest push survived", head, rows))
     films = _films(folder, analysis)
     for one in films:

@@ -6,7 +6,6 @@ SEED.json`` are the results; ``DIR/runs/TASK/ALGORITHM/SEED/`` is a run's own fo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from sfv_gym.benchmarks.suites import Budget, Suite
 from sfv_gym.errors import BenchmarkError
 from sfv_gym.files import write_json
+from sfv_gym.jobs.folder import read_json
 
 FORMAT = 1
 MANIFEST = "benchmark.json"
@@ -44,22 +44,6 @@ class RunSpec:
     def label(self) -> str:
         return f"{self.task} {self.algorithm} seed {self.seed}"
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> RunSpec:
-        values = json.loads(text)
-        return cls(**{**values, "paths": tuple(values["paths"])})
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raises BenchmarkError if it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path} is damaged: {error}; remove it to run it again") from None
-
 
 def result_path(folder: Path, spec: RunSpec) -> Path:
     return folder / "results" / spec.task / spec.algorithm / f"{spec.seed}.json"
@@ -87,7 +71,7 @@ def open_folder(folder: Path, suite: Suite, budget: Budget) -> None:
     if not path.is_file():
         write_json(path, wanted)
         return
-    found = read_json(path)
+    found = read_json(path, BenchmarkError)
     if found != wanted:
         raise BenchmarkError(
             f"{folder} holds results of {_describe(found)}, not of {_describe(wanted)}: scores of "
@@ -119,9 +103,9 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         raise BenchmarkError(
             f"{folder} holds no results; `sfv bench run --out {folder}` makes some"
         )
-    results = [read_json(path) for path in files]
+    results = [read_json(path, BenchmarkError) for path in files]
     for path, result in zip(files, results, strict=True):
-        if not isinstance(result, dict) or result.get("format") != FORMAT:
+        if result.get("format") != FORMAT:
             raise BenchmarkError(f"{path} is not a result of this version of sfv_gym")
     check_together(results, [str(path) for path in files])
     return results

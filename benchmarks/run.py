@@ -16,14 +16,16 @@ import numpy as np
 from sfv_gym.benchmarks.algorithms import Agent, Algorithm, find_algorithm
 from sfv_gym.benchmarks.films import FILM, film
 from sfv_gym.benchmarks.fingerprint import environment_hash
-from sfv_gym.benchmarks.machine import describe_machine, git_revision, versions
-from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec, read_json
+from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec
 from sfv_gym.benchmarks.suites import Suite, Task, get_suite
 from sfv_gym.envs import task as imitation
 from sfv_gym.envs.starts import ReferenceStateInitialization
 from sfv_gym.envs.vector_env import ImitationVectorEnv
-from sfv_gym.errors import ActionError, AlgorithmError, OutputError, RenderError
+from sfv_gym.errors import ActionError, AlgorithmError, BenchmarkError, OutputError, RenderError
 from sfv_gym.files import write_json
+from sfv_gym.jobs.folder import read_json
+from sfv_gym.jobs.job import Reporter
+from sfv_gym.jobs.machine import describe_machine, git_revision, versions
 from sfv_gym.play.evaluation import Evaluation, evaluate
 from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
@@ -125,7 +127,7 @@ class _Recorder:
         resume = getattr(self.agent, "resume", None)
         samples = int(resume(Path(self.spec.folder))) if callable(resume) else 0
         if samples and self._file.is_file():
-            saved = read_json(self._file)
+            saved = read_json(self._file, BenchmarkError)
             self.curve = [point for point in saved["curve"] if point["samples"] <= samples]
             self.resumed_at = [*saved["resumed_at"], samples]
             self._seconds = self.curve[-1]["seconds"] if self.curve else 0.0
@@ -198,10 +200,19 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
     return values
 
 
+def run(spec: RunSpec, reporter: Reporter) -> dict[str, Any]:
+    """``execute`` as a job's function."""
+
+    def report(samples: int, score: float | None) -> None:
+        reporter.advance(samples, spec.steps, "" if score is None else f"score {score:.2f}")
+
+    return execute(spec, report)
+
+
 def execute(spec: RunSpec, report: Report) -> dict[str, Any]:
     """Do one run and return its result, whether it finished or failed.
 
-    It is meant for a process of its own, in the environment ``executors.SINGLE_THREADED``.
+    It is meant for a process of its own, in the environment ``jobs.worker.environment(1)``.
     """
     for path in reversed(spec.paths):
         if path not in sys.path:

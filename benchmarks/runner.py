@@ -9,33 +9,22 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from sfv_gym.benchmarks.algorithms import Algorithm, find_algorithm
-from sfv_gym.benchmarks.executors import Advanced, Died, Ended, Executor
 from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.benchmarks.results import (
     FINISHED,
     RunSpec,
     open_folder,
-    read_json,
     result_path,
     run_folder,
 )
 from sfv_gym.benchmarks.suites import Suite, get_suite
 from sfv_gym.errors import BenchmarkError
-from sfv_gym.files import locked_folder, write_json
-
-ATTEMPTS = 3
-"""How often a run is begun whose worker dies."""
-POLL_SECONDS = 0.5
+from sfv_gym.files import write_json
+from sfv_gym.jobs.folder import locked_folder, read_json
+from sfv_gym.jobs.job import Executor, Job
+from sfv_gym.jobs.supervise import Outcome, supervise
 
 
 @dataclass(frozen=True)
@@ -96,41 +85,32 @@ def run_benchmark(
         ]
         worlds = {task.name: environment_hash(task.env_id, task.difficulty) for task in wanted}
         todo = [run for run in runs if not _is_finished(folder, run, worlds[run.task], remake)]
-        with _Display(console or Console(stderr=True), len(runs), len(runs) - len(todo)) as display:
-            failed = _do(todo, folder, executor, display)
-    return Summary(len(runs) - len(todo), len(todo) - len(failed), tuple(failed))
+        kept = len(runs) - len(todo)
+        failed = _do(todo, kept, folder, executor, console or Console(stderr=True))
+    return Summary(kept, len(todo) - len(failed), tuple(failed))
 
 
-def _do(todo: list[RunSpec], folder: Path, executor: Executor, display: _Display) -> list[str]:
+def _do(
+    todo: list[RunSpec], kept: int, folder: Path, executor: Executor, console: Console
+) -> list[str]:
     """Do the runs; the labels of those that failed."""
-    attempts = dict.fromkeys(todo, 1)
-    open_runs, failed = set(todo), []
-    for run in todo:
-        executor.submit(run)
-    while open_runs:
-        for event in executor.poll(POLL_SECONDS):
-            run = event.run
-            if isinstance(event, Advanced):
-                display.advance(run, event.samples, event.score)
-            elif isinstance(event, Ended):
-                write_json(result_path(folder, run), {**event.result, "attempts": attempts[run]})
-                open_runs.discard(run)
-                if event.result["status"] == FINISHED:
-                    _clear_checkpoints(run)
-                    display.end(run, f"{event.result['score']:.3f}")
-                else:
-                    failed.append(run.label)
-                    display.end(
-                        run, f"[red]failed[/red]: {escape(event.result['error']['message'])}"
-                    )
-            elif isinstance(event, Died) and attempts[run] < ATTEMPTS:
-                attempts[run] += 1
-                display.note(f"{run.label}: its worker died ({escape(event.reason)}); begun again")
-                executor.submit(run)
-            else:
-                open_runs.discard(run)
-                failed.append(run.label)
-                display.end(run, f"[red]given up[/red]: its worker died {ATTEMPTS} times")
+    failed: list[str] = []
+
+    def ended(outcome: Outcome) -> str:
+        spec: RunSpec = outcome.job.arguments
+        result = outcome.result
+        if result is None:
+            failed.append(spec.label)
+            return f"{spec.label}: [red]failed[/red]: {escape(outcome.error)}"
+        write_json(result_path(folder, spec), {**result, "attempts": outcome.attempts})
+        if result["status"] == FINISHED:
+            _clear_checkpoints(spec)
+            return f"{spec.label}: {result['score']:.3f}"
+        failed.append(spec.label)
+        return f"{spec.label}: [red]failed[/red]: {escape(result['error']['message'])}"
+
+    jobs = [Job("sfv_gym.benchmarks.run:run", spec, Path(spec.folder), spec.label) for spec in todo]
+    supervise(jobs, executor, ended, title="all runs", console=console, done=kept)
     return failed
 
 
@@ -165,7 +145,7 @@ def _is_finished(folder: Path, run: RunSpec, world: str, remake: bool) -> bool:
     path = result_path(folder, run)
     if not path.is_file():
         return False
-    result = read_json(path)
+    result = read_json(path, BenchmarkError)
     if result.get("status") != FINISHED:
         return False
     if result.get("environment_hash") == world:
@@ -184,42 +164,3 @@ def _clear_checkpoints(run: RunSpec) -> None:
 
     for checkpoint in Path(run.folder).glob("checkpoint-*"):
         shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-class _Display:
-    """One bar over all runs, one for each that is going on, and a line for each that ended."""
-
-    def __init__(self, console: Console, total: int, done: int) -> None:
-        self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._all = self._progress.add_task("all runs", total=total, completed=done)
-        self._bars: dict[RunSpec, TaskID] = {}
-
-    def __enter__(self) -> _Display:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.stop()
-
-    def advance(self, run: RunSpec, samples: int, score: float | None) -> None:
-        if run not in self._bars:
-            self._bars[run] = self._progress.add_task(run.label, total=run.steps)
-        text = run.label if score is None else f"{run.label}  {score:.2f}"
-        self._progress.update(self._bars[run], completed=min(samples, run.steps), description=text)
-
-    def end(self, run: RunSpec, outcome: str) -> None:
-        if run in self._bars:
-            self._progress.remove_task(self._bars.pop(run))
-        self._progress.advance(self._all)
-        self.note(f"{run.label}: {outcome}")
-
-    def note(self, text: str) -> None:
-        self._progress.console.print(text, highlight=False, soft_wrap=True)

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from sfv_gym.benchmarks.machine import cpu
 from sfv_gym.benchmarks.pages import table_lines
 from sfv_gym.envs import ImitationVectorEnv
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path
+from sfv_gym.jobs.machine import cpu
 from sfv_gym.physics import Physics
 
 ENV_ID = "SFV-Walk-v0"

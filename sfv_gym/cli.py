@@ -22,10 +22,12 @@ from rich.table import Table
 
 from sfv_gym.errors import SettingError, SFVError
 from sfv_gym.files import check_folder
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
 from sfv_gym.seeds import MAX_SEED
 
 if TYPE_CHECKING:
-    from sfv_gym.train.queue import RunResult
+    from sfv_gym.library import Built
+    from sfv_gym.train.train_all import RunResult
 
 app = typer.Typer(
     name="sfv",
@@ -207,20 +209,30 @@ def build_library_command(
         Path | None, typer.Option(help="Folder for a picture of each: video above, motion below.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Make again what is up to date.")] = False,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Make the reference motions of the whole library; goes on where it was interrupted."""
     from sfv_gym.library import build_library
 
     for folder in filter(None, (out, sheets)):
         check_folder(folder)
-    failed = 0
-    for built in build_library(folders, out, skills=skill, sheets=sheets, force=force):
-        if built.motion is None:
-            failed += 1
-            console.print(f"[red]{built.skill}[/red]: {escape(built.error)}", highlight=False)
-        else:
-            state = "made" if built.fresh else "up to date"
-            console.print(f"{built.skill}: {state}, {built.motion.duration:.1f} s")
+    try:
+        with make_executor(executor, workers, address) as chosen:
+            made: list[Built] = build_library(
+                folders,
+                out,
+                skills=skill,
+                sheets=sheets,
+                force=force,
+                executor=chosen,
+                console=console,
+            )
+    except KeyboardInterrupt:
+        console.print("Interrupted; finished motions are kept. The same command goes on.")
+        raise typer.Exit(1) from None
+    failed = sum(built.motion is None for built in made)
     if failed:
         console.print(f"[red]{failed} motions could not be made[/red]")
         raise typer.Exit(1)  # wrong input it need not be
@@ -362,9 +374,9 @@ def train_all_command(
     ] = None,
     terrain: Annotated[list[str] | None, typer.Option(help="Only these; flat by default.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the runs, one each.")] = Path("runs"),
-    workers: Annotated[
-        int | None, typer.Option(help="Runs side by side; one for each core by default.", min=1)
-    ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
     budget: Annotated[
         int | None,
         typer.Option(help="Control steps of each run at most; the recipe's by default.", min=1),
@@ -391,7 +403,8 @@ def train_all_command(
 ) -> None:
     """Train many environments; killed at any moment, the same call goes on."""
     from sfv_gym import list_envs
-    from sfv_gym.train.queue import train_all
+    from sfv_gym.train.device import check_threads
+    from sfv_gym.train.train_all import train_all
     from sfv_gym.train.warm_start import parent_policy
 
     wanted = {"character": character or ["humanoid"], "terrain": terrain or ["flat"]}
@@ -404,19 +417,21 @@ def train_all_command(
     ]
     parents = {i: parent_policy(i, init) for i in ids} if init else {}
     try:
-        results = train_all(
-            ids,
-            out,
-            workers=workers,
-            budget=budget,
-            seed=seed,
-            threads=threads,
-            device=device,
-            settings=_settings(otherwise),
-            init={i: str(path) for i, path in parents.items() if path},
-            install=install,
-            console=console,
-        )
+        check_threads(threads)
+        with make_executor(executor, workers, address, threads=threads) as chosen:
+            results = train_all(
+                ids,
+                out,
+                executor=chosen,
+                budget=budget,
+                seed=seed,
+                threads=threads,
+                device=device,
+                settings=_settings(otherwise),
+                init={i: str(path) for i, path in parents.items() if path},
+                install=install,
+                console=console,
+            )
     except KeyboardInterrupt:
         console.print("Interrupted; every run has a checkpoint. The same command goes on.")
         raise typer.Exit(1) from None

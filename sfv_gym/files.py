@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import tempfile
-import time
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -25,10 +23,9 @@ CACHE_VARIABLE = "SFV_GYM_CACHE"
 NPZ_LIMIT = 512 * 2**20
 """Bytes that the arrays of one ``.npz`` may take in memory: an hour of motion takes 60 MiB."""
 MAX_DIMENSIONS = 4
-LOCK = "lock"
 UNFINISHED = ".part-"
 """In the name of a file that is being written."""
-_UNFINISHED_NAME = re.compile(r"\..*\.part-[a-z0-9_]{8}(\.[^.]*)?")
+UNFINISHED_NAME = re.compile(r"\..*\.part-[a-z0-9_]{8}(\.[^.]*)?")
 
 
 def cache_folder() -> Path:
@@ -41,7 +38,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed to it on success and removed otherwise.
 
     The temporary name keeps the suffix, since encoders choose the format by it. Killed in between,
-    a process leaves the file behind: ``locked_folder`` clears it away.
+    a process leaves the file behind: ``jobs.folder.locked_folder`` clears it away.
 
     Raises:
         OutputError: the folder is missing or cannot be written.
@@ -172,59 +169,6 @@ def read_nested_json(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("it is no object")
     return value
-
-
-@contextmanager
-def locked_folder(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold a folder that two processes would spoil for each other.
-
-    The lock goes with the process, however it ends. What processes that were killed have left
-    half-written in the folder is removed: nobody else writes there now.
-
-    Args:
-        busy: what to say when another process holds it.
-        wait: seconds to wait for one that is just ending.
-
-    Raises:
-        OutputError: another process holds it, or the folder cannot be written.
-    """
-    with _acquire(folder, busy, time.monotonic() + wait):
-        _remove_unfinished(folder)
-        yield
-
-
-def _acquire(folder: Path, busy: str, deadline: float) -> IO[str]:
-    """The folder's lock file, open and locked; closed, it is free again."""
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = open(folder / LOCK, "w")  # noqa: SIM115
-        except OSError as error:
-            raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            if time.monotonic() >= deadline:
-                raise OutputError(busy) from None
-            time.sleep(0.2)
-            continue
-        if _is_there(file, folder / LOCK):
-            return file
-        file.close()  # the folder was renamed in between, and the lock with it
-
-
-def _is_there(file: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for path in folder.iterdir():
-        if _UNFINISHED_NAME.fullmatch(path.name):
-            path.unlink(missing_ok=True)
 
 
 def check_folder(folder: Path) -> None:

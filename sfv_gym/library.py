@@ -17,12 +17,18 @@ from typing import Any
 
 import numpy as np
 import yaml
+from rich.console import Console
+from rich.markup import escape
 
 from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
 from sfv_gym.extract import Extraction, extract_motion
+from sfv_gym.jobs.folder import scratch_folder
+from sfv_gym.jobs.job import Executor, Job, Reporter
+from sfv_gym.jobs.local import InlineExecutor
+from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.retargeting.store import save_retargeted
+from sfv_gym.retargeting.store import is_saved, save_retargeted
 
 LIBRARY_VERSION = 6
 """Raised when the pipeline changes so that every motion is to be made again."""
@@ -71,6 +77,27 @@ def library_clips() -> list[LibraryClip]:
     return clips
 
 
+@dataclass(frozen=True)
+class Building:
+    """An entry that is to be built, as a job's arguments."""
+
+    skill: str
+    folders: tuple[Path, ...]
+    out: Path
+    sheets: Path | None = None
+    force: bool = False
+
+    @property
+    def clip(self) -> LibraryClip:
+        """The entry."""
+        return next(clip for clip in library_clips() if clip.skill == self.skill)
+
+    @property
+    def target(self) -> Path:
+        """The motion's file."""
+        return self.out / f"{self.skill}.npz"
+
+
 def build_library(
     folders: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
@@ -78,9 +105,10 @@ def build_library(
     skills: Iterable[str] | None = None,
     sheets: str | os.PathLike[str] | None = None,
     force: bool = False,
-    progress: bool = True,
-) -> Iterable[Built]:
-    """Make the motions one after the other; yields what became of each.
+    executor: Executor | None = None,
+    console: Console | None = None,
+) -> list[Built]:
+    """Make the motions, each by a job of its own; what became of each, in order.
 
     Args:
         folders: where the clips are.
@@ -89,33 +117,72 @@ def build_library(
         sheets: folder for a picture of each, ``<skill>.webp``: video above, character below; the
             character alone where the video may not be shown.
         force: make again what is there already.
+        executor: who makes them; this process by default.
+        console: for progress.
 
     Raises:
         UnknownIdError: there is no entry of a skill that is asked for.
     """
-    clips = {clip.skill: clip for clip in library_clips()}
-    wanted = list(skills or clips)
-    unknown = [skill for skill in wanted if skill not in clips]
-    if unknown:
-        raise UnknownIdError(f"the library has no {', '.join(unknown)}; it has {', '.join(clips)}")
-    for skill in wanted:
-        try:
-            yield _build(clips[skill], folders, Path(out), sheets, force, progress)
-        except SFVError as error:  # one clip that fails must not cost the others
-            yield Built(skill, True, None, str(error))
+    known = [clip.skill for clip in library_clips()]
+    wanted = list(dict.fromkeys(skills or known))
+    if unknown := [skill for skill in wanted if skill not in known]:
+        raise UnknownIdError(f"the library has no {', '.join(unknown)}; it has {', '.join(known)}")
+    console = console or Console(quiet=True)
+    target, places = Path(out).absolute(), tuple(Path(folder).absolute() for folder in folders)
+    beside = None if sheets is None else Path(sheets).absolute()
+    made: dict[str, Built] = {}
+
+    def keep(built: Built) -> str:
+        made[built.skill] = built
+        if built.motion is None:
+            return f"[red]{built.skill}[/red]: {escape(built.error)}"
+        state = "made" if built.fresh else "up to date"
+        return f"{built.skill}: {state}, {built.motion.duration:.1f} s"
+
+    def ended(outcome: Outcome) -> str:
+        building: Building = outcome.job.arguments
+        if outcome.result is None:
+            return keep(Built(building.skill, True, None, outcome.error))
+        fresh, motion = outcome.result["fresh"], ReferenceMotion.load(building.target)
+        return keep(Built(building.skill, fresh, motion))
+
+    with scratch_folder(target, "library") as scratch:
+        jobs = []
+        for skill in wanted:
+            building = Building(skill, places, target, beside, force)
+            try:
+                motion = None if force else _up_to_date(building)
+            except SFVError as error:  # one clip that fails must not cost the others
+                console.print(keep(Built(skill, True, None, str(error))), highlight=False)
+                continue
+            if motion is None or not _is_retargeted(motion, building.target):
+                function = "sfv_gym.library:build"
+                jobs.append(Job(function, building, scratch / skill, skill, temporary=True))
+            else:
+                console.print(keep(Built(skill, False, motion)), highlight=False)
+        supervise(
+            jobs,
+            executor or InlineExecutor(),
+            ended,
+            title="motions",
+            console=console,
+            done=len(wanted) - len(jobs),
+        )
+    return [made[skill] for skill in wanted]
 
 
-def _build(
-    clip: LibraryClip,
-    folders: Sequence[str | os.PathLike[str]],
-    out: Path,
-    sheets: str | os.PathLike[str] | None,
-    force: bool,
-    progress: bool,
-) -> Built:
-    video = find_clip(clip.file, folders)
-    target = out / f"{clip.skill}.npz"
-    made_from = json.dumps(
+def build(building: Building, reporter: Reporter) -> dict[str, Any]:
+    """Make one motion, and what other characters do of it: a job's function."""
+    if not building.force and _up_to_date(building) is not None:
+        _save_retargeted(building.target)
+        return {"fresh": False}
+    _build(building)
+    return {"fresh": True}
+
+
+def _made_from(clip: LibraryClip, video: Path) -> str:
+    """What a motion of the library depends on, as its file has it."""
+    return json.dumps(
         {
             "version": LIBRARY_VERSION,
             "settings": clip.settings,
@@ -123,23 +190,46 @@ def _build(
         },
         sort_keys=True,
     )
-    if target.is_file() and not force:
-        motion = ReferenceMotion.load(target)
-        if motion.made_from == made_from:
-            _save_retargeted(target)
-            return Built(clip.skill, False, motion)
+
+
+def _up_to_date(building: Building) -> ReferenceMotion | None:
+    """The motion that is there, if it is of the present clip and settings.
+
+    Raises:
+        VideoError: the clip is in none of the folders.
+        MotionError: what is there is damaged.
+    """
+    video = find_clip(building.clip.file, building.folders)
+    if not building.target.is_file():
+        return None
+    motion = ReferenceMotion.load(building.target)
+    return motion if motion.made_from == _made_from(building.clip, video) else None
+
+
+def _build(building: Building) -> None:
+    clip, target = building.clip, building.target
+    video = find_clip(clip.file, building.folders)
     extraction = extract_motion(
-        video, skill=clip.skill, out=target, source=clip.source, progress=progress, **clip.settings
+        video, skill=clip.skill, out=target, source=clip.source, progress=False, **clip.settings
     )
     motion = extraction.motion
-    motion.made_from = made_from
+    motion.made_from = _made_from(clip, video)
     motion.save(target)
     if target.stat().st_size > MAX_BYTES:
         raise MotionError(f"{target} is larger than {MAX_BYTES // 1000} kB")
     _save_retargeted(target)
-    if sheets is not None:
-        _write_sheet(extraction, Path(sheets) / f"{clip.skill}.webp", video_too=clip.frames)
-    return Built(clip.skill, True, motion)
+    if building.sheets is not None:
+        sheet = building.sheets / f"{clip.skill}.webp"
+        _write_sheet(extraction, sheet, video_too=clip.frames)
+
+
+def _is_retargeted(motion: ReferenceMotion, target: Path) -> bool:
+    """Whether what ``_save_retargeted`` would write is there."""
+    return all(
+        is_saved(motion, character, target.parent / character.name / target.name)
+        for character in CHARACTERS.values()
+        if not character.is_canonical
+    )
 
 
 def _save_retargeted(target: Path) -> None:

@@ -12,11 +12,12 @@ from motions import swing
 from safetensors.numpy import save_file
 
 from sfv_gym.errors import MotionError, OutputError, PolicyError, SettingError
-from sfv_gym.files import atomic_path, locked_folder
+from sfv_gym.files import atomic_path
+from sfv_gym.jobs.folder import locked_folder
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.policy import MAX_BYTES, Policy, load_policy, shipped_policy_path
 from sfv_gym.train.device import check_device, check_threads
-from sfv_gym.train.queue import Job, train_all, work_through
+from sfv_gym.train.train_all import train_all
 
 WALK = "SFV-Walk-v0"
 TRAINERS = (("train", WALK), ("train-all", WALK))
@@ -143,8 +144,7 @@ def test_threads(threads):
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
-        ({"workers": 0}, SettingError),
-        ({"workers": -1}, SettingError),
+        ({"evaluate_every": 0}, SettingError),
         ({"threads": 0}, SettingError),
         ({"seed": -1}, SettingError),
         ({"seed": 2**32}, SettingError),
@@ -165,7 +165,7 @@ def test_a_queue_starts_nothing(tmp_path, settings, error):
 def test_a_queue_cannot_write_into_a_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="is no folder"):
-        work_through([Job(WALK, tmp_path / "file" / WALK, WALK)])
+        train_all([WALK], tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -514,9 +514,9 @@ def test_a_queue_waits_for_who_is_still_in_a_folder(tmp_path, monkeypatch):
     """A run on an old motion is not put aside under the feet of an earlier queue's worker."""
     from rich.console import Console
 
-    from sfv_gym.train import queue
+    from sfv_gym.jobs import folder as job_folder
 
-    monkeypatch.setattr(queue, "WAIT", 0.0)
+    monkeypatch.setattr(job_folder, "WAIT", 0.0)
     folder = tmp_path / WALK
     with locked_folder(folder, ""):
         (folder / "config.json").write_text(json.dumps({"motion_hash": "0" * 16}))

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from sfv_gym.benchmarks.choices import BEGIN, END, Study, Variant, measure, table, write_docs
 from sfv_gym.errors import SFVError, UnknownIdError
+from sfv_gym.jobs.local import InlineExecutor, LocalExecutor
 from sfv_gym.train.config import PPOConfig
 
 SKILL = "SFV-Punch-v0"
@@ -46,7 +47,8 @@ def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
 
     def run() -> tuple[dict, str]:
         console = Console(file=io.StringIO(), width=200)
-        found = measure(study, tmp_path, seeds=1, workers=2, console=console)
+        with LocalExecutor(2) as executor:
+            found = measure(study, tmp_path, seeds=1, executor=executor, console=console)
         return found, console.file.getvalue()
 
     first, _ = run()
@@ -54,7 +56,8 @@ def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
     assert first == again and said.count("was finished before") == 2
     faster = Study((SKILL,), 384, (Variant("recipe", "the recipe", {**TINY, "gamma": 0.9}),))
     with pytest.raises(SFVError, match="other settings"):
-        measure(faster, tmp_path, seeds=1, workers=1, console=Console(file=io.StringIO()))
+        quiet = Console(file=io.StringIO())
+        measure(faster, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
     ((samples, value, _),) = first["curves"]["slow"][SKILL]["0"]
     assert samples == 384 and 0.0 < value < 1.0
     assert value != first["curves"]["recipe"][SKILL]["0"][0][1]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sfv_gym.benchmarks import matrix as matrix_module
 from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.analysis import analyse
 from sfv_gym.benchmarks.films import FILM
@@ -21,6 +22,7 @@ from sfv_gym.benchmarks.matrix import (
 )
 from sfv_gym.benchmarks.players import (
     Player,
+    PlayerFile,
     find_player,
     find_players,
     measure_players,
@@ -39,6 +41,7 @@ from sfv_gym.benchmarks.results import read_results, run_folder
 from sfv_gym.benchmarks.suites import WITHDRAWN, get_suite
 from sfv_gym.errors import BenchmarkError, PolicyError, UnknownIdError
 from sfv_gym.files import write_json
+from sfv_gym.jobs.job import Reporter
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = get_suite("SFV-Quick")
@@ -300,18 +303,23 @@ def test_a_skill_on_the_ground_cannot_be_pushed_over(walker):
     assert "| lying | on the ground itself |" in pushes_markdown(found)
 
 
-def test_a_measurement_goes_on_and_measures_only_what_is_new(walker, tmp_path):
+def test_a_measurement_goes_on_and_measures_only_what_is_new(walker, tmp_path, monkeypatch):
     file, asked = tmp_path / "rows.json", []
 
-    def measure(player):
+    def measure(player: PlayerFile, reporter: Reporter):
         asked.append(player.name)
+        assert player.load().policy.content_hash() == walker.policy.content_hash()
         if player.name == "broken":
             raise KeyboardInterrupt
         return {"figure": float(len(asked))}
 
+    monkeypatch.setattr(matrix_module, "measure_for_test", measure, raising=False)
+
     def rows(names, settings):
         players = [replace(walker, name=name) for name in names]
-        return measure_players(players, measure, settings, file)["policies"]
+        function = "sfv_gym.benchmarks.matrix:measure_for_test"
+        found = measure_players(players, function, lambda player: player, settings, file=file)
+        return found["policies"]
 
     with pytest.raises(KeyboardInterrupt):
         rows(["a", "b", "broken"], {"episodes": 2})

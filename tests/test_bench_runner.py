@@ -12,41 +12,34 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sfv_gym.benchmarks import executors, results, runner
-from sfv_gym.benchmarks.executors import Died, Ended, LocalExecutor, make_executor
+from sfv_gym.benchmarks import results, runner
 from sfv_gym.benchmarks.results import read_results
-from sfv_gym.benchmarks.run import execute
-from sfv_gym.errors import BenchmarkError, MissingExtraError, OutputError
-from sfv_gym.files import locked_folder
+from sfv_gym.errors import BenchmarkError, OutputError
+from sfv_gym.jobs.folder import locked_folder
+from sfv_gym.jobs.job import Died
+from sfv_gym.jobs.local import InlineExecutor, LocalExecutor
 
 AGENTS = Path(__file__).parent / "bench_agents.py"
 TASK = "SFV-Punch-v0"
 QUIET = Console(quiet=True)
 
 
-class Here:
-    """An executor that does runs in this process; ``deaths`` of them end without a result."""
+class Here(InlineExecutor):
+    """Does runs in this process; ``deaths`` of them end without a result."""
 
     def __init__(self, deaths: int = 0) -> None:
-        self.runs, self.deaths, self.begun = [], deaths, 0
+        super().__init__()
+        self.deaths, self.begun = deaths, 0
 
-    def submit(self, run):
-        self.runs.append(run)
+    def submit(self, job):
+        self.begun += 1
+        super().submit(job)
 
     def poll(self, seconds):
-        events = []
-        while self.runs:
-            run = self.runs.pop(0)
-            self.begun += 1
-            if self.deaths:
-                self.deaths -= 1
-                events.append(Died(run, "killed by signal 9"))
-            else:
-                events.append(Ended(run, execute(run, lambda *a: None)))
-        return events
-
-    def close(self):
-        self.runs.clear()
+        if self.deaths and self._waiting:
+            self.deaths -= 1
+            return [Died(self._waiting.pop(0), "killed by signal 9")]
+        return super().poll(seconds)
 
 
 def bench(
@@ -193,16 +186,6 @@ def test_two_algorithms_of_one_name_are_refused(tmp_path):
         bench(tmp_path, "zero", "zero")
 
 
-def test_executors_are_chosen_by_name(monkeypatch):
-    with pytest.raises(BenchmarkError, match="known: local, ray"):
-        make_executor("slurm")
-    with pytest.raises(BenchmarkError, match="--executor ray"):
-        make_executor("local", address="auto")
-    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
-    with pytest.raises(MissingExtraError, match=r"sfv-gym\[ray\]"):
-        make_executor("ray")
-
-
 # --- processes -----------------------------------------------------------------------------------
 
 
@@ -272,8 +255,10 @@ def test_a_runner_that_is_stopped_leaves_no_worker_and_goes_on(tmp_path, how):
 def test_a_ray_cluster_gives_the_same_scores_and_replaces_a_killed_worker(tmp_path):
     """Three workers at once; the agent's process kills itself the first time."""
     pytest.importorskip("ray")
+    from sfv_gym.jobs.ray import RayExecutor
+
     bench(tmp_path / "local", "make_agent", seeds=2)
-    executor = executors.RayExecutor(workers=3)
+    executor = RayExecutor(workers=3)
     try:
         summary = bench(tmp_path / "ray", "make_agent", "make_mortal", seeds=2, executor=executor)
     finally:

@@ -20,6 +20,7 @@ from sfv_gym.benchmarks.cli import app
 from sfv_gym.benchmarks.policies import measure_all, shipped, stale, write_card
 from sfv_gym.benchmarks.results_page import README_BEGIN, README_END, notes, page, readme_table
 from sfv_gym.errors import SFVError
+from sfv_gym.jobs.local import LocalExecutor
 from sfv_gym.library import library_clips
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate
 from sfv_gym.play.policy import Policy, load_policy, policies_folder
@@ -213,25 +214,25 @@ def test_a_policy_that_does_not_ship_is_refused(tmp_path):
 
 def test_what_has_not_changed_is_not_measured_again(two, tmp_path, quick):
     keep = tmp_path / "results.json"
-    first = measure_all(TWO, two, {}, keep=keep, progress=False)
+    first = measure_all(TWO, two, {}, keep=keep)
     assert quick == list(TWO) and json.loads(keep.read_text()) == first
-    assert measure_all(TWO, two, first, progress=False) == first
+    assert measure_all(TWO, two, first) == first
     assert len(quick) == 2
 
     policy = Policy.load(two / f"{TWO[0]}.safetensors")
     policy.mean = policy.mean + 1  # another policy
     policy.save(two / f"{TWO[0]}.safetensors")
     assert stale(first, two) == [TWO[0]]
-    second = measure_all(TWO, two, first, progress=False)
+    second = measure_all(TWO, two, first)
     assert quick[2:] == [TWO[0]] and list(second) == list(TWO)
-    measure_all(TWO, two, second, episodes=64, progress=False)
-    measure_all(TWO, two, second, force=True, progress=False)
+    measure_all(TWO, two, second, episodes=64)
+    measure_all(TWO, two, second, force=True)
     assert len(quick) == 7
-    assert measure_all(TWO, two, {}, progress=False)[TWO[1]] == first[TWO[1]]
+    assert measure_all(TWO, two, {})[TWO[1]] == first[TWO[1]]
 
 
 def test_a_card_takes_the_figures_inside_and_beside_and_nothing_else(two, quick):
-    records = measure_all(TWO, two, {}, progress=False)
+    records = measure_all(TWO, two, {})
     env_id = TWO[0]
     file = two / f"{env_id}.safetensors"
     before, before_beside = Policy.load(file), json.loads(file.with_suffix(".json").read_text())
@@ -242,7 +243,7 @@ def test_a_card_takes_the_figures_inside_and_beside_and_nothing_else(two, quick)
     assert beside == {**after.card, "curve": before_beside["curve"]}
     assert after.card["evaluation"]["rsi"] == records[env_id]["rsi"]
     assert not write_card(two, env_id, records[env_id])  # it has them
-    assert stale(measure_all(TWO, two, records, progress=False), two) == []
+    assert stale(measure_all(TWO, two, records), two) == []
 
 
 def test_a_card_is_told_what_had_gone_into_the_policy_that_it_began_from(tmp_path, quick):
@@ -253,7 +254,7 @@ def test_a_card_is_told_what_had_gone_into_the_policy_that_it_began_from(tmp_pat
     known = policies_module.known_origin(env_id, policy)
     if not known:
         pytest.skip("another policy ships by now, whose card says it by itself")
-    records = measure_all([env_id], tmp_path, {}, progress=False)
+    records = measure_all([env_id], tmp_path, {})
     assert known.items() <= records[env_id]["training"].items()
     write_card(tmp_path, env_id, records[env_id])
     assert known.items() <= Policy.load(tmp_path / f"{env_id}.safetensors").card.items()
@@ -280,10 +281,9 @@ def test_the_table_goes_into_the_readme_beside_the_docs(tmp_path, committed):
 
 
 def test_processes_give_the_same_as_one(two):
-    here, there = (
-        measure_all(TWO, two, {}, episodes=2, workers=workers, progress=False) for workers in (1, 2)
-    )
-    assert here == there
+    here = measure_all(TWO, two, {}, episodes=2)
+    with LocalExecutor(2) as executor:
+        assert measure_all(TWO, two, {}, episodes=2, executor=executor) == here
 
 
 def test_a_run_of_another_seed_is_set_beside_the_shipped_policy_and_kept(tmp_path):

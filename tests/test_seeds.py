@@ -12,6 +12,7 @@ import pytest
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task
 from sfv_gym.errors import SettingError
+from sfv_gym.jobs.local import InlineExecutor
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, publish
 from sfv_gym.play.policy import Policy, load_policy, shipped_policy_path
 from sfv_gym.registry import find_motion
@@ -122,10 +123,13 @@ def purposes(drawn: Drawn) -> set[Purpose]:
 
 
 def test_training_selection_run_off_and_card(drawn, tmp_path, monkeypatch):
-    from sfv_gym.train import ppo
+    from sfv_gym.train import ppo, recorder
+    from sfv_gym.train.checkpoint import BETWEEN
+    from sfv_gym.train.lean_ppo import LeanPPO
+    from sfv_gym.train.runs import CHECKPOINT
 
     # the first is always the best so far, so that there is a run-off with the last
-    monkeypatch.setattr(ppo, "rank", lambda evaluation: 0)
+    monkeypatch.setattr(recorder, "rank", lambda evaluation: 0)
     for seed in (0, 1):
         drawn.clear()
         folder = tmp_path / str(seed)
@@ -143,8 +147,13 @@ def test_training_selection_run_off_and_card(drawn, tmp_path, monkeypatch):
         assert figures["episodes"] == PUBLISHED_EPISODES and figures["success_interval"]
 
     drawn.clear()
+    ppo.train(SKILL, folder, steps=384, resume=True, evaluate_every=128, progress=False)
+    assert Purpose.TRAINING not in purposes(drawn)  # its generators go on where they were
+    model = LeanPPO.load(folder / CHECKPOINT)
+    del model.extra[BETWEEN]  # as an earlier version, or a run that was interrupted, has it
+    model.save(folder / CHECKPOINT)
     ppo.train(SKILL, folder, steps=512, resume=True, evaluate_every=128, progress=False)
-    assert {part for purpose, _, part in drawn if purpose is Purpose.TRAINING} == {256}
+    assert {part for purpose, _, part in drawn if purpose is Purpose.TRAINING} == {384}
 
 
 def test_installation(drawn, tmp_path):
@@ -264,11 +273,20 @@ def test_the_study_of_choices(drawn, tmp_path):
 
     study = Study((SKILL,), 256, (Variant("recipe", "the recipe", TINY),))
     quiet = Console(file=io.StringIO())
-    found = measure(study, tmp_path, seeds=1, workers=1, console=quiet)  # trains in a process
+    run = tmp_path / "recipe" / "0" / SKILL
+    found = measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
+    training = {Purpose.TRAINING, Purpose.SELECTION, Purpose.RUN_OFF, Purpose.PUBLICATION}
+    assert purposes(drawn) - training - {Purpose.USER} == {Purpose.CHOICES}
+    (run / FINAL).unlink()
+    drawn.clear()
+    measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
     assert drawn - {(Purpose.USER, 0, 0)} == {(Purpose.CHOICES, 0, 0)}
     final = found["finals"]["recipe"][SKILL]["0"]
     assert final["episodes"] == PUBLISHED_EPISODES
     assert list(tmp_path.rglob(FINAL))
     drawn.clear()
-    assert measure(study, tmp_path, seeds=1, workers=1, console=quiet)["finals"] == found["finals"]
+    assert (
+        measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)["finals"]
+        == found["finals"]
+    )
     assert Purpose.CHOICES not in purposes(drawn)  # kept

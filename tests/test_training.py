@@ -1,5 +1,6 @@
 """A training run in small: it learns something, stops, and goes on."""
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,19 @@ from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.starts.failure import FailureSampler
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, PolicyError, SettingError, SFVError
+from sfv_gym.jobs.folder import read_json
+from sfv_gym.jobs.job import StoppedError
 from sfv_gym.play.policy import Policy
 from sfv_gym.registry import get_entry
 from sfv_gym.seeds import Purpose, stream
-from sfv_gym.train import ppo
-from sfv_gym.train.config import PPOConfig
+from sfv_gym.train import ppo, recorder
+from sfv_gym.train.checkpoint import BETWEEN
+from sfv_gym.train.config import Asked, PPOConfig
 from sfv_gym.train.curriculum import Curriculum
+from sfv_gym.train.export import export_policy
 from sfv_gym.train.lean_ppo import LeanPPO
-from sfv_gym.train.ppo import export_policy, train
-from sfv_gym.train.runs import CARD, CHECKPOINT, CONFIG, POLICY, PROGRESS, read_json
+from sfv_gym.train.ppo import train
+from sfv_gym.train.runs import CARD, CHECKPOINT, CONFIG, POLICY, PROGRESS
 from sfv_gym.train.warm_start import HEIGHT_SPREAD, parent_policy
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 2, "hidden": (32, 32)}
@@ -72,13 +77,13 @@ def test_another_character_on_terrain_can_be_trained(env_id, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
-    def interrupt(recorder):
-        if recorder.model.num_timesteps >= 1024:
+    def interrupt(run_recorder):
+        if run_recorder.model.num_timesteps >= 1024:
             raise KeyboardInterrupt
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(ppo._Recorder, "_on_rollout_end", interrupt)
+        patch.setattr(recorder.Recorder, "_on_rollout_end", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(env_id, run, steps=2048, progress=False, settings=SMALL)
     assert not list(run.glob(".*"))  # no temporary file
@@ -92,16 +97,16 @@ def test_the_last_policy_is_kept_if_it_wins_the_run_off(
     last_is_better, env_id, tmp_path, monkeypatch
 ):
     """In training the first evaluation is the best; more episodes may say otherwise."""
-    real, seen = ppo.evaluate, {"training": [], "run-off": []}
+    real, seen = recorder.evaluate, {"training": [], "run-off": []}
 
     def ranked(predict, env_id, *, episodes, **settings):
         result = real(predict, env_id, episodes=2, **settings)
-        calls = seen["run-off" if episodes == ppo.RUN_OFF_EPISODES else "training"]
+        calls = seen["run-off" if episodes == recorder.RUN_OFF_EPISODES else "training"]
         calls.append(settings.get("seed", 0))
         first_wins = last_is_better if calls is seen["run-off"] else True
         return replace(result, success_rate=float(first_wins == (len(calls) == 1)))
 
-    monkeypatch.setattr(ppo, "evaluate", ranked)
+    monkeypatch.setattr(recorder, "evaluate", ranked)
     train(env_id, tmp_path, steps=1536, evaluate_every=512, progress=False, settings=SMALL)
     assert seen["training"] == [stream(Purpose.SELECTION)] * 3
     assert seen["run-off"] == [stream(Purpose.RUN_OFF)] * 2
@@ -116,11 +121,72 @@ def test_what_start_states_have_learned_goes_on(env_id, tmp_path, monkeypatch):
     train(env_id, tmp_path, steps=1024, progress=False, settings=settings)
     learned = LeanPPO.load(tmp_path / CHECKPOINT).extra["starts"]["failure_rate"]
     assert np.ptp(learned) > 0
-    given = []
-    monkeypatch.setattr(FailureSampler, "restore", lambda self, state: given.append(state))
+    given, restore = [], FailureSampler.restore
+    without_the_rest(tmp_path / CHECKPOINT)
+    monkeypatch.setattr(
+        FailureSampler, "restore", lambda self, state: (given.append(state), restore(self, state))
+    )
     train(env_id, tmp_path, steps=1536, resume=True, progress=False)
     [state] = given
     np.testing.assert_array_equal(state["failure_rate"], learned)
+
+
+class Stopper:
+    """A listener that wants the run to stop once it has learned from so many samples."""
+
+    def __init__(self, at: float) -> None:
+        self.at, self.samples = at, 0.0
+
+    def advance(self, done: float, total: float | None = None, note: str = "") -> None:
+        self.samples = done
+
+    def say(self, text: str) -> None:
+        pass
+
+    @property
+    def stopping(self) -> bool:
+        return self.samples >= self.at
+
+
+def weights_and_curve(run: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
+    """All that a run has learned, and its evaluations but for their time."""
+    model = LeanPPO.load(run / CHECKPOINT)
+    weights = {name: value.numpy() for name, value in model.policy.state_dict().items()}
+    weights["mean"] = model.extra["normalization"].mean
+    rows = [json.loads(line) for line in (run / "curve.jsonl").open()]
+    return weights, [{**row, "seconds": None} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("terrain", "more"),
+    [("", {}), ("Slopes-", {"harder_at": 0.0}), ("", {"initialization": "failure"})],
+    ids=("flat", "slopes", "learned starts"),
+)
+def test_a_run_that_is_stopped_ends_with_the_same_policy(env_id, terrain, more, tmp_path):
+    """To the bit, and its curve too."""
+    rough = env_id.replace("v0", f"{terrain}v0")
+    asked = Asked.for_env(rough, 3072, {**SMALL, "horizon": 20, **more})
+    for name, stops in (("whole", ()), ("parts", (512, 1024, 1600))):
+        for part, at in enumerate((*stops, float("inf"))):
+            with contextlib.suppress(StoppedError):
+                ppo.train_in(
+                    tmp_path / name, rough, asked, seed=3, resume=part > 0, init=None,
+                    num_threads=1, device="cpu", evaluate_every=1500, listener=Stopper(at),
+                )  # fmt: skip
+                assert at == float("inf")
+    (whole, curve), (parts, other) = (weights_and_curve(tmp_path / n) for n in ("whole", "parts"))
+    assert curve == other and len(curve) == 2
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, parts[name], err_msg=name)
+    policies = [Policy.load(tmp_path / name / POLICY) for name in ("whole", "parts")]
+    assert policies[0].content_hash() == policies[1].content_hash()
+
+
+def without_the_rest(path: Path) -> None:
+    """A checkpoint as an earlier version wrote it: without simulations and random numbers."""
+    model = LeanPPO.load(path)
+    del model.extra[BETWEEN]
+    model.save(path)
 
 
 def test_an_unknown_initialization_leaves_no_folder(env_id, tmp_path):
@@ -219,15 +285,15 @@ def test_the_same_body_goes_on_seeing_as_the_policy_did(env_id, given, tmp_path)
 def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, given, tmp_path, monkeypatch):
     """The given policy was evaluated before the first sample: it stays the one to beat."""
 
-    def interrupt(recorder):
+    def interrupt(run_recorder):
         raise KeyboardInterrupt
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(ppo._Recorder, "_on_rollout_start", interrupt)
+        patch.setattr(recorder.Recorder, "_on_rollout_start", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(env_id, run, steps=512, init=given, progress=False, settings=SMALL)
-    monkeypatch.setattr(ppo, "rank", lambda evaluation: 0)  # nothing that comes is better
+    monkeypatch.setattr(recorder, "rank", lambda evaluation: 0)  # nothing that comes is better
     train(env_id, run, resume=True, progress=False)
     curve = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
     assert curve == [0, 512]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import reprlib
+from collections.abc import Mapping
 from dataclasses import asdict, fields
+from dataclasses import dataclass as stdlib_dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Any
@@ -190,6 +192,38 @@ class PPOConfig:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@stdlib_dataclass(frozen=True)
+class Asked:
+    """The settings that somebody asks for.
+
+    Attributes:
+        config: all of them, for a run that begins.
+        given: the names of those that were given, and are not the recipe's: a run that goes on
+            keeps its own for the others.
+    """
+
+    config: PPOConfig
+    given: tuple[str, ...] = ()
+
+    @classmethod
+    def for_env(
+        cls, env_id: str, steps: int | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Asked:
+        """The recipe of an id with another budget and other ``settings``, as far as not None.
+
+        Raises:
+            SettingError: as ``PPOConfig.for_env``.
+        """
+        overrides = {k: v for k, v in (settings or {}).items() if v is not None}
+        if steps is not None:
+            overrides["steps"] = steps
+        return cls(PPOConfig.for_env(env_id, **overrides), tuple(overrides))
+
+    def overrides(self) -> dict[str, Any]:
+        """The values of those that were given."""
+        return {name: getattr(self.config, name) for name in self.given}
 
 
 @lru_cache(maxsize=1)

@@ -2,8 +2,8 @@
 
 ``config.json`` (id, motion hash, seed, settings), ``checkpoint.zip`` (to go on from),
 ``policy.safetensors`` and ``card.json`` (the best so far), ``curve.jsonl`` and ``curve.svg`` (one
-evaluation a row), ``progress.json`` (every rollout), ``log.txt`` (of a run in a queue), ``lock``,
-TensorBoard events. A run is finished when its card says how it ended: ``outcome``.
+evaluation a row), ``progress.json`` (every rollout), TensorBoard events; and what every job's
+folder has, see ``jobs.folder``. A run is finished when its card says how it ended: ``outcome``.
 """
 
 from __future__ import annotations
@@ -15,17 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from sfv_gym.files import read_nested_json
+from sfv_gym.jobs.folder import read_json
 
 CONFIG, CHECKPOINT, POLICY = "config.json", "checkpoint.zip", "policy.safetensors"
 CARD, CURVE, PICTURE = "card.json", "curve.jsonl", "curve.svg"
-PROGRESS, LOG = "progress.json", "log.txt"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty when there is none, or what is there is damaged."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        return read_nested_json(path.read_text(encoding="utf-8"))
-    return {}
+PROGRESS = "progress.json"
 
 
 def read_curve(folder: Path, until: float = float("inf")) -> list[dict[str, Any]]:

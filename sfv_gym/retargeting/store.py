@@ -104,10 +104,15 @@ def save_retargeted(
     Raises:
         OutputError: it cannot be written.
     """
+    if not is_saved(motion, character, path):
+        at_origin, _, _ = _from_origin(motion)
+        _write(path, solve(at_origin, character), _key(at_origin, character))
+
+
+def is_saved(motion: ReferenceMotion, character: Character, path: str | os.PathLike[str]) -> bool:
+    """Whether the file holds the character's trajectory of this very motion."""
     at_origin, _, _ = _from_origin(motion)
-    key = _key(at_origin, character)
-    if _read(Path(path), key) is None:
-        _write(path, solve(at_origin, character), key)
+    return _read(Path(path), _key(at_origin, character)) is not None
 
 
 _RECENT_SIZE = 64

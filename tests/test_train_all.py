@@ -1,5 +1,6 @@
-"""The queue of runs: it is killed in every way, and goes on."""
+"""Many runs: killed in every way, they go on."""
 
+import contextlib
 import io
 import json
 import os
@@ -15,13 +16,16 @@ from rich.console import Console
 
 import sfv_gym
 from sfv_gym.errors import OutputError, SFVError, UnknownIdError
-from sfv_gym.files import locked_folder
+from sfv_gym.jobs.folder import locked_folder
+from sfv_gym.jobs.local import LocalExecutor
+from sfv_gym.jobs.options import make_executor
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES
 from sfv_gym.play.policy import Policy, shipped_policy_path
 from sfv_gym.registry import get_entry, load_motion
 from sfv_gym.train.install import install_policy
-from sfv_gym.train.queue import train_all
+from sfv_gym.train.lean_ppo import LeanPPO
 from sfv_gym.train.runs import RunState, read_curve
+from sfv_gym.train.train_all import train_all
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 1, "hidden": (16, 16)}
 LIMIT = 120.0  # seconds to wait for what should happen soon
@@ -38,10 +42,11 @@ def ids(tmp_path, monkeypatch) -> list[str]:
     return [sfv_gym.register_motion(path) for path in sorted(motions.glob("*.npz"))]
 
 
-def queue(ids: list[str], out: Path, budget: int = 1536, **options):
+def queue(ids: list[str], out: Path, budget: int = 1536, executor=None, **options):
     console = Console(file=io.StringIO(), width=200)
     options = {"settings": SMALL, "evaluate_every": 512, "console": console, **options}
-    results = train_all(ids, out, workers=2, budget=budget, **options)
+    with executor or LocalExecutor(2) as chosen:
+        results = train_all(ids, out, executor=chosen, budget=budget, **options)
     return results, console.file.getvalue()
 
 
@@ -84,9 +89,9 @@ def test_a_queue_runs_everything_and_a_failure_stops_nothing(ids, tmp_path):
 def test_after_a_kill_of_the_parent_or_a_child_the_queue_goes_on(ids, tmp_path):
     out = tmp_path / "runs"
     code = (
-        "import sys, json; from sfv_gym.train.queue import train_all; import sfv_gym\n"
+        "import sys, json; from sfv_gym.train.train_all import train_all; import sfv_gym\n"
         "ids, out, settings = json.loads(sys.argv[1])\n"
-        "train_all(ids, out, workers=2, budget=10**9, evaluate_every=512, settings=settings)"
+        "train_all(ids, out, budget=10**9, evaluate_every=512, settings=settings)"
     )
     command = [sys.executable, "-c", code, json.dumps([ids, str(out), SMALL])]
     folders = [out / env_id for env_id in ids]
@@ -127,13 +132,57 @@ def test_after_a_kill_of_the_parent_or_a_child_the_queue_goes_on(ids, tmp_path):
     finally:
         parent.kill()
     # a small budget ends a run now: it goes on from where it was, and that is beyond it
-    folder, was = folders[0], samples()[0]
+    folder = folders[0]
+    was = LeanPPO.load(folder / "checkpoint.zip").num_timesteps
     results, _ = queue(ids[:1], out, budget=512)
     assert [result.outcome for result in results] == ["budget"]
     rows = [row["samples"] for row in read_curve(folder)]
     assert rows == sorted(set(rows)) and rows[0] == 512
-    # killed between its checkpoint and its progress file, a run is one rollout further
-    assert was <= RunState.read(folder).card["samples_total"] <= was + 512
+    assert RunState.read(folder).card["samples_total"] == was >= before[0]
+
+
+def worker_of(folder: Path) -> int | None:
+    """The process whose log lies in ``folder``."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(entry / "fd" / "2") == str(folder / "log.txt"):
+                return int(entry.name)
+    return None
+
+
+def learned(folder: Path) -> tuple[str, list[dict]]:
+    """Of a run: its best policy, and what all of them came to, but for the time."""
+    rows = [{**row, "seconds": None} for row in read_curve(folder)]
+    return Policy.load(folder / "policy.safetensors").content_hash(), rows
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("kind", ["local", "ray"])
+def test_with_a_worker_killed_in_mid_run_the_policies_are_the_same(kind, ids, tmp_path):
+    """To the bit: the run goes on from its checkpoint as if nothing had been."""
+    if kind == "ray":
+        pytest.importorskip("ray")
+    queue(ids, tmp_path / "whole", budget=6144)
+    folder, killed = tmp_path / "killed" / ids[0], []
+    executor = make_executor(kind, 2)
+    poll = executor.poll
+
+    def poll_and_kill(seconds):
+        beyond = RunState.read(folder).samples > 2048 and (folder / "checkpoint.zip").is_file()
+        if beyond and not killed and (process := worker_of(folder)) is not None:
+            killed.append(process)
+            os.kill(process, signal.SIGKILL)
+        return poll(min(seconds, 0.1))
+
+    executor.poll = poll_and_kill
+    results, said = queue(ids, tmp_path / "killed", budget=6144, executor=executor)
+    assert [result.outcome for result in results] == ["budget", "budget"]
+    assert killed and said.count("its worker died") == 1 and said.count("goes on") == 1
+    for env_id in ids:
+        whole, other = (learned(tmp_path / name / env_id) for name in ("whole", "killed"))
+        assert whole == other
+    assert len(whole[1]) == 12
 
 
 def test_wrong_input_starts_nothing(ids, tmp_path):
@@ -145,16 +194,6 @@ def test_wrong_input_starts_nothing(ids, tmp_path):
     with pytest.raises(SFVError, match="unknown PPO setting"):
         queue(ids, out, settings={"nonsense": 1})
     assert not out.exists()
-
-
-def test_a_folder_is_for_one_process(tmp_path):
-    with locked_folder(tmp_path / "run", ""):
-        other = "import sys; from pathlib import Path; from sfv_gym.files import locked_folder\n"
-        other += "with locked_folder(Path(sys.argv[1]), 'it is in use'): pass"
-        done = subprocess.run(
-            [sys.executable, "-c", other, str(tmp_path / "run")], capture_output=True, text=True
-        )
-    assert done.returncode == 1 and "it is in use" in done.stderr
 
 
 def test_a_policy_is_installed_where_it_is_a_gain(tmp_path):

@@ -1,0 +1,310 @@
+"""What a run does beside learning: rates, evaluations, the best policy, checkpoints, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import stable_baselines3
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sfv_gym.files import atomic_path, write_json
+from sfv_gym.jobs.folder import read_json
+from sfv_gym.jobs.job import Listener, StoppedError
+from sfv_gym.play.evaluation import Evaluation, evaluate, publish
+from sfv_gym.play.policy import Policy
+from sfv_gym.registry import find_motion, get_entry
+from sfv_gym.seeds import Purpose, stream
+from sfv_gym.train.checkpoint import save_checkpoint
+from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.curriculum import Curriculum
+from sfv_gym.train.curve import draw_curve
+from sfv_gym.train.export import export_policy
+from sfv_gym.train.install import rank
+from sfv_gym.train.lean_ppo import LeanPPO
+from sfv_gym.train.runs import CARD, CHECKPOINT, CURVE, PICTURE, POLICY, PROGRESS, read_curve
+from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
+
+SELECTION_EPISODES = 20
+RUN_OFF_EPISODES = 64
+"""Of the comparison between the best policy and the last one, at the end of a run."""
+INIT_FACTS = ("init", "samples_before", "seconds_before")
+"""What a card says of the policy that a run began with: its file, and all that went into it."""
+
+
+def _what_was_given(init: Path) -> dict[str, Any]:
+    card = Policy.load(init).card
+    spent = {
+        f"{name}_before": card.get(f"{name}_total", card.get(name, 0))
+        + card.get(f"{name}_before", 0)
+        for name in ("samples", "seconds")
+    }
+    # its path says nothing elsewhere, and in a run's folder neither does its name
+    return {"init": f"{card.get('env_id', init.stem)}.safetensors", **spent}
+
+
+class Recorder(BaseCallback):
+    """Learning rate, evaluations, the best policy, checkpoints, and the end of a run.
+
+    Args:
+        listener: told how far the run is; asked, at the start of each rollout, whether to stop.
+        init: the policy file that the run begins with.
+
+    Attributes:
+        exact: whether a run that goes on is to the bit where its checkpoint was; set before it.
+    """
+
+    model: LeanPPO
+
+    def __init__(
+        self,
+        env_id: str,
+        folder: Path,
+        config: PPOConfig,
+        seed: int,
+        evaluate_every: int,
+        listener: Listener,
+        init: str | os.PathLike[str] | None,
+    ) -> None:
+        super().__init__()
+        self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
+        self.evaluate_every, self.listener = evaluate_every, listener
+        self.init: dict[str, Any] = {} if init is None else _what_was_given(Path(init))
+        self.annealing: Annealing | None = None
+        self.curriculum: Curriculum | None = None
+        self.curve: list[dict[str, Any]] = []
+        self.best: Evaluation | None = None
+        self.exact = False
+        self._begun = self._due = False
+        self._next_evaluation = 0
+        self._seconds_before, self._samples_before = 0.0, 0
+        self._started = time.monotonic()
+
+    # --- where the run is ---------------------------------------------------------------------
+
+    def has_ended(self, model: LeanPPO) -> bool:
+        """Whether the run in the checkpoint had ended, under the budget that it has now."""
+        saved = model.extra.get("annealing")
+        if saved is None:
+            return False
+        annealing = Annealing(**saved)
+        if annealing.reason == "budget" and annealing.start + annealing.length < self.config.steps:
+            model.extra["annealing"] = None  # the budget was raised: learn on at the full rate
+            return False
+        return annealing.is_over(model.num_timesteps)
+
+    def _on_training_start(self) -> None:
+        model, samples = self.model, self.model.num_timesteps
+        # what was written after the checkpoint will come again
+        self.curve = read_curve(self.folder, until=samples)
+        self._write_curve()
+        card = read_json(self.folder / CARD)
+        if card:
+            self.best = Evaluation.from_dict(card.get("selection", card["evaluation"]))
+            self.init = {name: card[name] for name in INIT_FACTS if name in card}
+        saved = model.extra.get("annealing")
+        self.annealing = Annealing(**saved) if saved else None
+        saved = model.extra.get("curriculum")
+        if saved:
+            self.curriculum = Curriculum(**saved)
+        elif get_entry(self.env_id).terrain != "flat":
+            self.curriculum = Curriculum.begin(self.config)
+        self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
+        self._next_evaluation = samples + self.evaluate_every
+        if self.exact:  # not later than it would have been
+            saved = model.extra.get("next_evaluation", self._next_evaluation)
+            self._next_evaluation = min(saved, self._next_evaluation)
+        self._started = time.monotonic()
+        self._begun = True
+        if self.init.get("init") and not samples:  # never to end with less than it began with
+            self._record()
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run, those of earlier processes included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _on_rollout_start(self) -> None:
+        if self._due or self.listener.stopping:
+            self.checkpoint(between_rollouts=True)
+        if self.listener.stopping:
+            raise StoppedError
+        samples = self.model.num_timesteps
+        if self.annealing is None:
+            self.annealing = begin_annealing(self.config, self.curve, samples)
+        self.model.learning_rate_now = learning_rate(self.config, self.annealing, samples)
+        self.model.extra["annealing"] = asdict(self.annealing) if self.annealing else None
+        if self.annealing is not None and self.annealing.is_over(samples):
+            self.model.stop = True
+        if self.curriculum is not None:
+            self.curriculum.adapt(self.config)
+            difficulty = self.curriculum.draw(self.run_seed, samples)
+            self.training_env.env_method("set_difficulty", difficulty)
+            self.logger.record("train/hardest_terrain", self.curriculum.limit)
+
+    def _on_step(self) -> bool:
+        if self.curriculum is not None:
+            ended = [info for info in self.locals["infos"] if "episode" in info]
+            self.curriculum.count(len(ended), sum(i["TimeLimit.truncated"] for i in ended))
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.model.num_timesteps >= self._next_evaluation:
+            self._next_evaluation += self.evaluate_every
+            self._record()
+        self._report()
+
+    def _on_training_end(self) -> None:
+        self._record()
+        if self._due:
+            self.checkpoint(between_rollouts=True)
+
+    def _report(self) -> None:
+        """Say how far the run is, to the listener and in ``progress.json``."""
+        samples = self.model.num_timesteps
+        mean = np.mean([e["r"] / e["l"] for e in self.model.ep_info_buffer or []] or [0.0])
+        rate = (samples - self._samples_before) / max(time.monotonic() - self._started, 1e-3)
+        figures = {
+            "samples": samples,
+            "budget": self.config.steps,
+            "ends_at": (
+                self.annealing.start + self.annealing.length
+                if self.annealing
+                else self.config.steps
+            ),
+            "annealing": self.annealing is not None,
+            "seconds": round(self.seconds, 1),
+            "samples_per_second": round(rate, 1),
+            "reward_per_step": round(float(mean), 4),
+            "hardest_terrain": self.curriculum.limit if self.curriculum else None,
+        }
+        write_json(self.folder / PROGRESS, figures)
+        note = f"{samples / 1e6:.2f} M, {rate / 1000:.1f} k/s, reward per step {mean:.2f}"
+        note += ", annealing" if self.annealing else ""
+        self.listener.advance(samples, figures["ends_at"], note)
+
+    # --- what is kept ---------------------------------------------------------------------------
+
+    def _record(self) -> None:
+        """Evaluate, keep the policy if it is the best so far, and have a checkpoint written."""
+        samples = self.model.num_timesteps
+        if self.curve and self.curve[-1]["samples"] == samples:
+            return
+        policy = export_policy(self.model, {})
+        evaluation = evaluate(
+            policy.predict,
+            self.env_id,
+            episodes=SELECTION_EPISODES,
+            seed=stream(Purpose.SELECTION, self.run_seed),
+        )
+        figures = {"samples": samples, "seconds": round(self.seconds, 1)}
+        for name, value in evaluation.as_dict().items():
+            if isinstance(value, float):
+                self.logger.record(f"evaluation/{name}", value)
+        self.curve.append({**figures, **evaluation.as_dict()})
+        self._write_curve()
+        self.listener.say(
+            f"{samples / 1e6:.2f} M samples, {self.seconds / 60:.0f} min, normalized return "
+            f"{evaluation.normalized_return:.3f} (sfv {evaluation.normalized_return_sfv:.3f}), "
+            f"success {evaluation.success_rate:.2f}"
+        )
+        if self.best is None or rank(evaluation) > rank(self.best):
+            self.best = evaluation
+            self._save(policy, {**self._card(figures), "evaluation": evaluation.as_dict()})
+        self._due = True  # once the model has learned from the rollout
+
+    def _write_curve(self) -> None:
+        with atomic_path(self.folder / CURVE) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.curve))
+        start = self.annealing.start if self.annealing else None
+        draw_curve(self.curve, self.folder / PICTURE, start)
+
+    def _save(self, policy: Policy, card: dict[str, Any]) -> None:
+        """The card last: it is what tells of the policy."""
+        policy.card = card
+        policy.save(self.folder / POLICY)
+        write_json(self.folder / CARD, card)
+
+    def checkpoint(self, *, between_rollouts: bool = False) -> None:
+        """Write what ``resume`` goes on from, in one file."""
+        if not self._begun:  # interrupted before there was anything to keep
+            return
+        self.model.extra["seconds"] = self.seconds
+        self.model.extra["next_evaluation"] = self._next_evaluation
+        if self.curriculum is not None:
+            self.model.extra["curriculum"] = self.curriculum.as_dict()
+        path = self.folder / CHECKPOINT
+        save_checkpoint(self.model, path, between_rollouts=between_rollouts)
+        self._due = False
+
+    def finish(self, model: LeanPPO) -> Evaluation:
+        """Evaluate the best policy by the whole protocol, and say in the card that this is it."""
+        card = read_json(self.folder / CARD)
+        if "outcome" in card and card["budget"] >= self.config.steps:
+            return Evaluation.from_dict(card["evaluation"])
+        self._run_off(model)
+        card, policy = read_json(self.folder / CARD), Policy.load(self.folder / POLICY)
+        fixed, rsi = publish(policy.predict, self.env_id)
+        card = {
+            **card,
+            "selection": card.get("selection", card["evaluation"]),
+            "evaluation": {**fixed.as_dict(), "rsi": rsi.as_dict()},
+            "budget": self.config.steps,
+            "samples_total": model.num_timesteps,
+            "seconds_total": round(model.extra.get("seconds", 0.0), 1),
+            "outcome": (model.extra.get("annealing") or {}).get("reason", "budget"),
+        }
+        self._save(policy, card)
+        return fixed
+
+    def _run_off(self, model: LeanPPO) -> None:
+        """Keep the last policy, if over more episodes it is better than the best so far.
+
+        The best of many evaluations of a few episodes is in part the luckiest, and was found
+        before the learning rate had fallen: see docs/training.md.
+        """
+        last, best = export_policy(model, {}), Policy.load(self.folder / POLICY)
+        if last.content_hash() == best.content_hash():
+            return
+        of_last, of_best = (
+            evaluate(
+                p.predict,
+                self.env_id,
+                episodes=RUN_OFF_EPISODES,
+                seed=stream(Purpose.RUN_OFF, self.run_seed),
+            )
+            for p in (last, best)
+        )
+        if rank(of_last) > rank(of_best):
+            figures = {
+                "samples": model.num_timesteps,
+                "seconds": round(model.extra.get("seconds", 0.0), 1),
+            }
+            self._save(last, {**self._card(figures), "evaluation": of_last.as_dict()})
+
+    def _card(self, figures: dict[str, Any]) -> dict[str, Any]:
+        motion = find_motion(self.env_id)
+        return {
+            "env_id": self.env_id,
+            "motion_hash": motion.content_hash(),
+            "motion_source": motion.provenance.get("source"),
+            "algorithm": "PPO",
+            "settings": self.config.as_dict(),
+            "init": None,
+            **self.init,
+            "seed": self.run_seed,
+            **figures,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "threads": torch.get_num_threads(),
+            "mujoco_version": mujoco.__version__,
+            "stable_baselines3_version": stable_baselines3.__version__,
+            "torch_version": torch.__version__,
+        }
