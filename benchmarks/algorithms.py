@@ -19,7 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sfv_gym.benchmarks.suites import Suite, Task
+from sfv_gym.benchmarks.suites import Suite, SuiteTask
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import AlgorithmError, MissingExtraError
 from sfv_gym.plugins import load_named, short
@@ -118,7 +118,7 @@ class Algorithm:
     name: str
     spec: str
     package: str | None
-    make: Callable[[Suite, Task], Agent]
+    make: Callable[[Suite, SuiteTask], Agent]
 
 
 def find_algorithm(spec: str) -> Algorithm:
@@ -158,7 +158,7 @@ def _built_in(name: str, entry: BuiltIn) -> Algorithm:
             f"pip install 'sfv-gym[{entry.extra}]'"
         ) from None
 
-    def make(suite: Suite, task: Task) -> Agent:
+    def make(suite: Suite, task: SuiteTask) -> Agent:
         from sfv_gym.benchmarks.sb3_agent import SB3Agent, load_settings
 
         return SB3Agent(getattr(module, entry.attribute), load_settings(name, suite, task))
@@ -186,7 +186,7 @@ def _from_factory(
     if not callable(factory):
         raise AlgorithmError(f"{name}: {spec} is not a function")
 
-    def make(suite: Suite, task: Task) -> Agent:
+    def make(suite: Suite, task: SuiteTask) -> Agent:
         agent = factory()
         if not isinstance(agent, Agent):
             raise AlgorithmError(

@@ -17,9 +17,9 @@ from sfv_gym.benchmarks.algorithms import Agent, Algorithm, find_algorithm
 from sfv_gym.benchmarks.films import FILM, film
 from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec
-from sfv_gym.benchmarks.suites import Suite, Task, get_suite
-from sfv_gym.envs import task as imitation
+from sfv_gym.benchmarks.suites import Suite, SuiteTask, get_suite
 from sfv_gym.envs.starts import ReferenceStateInitialization
+from sfv_gym.envs.task import Task
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import ActionError, AlgorithmError, BenchmarkError, OutputError, RenderError
 from sfv_gym.files import write_json
@@ -56,7 +56,7 @@ class TrainingEnv(ImitationVectorEnv):
     """
 
     def __init__(
-        self, name: str, num_envs: int, after_step: Callable[[int], None], task: imitation.Task
+        self, name: str, num_envs: int, after_step: Callable[[int], None], task: Task
     ) -> None:
         super().__init__(task, num_envs, num_threads=1)
         self.samples = self.part = 0
@@ -108,7 +108,7 @@ class _Recorder:
     """The learning curve, over samples and over the seconds that learning itself took."""
 
     def __init__(
-        self, spec: RunSpec, suite: Suite, task: Task, agent: Agent, report: Report
+        self, spec: RunSpec, suite: Suite, task: SuiteTask, agent: Agent, report: Report
     ) -> None:
         self.spec, self.suite, self.task, self.agent = spec, suite, task, agent
         self.curve: list[dict[str, Any]] = []
@@ -232,7 +232,7 @@ def execute(spec: RunSpec, report: Report) -> dict[str, Any]:
 
 
 def _learn(
-    spec: RunSpec, suite: Suite, task: Task, algorithm: Algorithm, report: Report
+    spec: RunSpec, suite: Suite, task: SuiteTask, algorithm: Algorithm, report: Report
 ) -> dict[str, Any]:
     agent = algorithm.make(suite, task)
     recorder = _Recorder(spec, suite, task, agent, report)
@@ -242,7 +242,7 @@ def _learn(
         spec.algorithm,
         int(getattr(agent, "num_envs", 64)),
         recorder.after_step,
-        imitation.Task.of(
+        Task.of(
             task.env_id,
             reward=suite.protocol.reward,
             horizon=suite.protocol.train_horizon,
@@ -295,7 +295,7 @@ class _blaming:
             raise AlgorithmError(f"{self._name}: {message}") from error
 
 
-def _heading(spec: RunSpec, suite: Suite, task: Task) -> dict[str, Any]:
+def _heading(spec: RunSpec, suite: Suite, task: SuiteTask) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "suite": suite.name,
@@ -315,7 +315,7 @@ def _heading(spec: RunSpec, suite: Suite, task: Task) -> dict[str, Any]:
     }
 
 
-def motion_hash(task: Task) -> str:
+def motion_hash(task: SuiteTask) -> str:
     """The content hash of the task's reference motion."""
     return find_motion(task.env_id).content_hash()
 

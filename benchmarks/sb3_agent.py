@@ -17,7 +17,7 @@ from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNo
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from sfv_gym.benchmarks.suites import Suite, Task
+from sfv_gym.benchmarks.suites import Suite, SuiteTask
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import SFVError
@@ -45,7 +45,7 @@ _OF_TRAINING = (
 """Settings of PPO that `sfv train` and the benchmark have in common, kept in one place."""
 
 
-def load_settings(name: str, suite: Suite, task: Task) -> dict[str, Any]:
+def load_settings(name: str, suite: Suite, task: SuiteTask) -> dict[str, Any]:
     """The hyperparameters in ``hyperparams/<name>.yml``: its defaults, then the suite's own."""
     folder = resources.files("sfv_gym.benchmarks").joinpath("hyperparams")
     table: dict[str, dict[str, Any]] = yaml.safe_load(folder.joinpath(f"{name}.yml").read_text())

@@ -15,7 +15,7 @@ from sfv_gym.registry import make_id
 
 
 @dataclass(frozen=True)
-class Task:
+class SuiteTask:
     """One environment id, on terrain with its difficulty in 0..1."""
 
     env_id: str
@@ -68,7 +68,7 @@ class Suite:
     family: str
     version: int
     title: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[SuiteTask, ...]
     budgets: dict[str, Budget]
     protocol: Protocol = field(default_factory=Protocol)
 
@@ -81,7 +81,7 @@ class Suite:
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def task(self, name: str) -> Task:
+    def task(self, name: str) -> SuiteTask:
         """The task called ``name``.
 
         Raises:
@@ -111,8 +111,8 @@ class Suite:
 
 def _tasks(
     *skills: str, titles: tuple[str, ...] = (), difficulty: float | None = None
-) -> tuple[Task, ...]:
-    return tuple(Task(make_id(skill, *titles), difficulty) for skill in skills)
+) -> tuple[SuiteTask, ...]:
+    return tuple(SuiteTask(make_id(skill, *titles), difficulty) for skill in skills)
 
 
 _TEN = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sfv_gym.assessment import Imitability, assess
 from sfv_gym.characters import get_character
-from sfv_gym.imitability import Imitability, assess
 from sfv_gym.registry import find_motion
 from sfv_gym.retargeting import store
 from sfv_gym.retargeting.kinematic import solve_kinematics

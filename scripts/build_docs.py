@@ -15,12 +15,12 @@ import numpy as np
 import typer
 from PIL import Image, ImageDraw
 
+from sfv_gym.assessment import assess
 from sfv_gym.characters import CHARACTERS, get_character
 from sfv_gym.envs import ImitationEnv
 from sfv_gym.envs.observations import observation_parts
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task
-from sfv_gym.imitability import assess
 from sfv_gym.library import library_clips
 from sfv_gym.registry import TERRAIN_TITLES, EnvEntry, find_motion, list_envs
 from sfv_gym.render.renderer import Renderer

@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture
 def sfv(monkeypatch, capsys, tmp_path):
     """Run ``sfv …`` in an empty folder; returns exit code, stdout and stderr."""
-    from sfv_gym import cli  # here, so that torch sees what is set above
+    from sfv_gym.cli import main as cli  # here, so that torch sees what is set above
 
     monkeypatch.chdir(tmp_path)
 

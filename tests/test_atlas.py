@@ -9,9 +9,9 @@ import pytest
 from physics import assert_it_comes_to_rest, assert_momentum_is_kept_in_flight
 
 from sfv_gym import skeleton
+from sfv_gym.assessment import assess
 from sfv_gym.characters import get_character
 from sfv_gym.errors import MissingExtraError, MotionError, UnknownIdError
-from sfv_gym.imitability import assess
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting import retarget, store
 from sfv_gym.retargeting.kinematic import solve_kinematics

@@ -16,7 +16,8 @@ pytest.importorskip("imageio_ffmpeg")
 import cv2
 import imageio_ffmpeg
 
-from sfv_gym import cli, pose, reconstruction
+from sfv_gym import pose, reconstruction
+from sfv_gym.cli.motions import _skill_of
 from sfv_gym.errors import MotionError, PoseError, VideoError
 from sfv_gym.extract import extract_motion
 from sfv_gym.motion import ReferenceMotion
@@ -111,7 +112,7 @@ def test_unusual_names(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatc
      ("прыжок 跳.mp4", "clip"), ("_run-2_.MOV", "run_2")],
 )  # fmt: skip
 def test_any_file_name_gives_a_skill(file: str, skill: str) -> None:
-    assert cli._skill_of(Path("clips") / file) == skill
+    assert _skill_of(Path("clips") / file) == skill
     assert is_skill_name(skill)
 
 

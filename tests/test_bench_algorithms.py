@@ -17,7 +17,7 @@ from sfv_gym.benchmarks.results import FAILED, FINISHED, RunSpec
 from sfv_gym.benchmarks.run import execute
 from sfv_gym.benchmarks.sb3_agent import SB3Agent, load_settings
 from sfv_gym.benchmarks.suites import SUITES, get_suite
-from sfv_gym.cli import main
+from sfv_gym.cli.main import main
 from sfv_gym.errors import AlgorithmError, MissingExtraError, SFVError
 
 AGENTS = Path(__file__).parent / "bench_agents.py"

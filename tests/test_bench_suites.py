@@ -6,7 +6,7 @@ import pytest
 
 from sfv_gym import list_envs
 from sfv_gym.benchmarks import suites
-from sfv_gym.benchmarks.suites import SUITES, Budget, Suite, Task, get_suite
+from sfv_gym.benchmarks.suites import SUITES, Budget, Suite, SuiteTask, get_suite
 from sfv_gym.errors import UnknownIdError
 
 RELEASED = {
@@ -69,8 +69,8 @@ def test_a_withdrawn_version_says_why():
 
 
 def test_names_of_tasks_say_the_difficulty():
-    assert Task("SFV-Walk-v0").name == "SFV-Walk-v0"
-    assert Task("SFV-Walk-Gaps-v0", 0.5).name == "SFV-Walk-Gaps-v0@0.5"
+    assert SuiteTask("SFV-Walk-v0").name == "SFV-Walk-v0"
+    assert SuiteTask("SFV-Walk-Gaps-v0", 0.5).name == "SFV-Walk-Gaps-v0@0.5"
 
 
 @pytest.mark.parametrize("text", ["huge", "-5", "0", "", "1e5"])

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sfv_gym import demo, list_envs
+from sfv_gym import list_envs
+from sfv_gym.cli import demo
 from sfv_gym.errors import PolicyError, UnknownIdError, VideoError
 from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
@@ -96,7 +97,7 @@ def test_report_is_one_page_with_the_figures_and_loads_nothing(quick: None, tmp_
     frames = list(video)
     assert np.abs(frames[5].astype(int) - frames[25]).max() > 60
     assert min(frame.mean() for frame in frames) > 60  # none is black
-    # nothing half-written, and the shipped motion has its id back
+    # nothing half-written, and the shipped motion keeps its id
     assert not list(tmp_path.rglob(".*"))
     assert get_entry(ENV_ID).motion == shipped
 
@@ -141,7 +142,8 @@ def test_training_gives_a_policy_and_a_finished_run_is_not_trained_again(tmp_pat
     config = PPOConfig.for_env(ENV_ID)
     steps = config.num_envs * config.n_steps  # one update
     motion = ReferenceMotion.load(get_entry(ENV_ID).motion)
-    policies = [demo._train(ENV_ID, tmp_path, motion, steps, progress=False) for _ in range(2)]
+    path = get_entry(ENV_ID).motion
+    policies = [demo._train(path, tmp_path, motion, steps, progress=False) for _ in range(2)]
     (run,) = tmp_path.iterdir()  # the same motion: the same run
     assert len((run / "curve.jsonl").read_text().splitlines()) == 1
     assert policies[0].card["motion_hash"] == motion.content_hash()

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from sfv_gym import doctor
+from sfv_gym.cli import doctor
 from sfv_gym.errors import RenderError
 from sfv_gym.render import gl, system_libs
 

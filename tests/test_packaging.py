@@ -84,7 +84,7 @@ def test_metadata():
 
     assert metadata.version("sfv-gym") == sfv_gym.__version__
     scripts = {entry.name: entry.value for entry in metadata.entry_points(group="console_scripts")}
-    assert scripts["sfv"] == "sfv_gym.cli:main"
+    assert scripts["sfv"] == "sfv_gym.cli.main:main"
 
 
 def test_only_one_opencv_is_installed():

@@ -51,26 +51,29 @@ class Rollout:
 
 
 def rollout(
-    env_id: str,
+    task: Task | str,
     agent: Agent,
     *,
     seconds: float = 10.0,
     seed: int = 0,
     start: str = "fixed",
+    name: str | None = None,
     **settings: Unpack[TaskSettings],
 ) -> Rollout:
     """Play one episode, on after any early termination, which the result notes.
 
     Args:
+        task: or an environment id.
         agent: who plays: one of ``AGENTS``, or ``policy_agent(policy.predict)``.
         seconds: the longest to play; a motion that does not wrap ends with its last frame.
         seed: of the start noise, and of what the agent draws.
         start: ``"fixed"``: the clip's first frame; ``"rsi"``: a drawn one.
-        settings: further settings of the task.
+        name: what it is called; by default the id.
+        settings: of the task, in place of its own.
     """
     settings["initialization"] = start
     settings["horizon"] = max(1, round(seconds * CONTROL_HZ))
-    simulation = ImitationSimulation(Task.of(env_id, **settings))
+    simulation = ImitationSimulation(Task.of(task, **settings))
     predict = agent(simulation, np.random.default_rng(seed))
     moments = episodes(simulation, predict, seed, play_on=True)
     states, references = [simulation.qpos[0].copy()], [simulation.reference_qpos()[0]]
@@ -90,7 +93,7 @@ def rollout(
             failed_at = step
     path = np.array(states)
     return Rollout(
-        env_id=env_id,
+        env_id=name or (task if isinstance(task, str) else ""),
         model=simulation.physics.model_of(0),  # with the terrain that was drawn
         hz=float(simulation.control_hz),
         qpos=path,

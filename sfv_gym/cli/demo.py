@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -15,16 +15,18 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from sfv_gym.cli.report import SkillResult, write_report
+from sfv_gym.envs.task import Task
 from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.agents import policy_agent
+from sfv_gym.play.episodes import Predict
 from sfv_gym.play.evaluation import Evaluation, evaluate
 from sfv_gym.play.policy import Policy, load_policy
 from sfv_gym.play.rollout import rollout
-from sfv_gym.registry import list_envs, make_id, register_motion
-from sfv_gym.report import SkillResult, write_report
+from sfv_gym.registry import find_motion, make_id, register_motion
 
 EPISODES = 20
 CYCLIC_SECONDS = 10.0
@@ -136,29 +138,29 @@ def _run_skill(
             progress=stages.progress,
         )
     motion, poses, notes = extraction.motion, extraction.poses, list(extraction.notes)
-    with _registered(files["motion"], clip.skill) as (env_id, shipped_motion):
-        if policy is None:
-            with stages("training"):
-                policy = _train(env_id, folder / "runs", motion, steps, stages.progress)
-        elif shipped_motion is not None:
-            notes += _difference(motion, ReferenceMotion.load(shipped_motion))
-        with stages("evaluation"):
-            evaluation = _evaluate(policy.predict, env_id)
-            action_size = len(policy.layers[-1][1])
-            baseline = _evaluate(lambda x: np.zeros((len(x), action_size)), env_id)
-        with stages("pictures"):
-            cyclic = motion.loop == "wrap"
-            seconds = CYCLIC_SECONDS if cyclic else motion.duration
-            played = rollout(env_id, policy_agent(policy.predict), seconds=seconds)
-            overlay = open_video(files["overlay"])
-            frames = side_by_side(
-                clip_panels(overlay, poses),
-                overlay.fps,
-                played,
-                cyclic=cyclic,
-                azimuth=view_azimuth(poses),
-            )
-            write_video(files["video"], frames, played.hz, crf=27)
+    if policy is None:
+        with stages("training"):
+            policy = _train(files["motion"], folder / "runs", motion, steps, stages.progress)
+    else:
+        notes += _difference(motion, find_motion(clip.skill))
+    env_id, task = make_id(clip.skill), Task.of(motion)
+    with stages("evaluation"):
+        evaluation = _evaluate(policy.predict, task, env_id)
+        still = np.zeros(task.action_size)
+        baseline = _evaluate(lambda x: np.tile(still, (len(x), 1)), task, env_id)
+    with stages("pictures"):
+        cyclic = motion.loop == "wrap"
+        seconds = CYCLIC_SECONDS if cyclic else motion.duration
+        played = rollout(task, policy_agent(policy.predict), seconds=seconds, name=env_id)
+        overlay = open_video(files["overlay"])
+        frames = side_by_side(
+            clip_panels(overlay, poses),
+            overlay.fps,
+            played,
+            cyclic=cyclic,
+            azimuth=view_azimuth(poses),
+        )
+        write_video(files["video"], frames, played.hz, crf=27)
     return SkillResult(
         env_id=env_id,
         skill=clip.skill,
@@ -175,12 +177,13 @@ def _run_skill(
     )
 
 
-def _evaluate(predict: Callable[[np.ndarray], np.ndarray], env_id: str) -> Evaluation:
-    return evaluate(predict, env_id, episodes=EPISODES, num_threads=os.cpu_count() or 1)
+def _evaluate(predict: Predict, task: Task, env_id: str) -> Evaluation:
+    threads = os.cpu_count() or 1
+    return evaluate(predict, task, episodes=EPISODES, num_threads=threads, name=env_id)
 
 
 def _train(
-    env_id: str, runs: Path, motion: ReferenceMotion, steps: int | None, progress: bool
+    path: Path, runs: Path, motion: ReferenceMotion, steps: int | None, progress: bool
 ) -> Policy:
     """Train on the motion, or go on with the run on the very same motion."""
     try:
@@ -191,6 +194,7 @@ def _train(
             f"training needs more packages ({error}): pip install sfv-gym[train]"
         ) from None
 
+    env_id = register_motion(path)  # the skill's id, of the fresh motion from here on
     run = runs / f"{env_id}-{motion.content_hash()[:8]}"
     train(
         env_id,
@@ -201,19 +205,6 @@ def _train(
         progress=progress,
     )
     return Policy.load(run / "policy.safetensors")
-
-
-@contextmanager
-def _registered(path: Path, skill: str) -> Iterator[tuple[str, Path | None]]:
-    """The id of a motion, and the shipped motion whose place it takes until the block ends."""
-    before = {entry.env_id: entry.motion for entry in list_envs()}
-    env_id = register_motion(path, skill)
-    shipped = before.get(env_id)
-    try:
-        yield env_id, shipped
-    finally:
-        if shipped is not None:
-            register_motion(shipped, skill)
 
 
 def _difference(fresh: ReferenceMotion, shipped: ReferenceMotion) -> list[str]:

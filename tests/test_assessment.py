@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from motions import moved
 
-from sfv_gym import cli, skeleton
+from sfv_gym import skeleton
+from sfv_gym.assessment import FIGURES, assess
+from sfv_gym.assessment.figures import RESIDUAL_LIMIT
+from sfv_gym.assessment.report import plot
 from sfv_gym.characters import get_character
+from sfv_gym.cli import main as cli
 from sfv_gym.errors import MotionError, OutputError, UnknownIdError
-from sfv_gym.imitability import FIGURES, RESIDUAL_LIMIT, assess, plot
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.agents import choose_agent
 from sfv_gym.play.rollout import rollout

@@ -1,0 +1,1 @@
+"""The command line ``sfv``; its entry point is ``sfv_gym.cli.main:main``."""

@@ -1,0 +1,208 @@
+"""Commands from a video to a motion, and those that show whether it all works."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sfv_gym.files import check_folder
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+
+if TYPE_CHECKING:
+    from sfv_gym.library import Built
+
+from sfv_gym.cli.options import AsJson, app, console
+
+
+@app.command(epilog="Example: [bold]sfv demo --out out/demo[/bold]")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path(
+        "out/demo"
+    ),
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the policies again instead of the shipped ones.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(help="With --train: control steps of each training run.", min=1)
+    ] = None,
+) -> None:
+    """Two videos -> motions -> environments -> policies -> pictures and a report."""
+    from sfv_gym.cli.demo import run_demo
+
+    check_folder(out)
+    report = run_demo(out, train=train, steps=steps)
+    console.print(f"Open [bold]{escape(str(report))}[/bold] in a browser.")
+
+
+@app.command(epilog="Example: [bold]sfv doctor[/bold]")
+def doctor(as_json: AsJson = False) -> None:
+    """Show what works here: physics, rendering, pose model, training."""
+    from sfv_gym.cli.doctor import diagnose, healthy, print_report, to_json
+
+    checks = diagnose()
+    if as_json:
+        typer.echo(to_json(checks))
+    else:
+        print_report(checks)
+    raise typer.Exit(0 if healthy(checks) else 1)
+
+
+@app.command(epilog="Example: [bold]sfv extract jump.mp4 --skill jump --start 1.5 --end 4[/bold]")
+def extract(
+    video: Annotated[Path, typer.Argument(help="A video of one person, from a camera at rest.")],
+    skill: Annotated[
+        str | None, typer.Option(help="snake_case name of the skill; the file's name by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option(help="First second to use, as a player shows it.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    speed: Annotated[
+        float,
+        typer.Option(
+            help="How fast the video plays what it shows: 0.25 for slow motion at a quarter of "
+            "the real speed. Without it, a slow-motion jump falls slower than gravity."
+        ),
+    ] = 1.0,
+    loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help="What finds the person in the frames: mediapipe, or your own as "
+            "my_module:MyEstimator or path/file.py:MyEstimator."
+        ),
+    ] = "mediapipe",
+    camera: Annotated[
+        str, typer.Option(help="static, or moving: it pans after the person from one place.")
+    ] = "static",
+    focal: Annotated[
+        float | None,
+        typer.Option(
+            help="The camera's focal length, where it is known, in units of the picture's longer "
+            "side: its 35 mm equivalent / 36. By default 1.1, about that of a phone's video."
+        ),
+    ] = None,
+    subject: Annotated[
+        str,
+        typer.Option(
+            help="Which of several people: largest (and longest in view), a number in that order "
+            "from 1 on, or x,y: the one nearest to that point, in shares of width and height."
+        ),
+    ] = "largest",
+    overlay: Annotated[
+        Path | None, typer.Option(help="Also write the video with the skeleton drawn in.")
+    ] = None,
+) -> None:
+    """Take the motion of a person out of a video."""
+    from sfv_gym.extract import extract_motion
+
+    name = skill or _skill_of(video)
+    target = out or Path(f"{name}.npz")
+    extraction = extract_motion(
+        video,
+        skill=name,
+        out=target,
+        start=start,
+        end=end,
+        speed=speed,
+        loop=loop,
+        estimator=estimator,
+        camera=camera,
+        focal=focal,
+        subject=subject,
+        overlay=overlay,
+    )
+    motion = extraction.motion
+    table = Table(title=f"{target}: {motion.num_frames} frames, {motion.duration:.2f} s")
+    table.add_column("quality")
+    table.add_column("value", justify="right")
+    for key, value in motion.provenance.get("quality", {}).items():
+        table.add_row(key, f"{value:.3g}" if isinstance(value, float) else str(value))
+    console.print(table)
+    console.print(
+        f"Use it with [bold]SFV_GYM_MOTIONS={target.parent.resolve()}[/bold] or "
+        f"sfv_gym.register_motion({str(target)!r})."
+    )
+
+
+@app.command(
+    "build-library",
+    epilog="Example: [bold]sfv build-library clips/ --out motions/ --sheets sheets/[/bold]",
+)
+def build_library_command(
+    folders: Annotated[list[Path], typer.Argument(help="Folders that hold the library's clips.")],
+    out: Annotated[Path, typer.Option(help="Folder for the motions.")] = Path("library"),
+    skill: Annotated[
+        list[str] | None, typer.Option(help="Only this skill; can be given several times.")
+    ] = None,
+    sheets: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each: video above, motion below.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make again what is up to date.")] = False,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    workers: Workers = None,
+) -> None:
+    """Make the reference motions of the whole library; goes on where it was interrupted."""
+    from sfv_gym.library import build_library
+
+    for folder in filter(None, (out, sheets)):
+        check_folder(folder)
+    try:
+        with make_executor(executor, workers, address) as chosen:
+            made: list[Built] = build_library(
+                folders,
+                out,
+                skills=skill,
+                sheets=sheets,
+                force=force,
+                executor=chosen,
+                console=console,
+            )
+    except KeyboardInterrupt:
+        console.print("Interrupted; finished motions are kept. The same command goes on.")
+        raise typer.Exit(1) from None
+    failed = sum(built.motion is None for built in made)
+    if failed:
+        console.print(f"[red]{failed} motions could not be made[/red]")
+        raise typer.Exit(1)  # wrong input it need not be
+
+
+@app.command(epilog="Example: [bold]sfv assess walk --plot walk.svg[/bold]")
+def assess(
+    motion: Annotated[str, typer.Argument(help="A motion file (.npz), or a skill such as walk.")],
+    character: Annotated[str, typer.Option(help="humanoid or atlas.")] = "humanoid",
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw its course, as an .svg picture.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Could a simulated character do this motion? Forces, torques, contacts, frame by frame."""
+    from sfv_gym.assessment import dynamics, report
+    from sfv_gym.registry import find_motion
+
+    found = dynamics.assess(find_motion(motion), character)
+    if plot is not None:
+        report.plot(found, plot)
+    if as_json:
+        troubles = [asdict(trouble) for trouble in found.troubles()]
+        typer.echo(json.dumps({"motion": motion, **found.summary(), "troubles": troubles}))
+    else:
+        report.print_report(found, motion, Console())
+
+
+def _skill_of(video: Path) -> str:
+    """A skill's name out of a file's: phones number their videos, and people write any script."""
+    words = re.sub(r"[^a-z0-9]+", "_", video.stem.lower()).strip("_")
+    return words if words[:1].isalpha() else f"clip_{words}".rstrip("_")

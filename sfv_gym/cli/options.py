@@ -1,0 +1,66 @@
+"""The application ``sfv`` and the options that several of its commands take."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sfv_gym.seeds import MAX_SEED
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(
+    name="sfv",
+    help="From a video of a person to a simulated character that does the same.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+# Progress and messages go to stderr: stdout is for what was asked for.
+console = Console(stderr=True)
+
+MOST_EPISODES = 4096
+"""That are played side by side: so many seeds a stream of random numbers has room for."""
+LONGEST_FILM = 3600.0
+"""Seconds; the states of all of it lie in memory."""
+
+
+def _finite(value: float | None) -> float | None:
+    """A range lets NaN through, which is neither below nor above anything."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
+EnvId = Annotated[str, typer.Argument(help="Environment id, such as SFV-Backflip-v0.")]
+PolicyFile = Annotated[
+    Path | None, typer.Option(help="A policy file; the shipped policy by default.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+Agent = Annotated[str, typer.Option(help="policy, or without learning: zero, random, reference.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another value for a setting of the recipe, as gamma=0.98 or reward=pose; can be "
+        "given several times. `sfv train --settings` lists them with their ranges.",
+    ),
+]
+Difficulty = Annotated[
+    float | None,
+    typer.Option(
+        help="Of the terrain, 0 to 1; 0.5 by default.", min=0.0, max=1.0, callback=_finite
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0, max=MAX_SEED)]
+Threads = Annotated[
+    int, typer.Option(help="Of a run: of its physics and of torch.", min=1, max=1024)
+]
+Device = Annotated[str, typer.Option(help="For the updates: cpu, cuda, cuda:1 or auto.")]
