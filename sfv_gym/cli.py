@@ -22,7 +22,13 @@ from rich.table import Table
 
 from sfv_gym.errors import SettingError, SFVError
 from sfv_gym.files import check_folder
-from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.options import (
+    Address,
+    ExecutorName,
+    Workers,
+    interruptible,
+    make_executor,
+)
 from sfv_gym.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -209,20 +215,17 @@ def build_library_command(
 
     for folder in filter(None, (out, sheets)):
         check_folder(folder)
-    try:
-        with make_executor(executor, workers, address) as chosen:
-            made: list[Built] = build_library(
-                folders,
-                out,
-                skills=skill,
-                sheets=sheets,
-                force=force,
-                executor=chosen,
-                console=console,
-            )
-    except KeyboardInterrupt:
-        console.print("Interrupted; finished motions are kept. The same command goes on.")
-        raise typer.Exit(1) from None
+    kept = "finished motions are kept"
+    with interruptible(console, kept), make_executor(executor, workers, address) as chosen:
+        made: list[Built] = build_library(
+            folders,
+            out,
+            skills=skill,
+            sheets=sheets,
+            force=force,
+            executor=chosen,
+            console=console,
+        )
     failed = sum(built.motion is None for built in made)
     if failed:
         console.print(f"[red]{failed} motions could not be made[/red]")
@@ -407,25 +410,24 @@ def train_all_command(
         if all(getattr(entry, name) in values for name, values in wanted.items())
     ]
     parents = {i: parent_policy(i, init) for i in ids} if init else {}
-    try:
-        check_threads(threads)
-        with make_executor(executor, workers, address, threads=threads) as chosen:
-            results = train_all(
-                ids,
-                out,
-                executor=chosen,
-                budget=budget,
-                seed=seed,
-                threads=threads,
-                device=device,
-                settings=_settings(otherwise),
-                init={i: str(path) for i, path in parents.items() if path},
-                install=install,
-                console=console,
-            )
-    except KeyboardInterrupt:
-        console.print("Interrupted; every run has a checkpoint. The same command goes on.")
-        raise typer.Exit(1) from None
+    check_threads(threads)
+    with (
+        interruptible(console, "every run has a checkpoint"),
+        make_executor(executor, workers, address, threads=threads) as chosen,
+    ):
+        results = train_all(
+            ids,
+            out,
+            executor=chosen,
+            budget=budget,
+            seed=seed,
+            threads=threads,
+            device=device,
+            settings=_settings(otherwise),
+            init={i: str(path) for i, path in parents.items() if path},
+            install=install,
+            console=console,
+        )
     if as_json:
         rows = [{**asdict(result), "folder": str(result.folder)} for result in results]
         typer.echo(json.dumps(rows))
