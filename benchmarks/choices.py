@@ -26,7 +26,7 @@ from sfv_gym.files import write_json, write_text
 from sfv_gym.jobs.folder import LOG, read_json
 from sfv_gym.jobs.job import Executor, Reporter
 from sfv_gym.jobs.machine import describe_machine, versions
-from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate
 from sfv_gym.play.policy import Policy
@@ -339,11 +339,8 @@ def choices(
     if samples:
         study = Study(study.skills, samples, study.variants)
     console = Console(stderr=True)
-    try:
-        with make_executor(executor, workers, address) as chosen:
-            figures = measure(study, out, seeds=seeds, executor=chosen, console=console)
-    except KeyboardInterrupt:
-        console.print("Interrupted; every run has a checkpoint. The same command goes on.")
-        raise typer.Exit(1) from None
+    kept = "every run has a checkpoint"
+    with interruptible(console, kept), make_executor(executor, workers, address) as chosen:
+        figures = measure(study, out, seeds=seeds, executor=chosen, console=console)
     write_docs(figures, docs)
     Console().print(f"{docs / PAGE}: {len(study.variants)} ways to train, {seeds} seeds")

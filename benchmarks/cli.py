@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +16,7 @@ from sfv_gym.benchmarks.policies import policies
 from sfv_gym.benchmarks.reconstruction import reconstruction
 from sfv_gym.benchmarks.throughput import throughput
 from sfv_gym.benchmarks.torques import torques
-from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 app = typer.Typer(
     help="Compare algorithms and policies; measure environments and reconstruction.",
@@ -32,6 +30,7 @@ app.command(epilog="Example: [bold]sfv bench policies --docs docs[/bold]")(polic
 app.command(epilog="Example: [bold]sfv bench choices --choice narrow_noise[/bold]")(choices)
 app.command(epilog="Example: [bold]sfv bench torques SFV-Backflip-v0[/bold]")(torques)
 console = Console(stderr=True)
+KEPT = "finished results are kept"
 
 Policies = Annotated[
     list[str] | None,
@@ -76,7 +75,7 @@ def run(
     """Train and score algorithms on a suite; the same command goes on where it was stopped."""
     from sfv_gym.benchmarks.runner import run_benchmark
 
-    with _interruptible(), make_executor(executor, workers, address) as chosen:
+    with interruptible(console, KEPT), make_executor(executor, workers, address) as chosen:
         summary = run_benchmark(
             suite,
             algo,
@@ -141,7 +140,7 @@ def matrix(
     from sfv_gym.files import write_text
 
     players = find_players(policy)
-    with _interruptible(), make_executor(executor, workers, address) as chosen:
+    with interruptible(console, KEPT), make_executor(executor, workers, address) as chosen:
         found = measure_matrix(
             players,
             terrains=terrain,
@@ -186,7 +185,7 @@ def pushes(
     from sfv_gym.files import write_text
 
     players = find_players(policy)
-    with _interruptible(), make_executor(executor, workers, address) as chosen:
+    with interruptible(console, KEPT), make_executor(executor, workers, address) as chosen:
         found = measure_pushes(
             players,
             step=step,
@@ -241,13 +240,3 @@ def algorithms() -> None:
         except SFVError as error:
             table.add_row(name, escape(str(error)))
     Console().print(table)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C ends the command with a line that says what is left of it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        console.print("Interrupted; finished results are kept. The same command goes on.")
-        raise typer.Exit(1) from None

@@ -36,7 +36,7 @@ from sfv_gym.files import write_json, write_text
 from sfv_gym.jobs.folder import scratch_folder
 from sfv_gym.jobs.job import Executor, Job, Reporter
 from sfv_gym.jobs.local import InlineExecutor
-from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, evaluate, publish
 from sfv_gym.play.policy import Policy, load_policy, policies_folder
@@ -331,7 +331,8 @@ def policies(
     old: Records = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
     records = dict(old) if env_ids or from_json else {}
     if not from_json:
-        with make_executor(executor, workers, address) as chosen:
+        console, kept = Console(stderr=True), "finished figures are kept"
+        with interruptible(console, kept), make_executor(executor, workers, address) as chosen:
             records |= measure_all(
                 asked,
                 folder,
@@ -340,7 +341,7 @@ def policies(
                 executor=chosen,
                 force=force,
                 keep=figures,
-                console=Console(stderr=True),
+                console=console,
             )
     measure_again(again or [], records, episodes=episodes)
     # the registry's order, and nothing of policies that are gone

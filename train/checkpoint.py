@@ -79,7 +79,8 @@ def go_on(model: LeanPPO) -> bool:
         if between is None:
             raise SettingError("there is nothing to come back to")
         adapter.envs.set_state(SimulationState(**between["simulation"]))
-    except (SettingError, TypeError):  # a state of another version has other parts
+    # a state of another version has other parts; what was set of it, the next reset sets anew
+    except (SettingError, TypeError, ValueError, KeyError, AttributeError):
         simulation.starts.restore(model.extra.get("starts", {}))
         return False
     model._last_obs = between["observation"]

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfv_gym.files import check_folder
-from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 if TYPE_CHECKING:
     from sfv_gym.library import Built
@@ -159,20 +159,17 @@ def build_library_command(
 
     for folder in filter(None, (out, sheets)):
         check_folder(folder)
-    try:
-        with make_executor(executor, workers, address) as chosen:
-            made: list[Built] = build_library(
-                folders,
-                out,
-                skills=skill,
-                sheets=sheets,
-                force=force,
-                executor=chosen,
-                console=console,
-            )
-    except KeyboardInterrupt:
-        console.print("Interrupted; finished motions are kept. The same command goes on.")
-        raise typer.Exit(1) from None
+    kept = "finished motions are kept"
+    with interruptible(console, kept), make_executor(executor, workers, address) as chosen:
+        made: list[Built] = build_library(
+            folders,
+            out,
+            skills=skill,
+            sheets=sheets,
+            force=force,
+            executor=chosen,
+            console=console,
+        )
     failed = sum(built.motion is None for built in made)
     if failed:
         console.print(f"[red]{failed} motions could not be made[/red]")

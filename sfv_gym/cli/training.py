@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfv_gym.errors import SettingError
-from sfv_gym.jobs.options import Address, ExecutorName, Workers, make_executor
+from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 if TYPE_CHECKING:
     from sfv_gym.train.train_all import RunResult
@@ -134,25 +134,24 @@ def train_all_command(
         if all(getattr(entry, name) in values for name, values in wanted.items())
     ]
     parents = {i: parent_policy(i, init) for i in ids} if init else {}
-    try:
-        check_threads(threads)
-        with make_executor(executor, workers, address, threads=threads) as chosen:
-            results = train_all(
-                ids,
-                out,
-                executor=chosen,
-                budget=budget,
-                seed=seed,
-                threads=threads,
-                device=device,
-                settings=_settings(otherwise),
-                init={i: str(path) for i, path in parents.items() if path},
-                install=install,
-                console=console,
-            )
-    except KeyboardInterrupt:
-        console.print("Interrupted; every run has a checkpoint. The same command goes on.")
-        raise typer.Exit(1) from None
+    check_threads(threads)
+    with (
+        interruptible(console, "every run has a checkpoint"),
+        make_executor(executor, workers, address, threads=threads) as chosen,
+    ):
+        results = train_all(
+            ids,
+            out,
+            executor=chosen,
+            budget=budget,
+            seed=seed,
+            threads=threads,
+            device=device,
+            settings=_settings(otherwise),
+            init={i: str(path) for i, path in parents.items() if path},
+            install=install,
+            console=console,
+        )
     if as_json:
         rows = [{**asdict(result), "folder": str(result.folder)} for result in results]
         typer.echo(json.dumps(rows))

@@ -1,11 +1,15 @@
-"""``--executor``, ``--address`` and ``--workers``, the same for every command that does jobs."""
+"""``--executor``, ``--address`` and ``--workers``, and what Ctrl-C does: the same for every command
+that does jobs."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from sfv_gym.errors import SettingError
 from sfv_gym.jobs.job import Executor
@@ -55,3 +59,17 @@ def make_executor(
     if address is not None:
         raise SettingError("--address is that of a Ray cluster: add --executor ray")
     return LocalExecutor(workers or max(1, (os.cpu_count() or 1) // threads))
+
+
+@contextmanager
+def interruptible(console: Console, kept: str) -> Iterator[None]:
+    """Ctrl-C ends a command with a line, and exit code 1.
+
+    Args:
+        kept: what is not lost, such as ``"finished results are kept"``.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"Interrupted; {kept}. The same command goes on.")
+        raise typer.Exit(1) from None
