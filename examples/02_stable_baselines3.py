@@ -8,9 +8,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
-import sfv_gym  # noqa: F401  registers the ids
-from sfv_gym.envs.sb3 import SB3VecEnv
-from sfv_gym.play.evaluation import evaluate
+from sfv_gym import SB3VecEnv, evaluate
 
 
 def main(env_id: str = "SFV-Punch-v0", steps: int = 200_000, num_envs: int = 256) -> float:

@@ -3,10 +3,9 @@
 Run: python examples/04_terrain_and_pushes.py
 """
 
+from sfv_gym import Pushes, evaluate
 from sfv_gym.benchmarks.matrix import measure_matrix
 from sfv_gym.benchmarks.players import find_player
-from sfv_gym.envs import Pushes
-from sfv_gym.play.evaluation import evaluate
 
 
 def main(env_id: str = "SFV-Walk-v0", episodes: int = 16) -> None:

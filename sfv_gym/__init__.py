@@ -1,9 +1,16 @@
 """Physical skills from ordinary video: reference motions, Gymnasium environments, policies.
 
-Importing this package registers every ``SFV-...`` id with Gymnasium and loads neither torch
-nor mediapipe nor OpenCV.
+Importing this package registers every ``SFV-...`` id with Gymnasium and loads neither MuJoCo nor
+torch nor mediapipe: the names below load what they need when they are first used. What is not among
+them, modules and all, is the library's own and may change from one release to the next.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from sfv_gym.errors import SFVError
 from sfv_gym.registry import (
     EnvEntry,
     list_envs,
@@ -13,24 +20,133 @@ from sfv_gym.registry import (
     register_terrain,
 )
 
+if TYPE_CHECKING:
+    from sfv_gym.assessment import assess
+    from sfv_gym.characters import Character, get_character
+    from sfv_gym.envs.imitation_env import ImitationEnv
+    from sfv_gym.envs.perturbations import DomainRandomization, Pushes
+    from sfv_gym.envs.rewards import TrackingErrors
+    from sfv_gym.envs.sb3 import SB3VecEnv
+    from sfv_gym.envs.starts import (
+        AdaptiveStateInitialization,
+        FailureWeightedInitialization,
+        FixedInitialization,
+        ReferenceStateInitialization,
+    )
+    from sfv_gym.envs.task import Task
+    from sfv_gym.envs.terminations import EarlyTermination
+    from sfv_gym.envs.vector_env import ImitationVectorEnv
+    from sfv_gym.extract import extract_motion
+    from sfv_gym.motion import ReferenceMotion
+    from sfv_gym.objects import SceneObject
+    from sfv_gym.play.evaluation import Evaluation, evaluate
+    from sfv_gym.play.policy import Policy, load_policy
+    from sfv_gym.play.rollout import Rollout, rollout
+    from sfv_gym.pose import (
+        FrameEstimator,
+        LandmarkSet,
+        Person,
+        PoseEstimator,
+        register_estimator,
+    )
+    from sfv_gym.registry import find_motion
+    from sfv_gym.retargeting import retarget
+    from sfv_gym.terrains import Pieces, Terrain
+    from sfv_gym.train.ppo import train as train_policy
+
 __version__ = "0.1.0.dev0"
 
 register_all()
 
+_LAZY = {
+    "AdaptiveStateInitialization": "envs.starts",
+    "Character": "characters",
+    "DomainRandomization": "envs.perturbations",
+    "EarlyTermination": "envs.terminations",
+    "Evaluation": "play.evaluation",
+    "FailureWeightedInitialization": "envs.starts",
+    "FixedInitialization": "envs.starts",
+    "FrameEstimator": "pose",
+    "ImitationEnv": "envs.imitation_env",
+    "ImitationVectorEnv": "envs.vector_env",
+    "LandmarkSet": "pose",
+    "Pieces": "terrains",
+    "Policy": "play.policy",
+    "Person": "pose",
+    "PoseEstimator": "pose",
+    "Pushes": "envs.perturbations",
+    "ReferenceMotion": "motion",
+    "ReferenceStateInitialization": "envs.starts",
+    "Rollout": "play.rollout",
+    "SB3VecEnv": "envs.sb3",
+    "SceneObject": "objects",
+    "Task": "envs.task",
+    "Terrain": "terrains",
+    "TrackingErrors": "envs.rewards",
+    "assess": "assessment",
+    "evaluate": "play.evaluation",
+    "extract_motion": "extract",
+    "find_motion": "registry",
+    "get_character": "characters",
+    "load_policy": "play.policy",
+    "register_estimator": "pose",
+    "retarget": "retargeting",
+    "rollout": "play.rollout",
+    "train_policy": "train.ppo:train",
+}
+"""Where each name lives, and what it is called there if otherwise."""
+
 __all__ = [
+    "AdaptiveStateInitialization",
+    "Character",
+    "DomainRandomization",
+    "EarlyTermination",
     "EnvEntry",
+    "Evaluation",
+    "FailureWeightedInitialization",
+    "FixedInitialization",
+    "FrameEstimator",
+    "ImitationEnv",
+    "ImitationVectorEnv",
+    "LandmarkSet",
+    "Person",
+    "Pieces",
+    "Policy",
+    "PoseEstimator",
+    "Pushes",
+    "ReferenceMotion",
+    "ReferenceStateInitialization",
+    "Rollout",
+    "SB3VecEnv",
+    "SFVError",
+    "SceneObject",
+    "Task",
+    "Terrain",
+    "TrackingErrors",
     "__version__",
+    "assess",
+    "evaluate",
+    "extract_motion",
+    "find_motion",
+    "get_character",
     "list_envs",
     "load_policy",
     "register_character",
+    "register_estimator",
     "register_motion",
     "register_terrain",
+    "retarget",
+    "rollout",
+    "train_policy",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name == "load_policy":  # lazy: it reads weights, which most imports do not need
-        from sfv_gym.play.policy import load_policy
+    if name not in _LAZY:
+        raise AttributeError(f"module 'sfv_gym' has no attribute {name!r}")
+    place, _, inside = _LAZY[name].partition(":")
+    return getattr(importlib.import_module(f"sfv_gym.{place}"), inside or name)
 
-        return load_policy
-    raise AttributeError(f"module 'sfv_gym' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
