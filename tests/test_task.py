@@ -16,7 +16,7 @@ from sfv_gym.envs.starts import FailureWeightedInitialization
 from sfv_gym.envs.task import Task
 from sfv_gym.errors import CharacterError, SettingError, UnknownIdError
 from sfv_gym.objects import SceneObject
-from sfv_gym.terrains import TERRAINS, Pieces, Terrain
+from sfv_gym.terrains import TERRAINS
 
 SKILLS = ["walk", "backflip", "roll", "kick"]
 HUMANOID = get_character("humanoid")
@@ -265,20 +265,3 @@ def test_other_proportions_are_another_skeleton():
     assert HUMANOID.is_canonical
     assert not replace(HUMANOID, name="longer", mjcf=longer.to_xml()).is_canonical
     assert not get_character("atlas").is_canonical
-
-
-def test_a_terrain_from_outside_has_ids(restored):
-    @dataclass(frozen=True)
-    class Kerbs(Terrain):
-        name = "kerbs"
-        floor = -0.5
-
-        def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:
-            raised = (np.arange(uniform.shape[1]) - start) % 2 == 1
-            z = np.where(raised, self.between(0.02, 0.2), 0.0) * np.ones(uniform.shape)
-            return Pieces(ends[:, :-1], ends[:, 1:], z, z, np.full(z.shape, 6.0))
-
-    assert "SFV-Walk-Atlas-Kerbs-v0" in sfv_gym.register_terrain(Kerbs)
-    env = gym.make("SFV-Walk-Kerbs-v0", difficulty=1.0)
-    observation, _ = env.reset(seed=0)
-    assert observation[-65:].max() == pytest.approx(0.2)
