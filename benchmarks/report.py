@@ -268,7 +268,10 @@ def _made_with(results: Sequence[dict[str, Any]]) -> str:
     machines = names([f"{r['machine']['cpu']}, {r['machine']['cores']} cores" for r in results])
     mujoco = names([r["versions"].get("mujoco", "?") for r in results])
     revisions = names([r["revision"] or "no checkout" for r in results])
-    return f"Machine: {machines}. MuJoCo {mujoco}. Revision: {revisions}."
+    return (
+        f"Machine: {machines}; minutes are the clock's, whatever else it did. MuJoCo {mujoco}. "
+        f"Revision: {revisions}."
+    )
 
 
 def _markdown(
