@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         register_estimator,
     )
     from sfv_gym.registry import find_motion
-    from sfv_gym.retargeting import retarget
+    from sfv_gym.retargeting.retarget import retarget
     from sfv_gym.terrains import Pieces, Terrain
     from sfv_gym.train.ppo import train as train_policy
 
@@ -90,7 +90,7 @@ _LAZY = {
     "get_character": "characters",
     "load_policy": "play.policy",
     "register_estimator": "pose",
-    "retarget": "retargeting",
+    "retarget": "retargeting.retarget",
     "rollout": "play.rollout",
     "train_policy": "train.ppo:train",
 }
