@@ -51,6 +51,11 @@ format: setup ## format the code and make ruff's safe fixes
 	$(VENV)/bin/ruff check --fix $(CODE)
 	$(VENV)/bin/ruff format $(CODE)
 
+.PHONY: hooks
+hooks: setup ## the checks of .pre-commit-config.yaml, before every commit of yours
+	$(RUN) -m pip install --disable-pip-version-check --constraint constraints.txt pre-commit
+	$(VENV)/bin/pre-commit install
+
 .PHONY: setup
 setup: system-libs $(VENV)/.installed ## the virtual environment .venv, with everything (quick when it is there)
 

@@ -99,9 +99,11 @@ class ZeroAgent:
         self._size = 0
 
     def learn(self, env: ImitationVectorEnv, steps: int, seed: int, logdir: Path) -> None:
+        """Note how many actions there are; no step is taken."""
         self._size = env.single_action_space.shape[0]  # type: ignore[index]
 
     def predict(self, observations: np.ndarray) -> np.ndarray:
+        """Zeros (N, A), whatever is observed."""
         return np.zeros((len(observations), self._size))
 
 

@@ -46,6 +46,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
+        """Its lines without the title, as a table of GitHub's Markdown."""
         return "\n".join(table_lines(self.head, self.rows))
 
 

@@ -42,10 +42,12 @@ class RunSpec:
 
     @property
     def label(self) -> str:
+        """What messages and the progress display call the run."""
         return f"{self.task} {self.algorithm} seed {self.seed}"
 
 
 def result_path(folder: Path, spec: RunSpec) -> Path:
+    """Where the run's result lies once it has finished or failed."""
     return folder / "results" / spec.task / spec.algorithm / f"{spec.seed}.json"
 
 

@@ -68,6 +68,7 @@ class TrainingEnv(ImitationVectorEnv):
         seed: int | list[int | None] | np.ndarray | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
+        """As in Gymnasium; ``seed`` picks from the run's own stream, see the class."""
         return super().reset(seed=self._streamed(seed), options=options)
 
     def _streamed(self, seed: Any) -> int | list[int | None] | None:
@@ -95,6 +96,11 @@ class TrainingEnv(ImitationVectorEnv):
     def step(
         self, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """As in Gymnasium, and every environment's step counts as a sample.
+
+        Raises:
+            AlgorithmError: the algorithm's actions are none.
+        """
         try:
             result = super().step(actions)
         except ActionError as error:

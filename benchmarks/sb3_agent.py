@@ -90,6 +90,7 @@ class SB3Agent:
         return int(self._checkpoint.name.split("-")[1]) if self._checkpoint else 0
 
     def learn(self, env: ImitationVectorEnv, steps: int, seed: int, logdir: Path) -> None:
+        """As an ``Agent``; goes on from the checkpoint that ``resume`` found, if any."""
         venv: VecEnv = SB3VecEnv(env)
         done = 0
         if self._checkpoint is None:
@@ -118,6 +119,7 @@ class SB3Agent:
             )
 
     def predict(self, observations: np.ndarray) -> np.ndarray:
+        """The model's deterministic actions (N, A) for raw observations (N, D)."""
         assert self._model is not None, "learn comes first"
         if self._normalizer is not None:
             observations = np.asarray(self._normalizer.normalize_obs(observations))

@@ -39,6 +39,7 @@ def iqm(scores: np.ndarray) -> np.ndarray:
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
+    """Over all runs on all tasks, each run weighing the same."""
     return scores.mean((-2, -1))
 
 

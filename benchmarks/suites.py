@@ -74,6 +74,7 @@ class Suite:
 
     @property
     def name(self) -> str:
+        """The id that results and the command line know it by."""
         return f"{self.family}-v{self.version}"
 
     def content_hash(self) -> str:

@@ -64,6 +64,7 @@ class Contestant:
 
     @property
     def median(self) -> float:
+        """Control steps per second; a round that another process disturbed hardly moves it."""
         return float(np.median(self.rates))
 
 

@@ -15,6 +15,7 @@ Array = Any  # numpy.ndarray or torch.Tensor; what goes in comes out
 
 
 def namespace(x: Array) -> Any:
+    """The array module that ``x`` belongs to: NumPy itself, or array_api_compat's."""
     # np itself for NumPy: the compat layer's checks cost microseconds per call in the step
     return np if isinstance(x, np.ndarray) else array_api_compat.array_namespace(x)
 

@@ -55,8 +55,8 @@ def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
     again, said = run()
     assert first == again and said.count("was finished before") == 2
     faster = Study((SKILL,), 384, (Variant("recipe", "the recipe", {**TINY, "gamma": 0.9}),))
+    quiet = Console(file=io.StringIO())
     with pytest.raises(SFVError, match="other settings"):
-        quiet = Console(file=io.StringIO())
         measure(faster, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
     ((samples, value, _),) = first["curves"]["slow"][SKILL]["0"]
     assert samples == 384 and 0.0 < value < 1.0

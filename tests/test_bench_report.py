@@ -338,7 +338,7 @@ def test_a_measurement_goes_on_and_measures_only_what_is_new(walker, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    "name, page, markdown",
+    ("name", "page", "markdown"),
     [("matrix.json", "terrains.md",
       lambda x, missing: matrix_markdown(x, "images/terrains_matrix.svg", missing)),
      ("pushes.json", "pushes.md", pushes_markdown)],

@@ -299,8 +299,8 @@ def test_own_motions_are_registered(tmp_path):
     env = gym.make(env_id)
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
+    swing().save(tmp_path / "Bad Name.npz")
     with pytest.raises(sfv_gym.errors.MotionError, match="snake_case"):
-        swing().save(tmp_path / "Bad Name.npz")
         sfv_gym.register_motion(tmp_path / "Bad Name.npz")
 
 

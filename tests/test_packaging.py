@@ -8,6 +8,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 MAPPED = ("assets", "benchmarks", "reference_motions", "train")
@@ -85,6 +86,14 @@ def test_metadata():
     assert metadata.version("sfv-gym") == sfv_gym.__version__
     scripts = {entry.name: entry.value for entry in metadata.entry_points(group="console_scripts")}
     assert scripts["sfv"] == "sfv_gym.cli.main:main"
+
+
+def test_the_citation_is_of_this_version(config):
+    import sfv_gym
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == sfv_gym.__version__.split(".dev")[0]
+    assert citation["license"] == config["metadata"]["license"]
 
 
 def test_only_one_opencv_is_installed():

@@ -66,7 +66,7 @@ def test_loading_by_id(tmp_path):
     with pytest.raises(UnknownIdError):
         load_policy("SFV-Nonsense-v0")
     small_policy({"mujoco_version": "1.2.3", "motion_hash": "0"}).save(tmp_path / "p.safetensors")
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="trained with MuJoCo|another motion") as caught:
         load_policy("SFV-Walk-v0", tmp_path / "p.safetensors")
     messages = " ".join(str(w.message) for w in caught)
     assert "MuJoCo 1.2.3" in messages and "another motion" in messages

@@ -260,8 +260,8 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, given, tmp_p
     np.testing.assert_allclose(policy.mean[: len(flat.mean)], flat.mean, atol=0.1 * flat.std.max())
     # heights come into the network at the size of what it has seen so far, not vanishingly small
     np.testing.assert_allclose(policy.std[len(flat.std) :], HEIGHT_SPREAD, rtol=0.3)
+    wide = {**SMALL, "hidden": (64, 32)}
     with pytest.raises(PolicyError, match="layers"):
-        wide = {**SMALL, "hidden": (64, 32)}
         train(rough, tmp_path / "wide", init=given, progress=False, settings=wide)
     assert not (tmp_path / "wide" / CHECKPOINT).exists()
 

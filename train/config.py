@@ -191,6 +191,7 @@ class PPOConfig:
             raise SettingError(_what_is_wrong(error.errors()[0], values)) from None
 
     def as_dict(self) -> dict[str, Any]:
+        """By name, as a run's JSON files hold them and ``for_env`` takes them."""
         return asdict(self)
 
 

@@ -29,6 +29,7 @@ class Curriculum:
 
     @classmethod
     def begin(cls, config: PPOConfig) -> Curriculum:
+        """A run's first: up to ``first_difficulty``, nothing counted yet."""
         return cls(config.first_difficulty)
 
     def count(self, ended: int, completed: int) -> None:
@@ -49,4 +50,5 @@ class Curriculum:
         return float(np.random.default_rng((seed, samples)).uniform(0.0, self.limit))
 
     def as_dict(self) -> dict[str, Any]:
+        """For a checkpoint; its entries are the constructor's arguments."""
         return asdict(self)

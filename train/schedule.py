@@ -26,6 +26,7 @@ class Annealing:
     reason: Reason
 
     def is_over(self, samples: int) -> bool:
+        """Whether the run ends after ``samples``: the learning rate has reached its end."""
         return samples >= self.start + self.length
 
 

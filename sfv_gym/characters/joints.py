@@ -74,7 +74,7 @@ class JointMap:
     def coordinates(
         self, state: MotionState, joint_names: tuple[str, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """qpos (N, nq) and qvel (N, nv) of a trajectory's states.
+        """Coordinates qpos (N, nq) and qvel (N, nv) of a trajectory's states.
 
         Args:
             joint_names: of the columns of ``state.joint_quat``, all of ``names`` among them.

@@ -46,6 +46,7 @@ class Clip:
 
     @property
     def path(self) -> Path:
+        """Where the video lies in the installed package."""
         return _clips_folder() / self.file
 
     @property

@@ -359,6 +359,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
         return self.simulation.draw_with(self._renderer, 0)
 
     def close(self) -> None:
+        """Free the window or the picture's memory; the simulation needs no closing."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None

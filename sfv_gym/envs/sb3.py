@@ -45,6 +45,7 @@ class SB3VecEnv(VecEnv):
         self._started = time.time()
 
     def reset(self) -> np.ndarray:
+        """First observations (N, D), by the seeds that ``seed`` set, which count only once."""
         seed = [None if s is None else int(s) for s in self._seeds]
         observation, info = self.envs.reset(seed=seed)
         self.reset_infos = self._split(info)
@@ -55,9 +56,17 @@ class SB3VecEnv(VecEnv):
         return observation
 
     def step_async(self, actions: np.ndarray) -> None:
+        """Keep the actions (N, A) for ``step_wait``: no other process could play them meanwhile."""
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Play the actions of ``step_async``.
+
+        Returns:
+            Observations (N, D), where an episode has ended the next one's first; rewards (N,); done
+            (N,), terminated or truncated; infos, of an ended episode those of its last step, in
+            which ``TimeLimit.truncated`` tells the two apart.
+        """
         observation, reward, terminated, truncated, info = self.envs.step(self._actions)
         done = terminated | truncated
         self._returns += reward
@@ -87,12 +96,19 @@ class SB3VecEnv(VecEnv):
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def close(self) -> None:
+        """Close the batch itself, which somebody else may have made."""
         self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The batch's attribute, the same object once for each environment asked for."""
         return [getattr(self.envs, attr_name)] * len(self._rows(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set one of ``SETTABLE`` on the batch.
+
+        Raises:
+            SettingError: it cannot be set, or not on these environments alone.
+        """
         if attr_name not in SETTABLE:
             raise SettingError(
                 f"{attr_name} cannot be set: make the environment anew with it; what can: "
@@ -104,13 +120,20 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
     ) -> list[Any]:
+        """Call the batch's method once; every environment gets the one result.
+
+        Raises:
+            SettingError: not all environments are asked for.
+        """
         rows = self._all(method_name, indices)
         return [getattr(self.envs, method_name)(*args, **kwargs)] * len(rows)
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Never: the environments of a batch have no wrappers of their own."""
         return [False] * len(self._rows(indices))
 
     def get_images(self) -> list[np.ndarray | None]:
+        """A picture of each environment, and none at all without ``render_mode="rgb_array"``."""
         return list(self.envs.render() or [])
 
     def _rows(self, indices: Any) -> list[int]:

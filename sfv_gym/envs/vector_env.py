@@ -257,6 +257,7 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
         return tuple(self.simulation.draw_with(self._renderer, i) for i in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
+        """Free the picture's memory; ``close`` calls it once."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None

@@ -11,6 +11,7 @@ DTYPE = torch.float64
 
 
 def tensor(values: np.ndarray) -> torch.Tensor:
+    """In double precision, whatever kind of number comes in."""
     return torch.as_tensor(np.asarray(values, np.float64), dtype=DTYPE)
 
 

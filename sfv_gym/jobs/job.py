@@ -236,6 +236,7 @@ class Closing:
     """An executor's ``with``: it is closed at the end."""
 
     def close(self) -> None:
+        """Kill whatever is still going on."""
         raise NotImplementedError
 
     def __enter__(self) -> Any:

@@ -39,15 +39,18 @@ class LocalExecutor(Closing):
         self._selector = selectors.DefaultSelector()
 
     def submit(self, job: Job) -> None:
+        """Start the job's process at once if fewer than ``workers`` are running."""
         self._waiting.append(job)
         self._fill()
 
     def poll(self, seconds: float) -> list[Event]:
+        """What the processes wrote to their pipes since, and that they died; fills free places."""
         events = self._read(seconds)
         self._fill()
         return events
 
     def stop(self, seconds: float) -> None:
+        """Interrupt jobs that write checkpoints and wait ``seconds`` for them; kill the rest."""
         self._waiting.clear()
         for job, process in self._processes.items():
             if job.checkpoints:
@@ -60,6 +63,7 @@ class LocalExecutor(Closing):
         self.close()
 
     def close(self) -> None:
+        """Kill the processes, and wait until they are gone."""
         self._waiting.clear()
         for process in self._processes.values():
             process.kill()  # its last checkpoint is what the next start goes on from
@@ -126,9 +130,11 @@ class InlineExecutor(Closing):
         self._waiting: list[Job] = []
 
     def submit(self, job: Job) -> None:
+        """Keep the job for a ``poll``, which is where it is done."""
         self._waiting.append(job)
 
     def poll(self, seconds: float) -> list[Event]:
+        """Do one whole job, however long it takes, and return all that it had to say."""
         if not self._waiting:
             return []
         job, events = self._waiting.pop(0), []
@@ -137,7 +143,9 @@ class InlineExecutor(Closing):
         return events
 
     def stop(self, seconds: float) -> None:
+        """Forget the jobs that wait; none is being done between two calls."""
         self._waiting.clear()
 
     def close(self) -> None:
+        """Forget the jobs that wait."""
         self._waiting.clear()

@@ -77,10 +77,12 @@ class RayExecutor(Closing):
         self._jobs: dict[Any, Job] = {}
 
     def submit(self, job: Job) -> None:
+        """Hand the job to the cluster, or keep it while ``workers`` are at work."""
         self._waiting.append(job)
         self._fill()
 
     def poll(self, seconds: float) -> list[Event]:
+        """What came through the cluster's queue, and who finished or died; hands on more jobs."""
         if not self._jobs:
             time.sleep(seconds)
             return []
@@ -97,6 +99,7 @@ class RayExecutor(Closing):
         return events
 
     def stop(self, seconds: float) -> None:
+        """Interrupt jobs that write checkpoints and wait ``seconds`` for them; kill the rest."""
         self._waiting.clear()
         for reference, job in self._jobs.items():
             self._ray.cancel(reference, force=not job.checkpoints)
@@ -105,6 +108,7 @@ class RayExecutor(Closing):
         self.close()
 
     def close(self) -> None:
+        """Kill the jobs, and end the cluster's session if this executor began it."""
         self._waiting.clear()
         for reference in self._jobs:
             self._ray.cancel(reference, force=True)

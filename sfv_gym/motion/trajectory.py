@@ -72,6 +72,7 @@ class Trajectory:
 
     @property
     def num_frames(self) -> int:
+        """T; of a wrapped motion, the frames outside its cycle are counted too."""
         return len(self.root_pos)
 
     @property

@@ -139,6 +139,7 @@ def _assembled(tensors: dict[str, np.ndarray], card: dict[str, Any]) -> Policy:
 
 
 def policies_folder() -> Path:
+    """Where the policies lie that ship with the package, one file per environment id."""
     return Path(str(resources.files("sfv_gym.assets"))) / "policies"
 
 

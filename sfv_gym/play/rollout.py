@@ -43,6 +43,7 @@ class Rollout:
 
     @property
     def seconds(self) -> float:
+        """Simulated time of the S steps, those after a failure included."""
         return len(self.reward) / self.hz
 
     def has_failed(self, step: int) -> bool:

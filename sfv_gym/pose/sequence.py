@@ -49,6 +49,7 @@ class PoseSequence:
 
     @property
     def num_frames(self) -> int:
+        """T, of the clip: frames in which nobody was found are counted too."""
         return len(self.detected)
 
     @property

@@ -44,6 +44,7 @@ class Track:
         return min(math.dist(person.centre, (x, y)) for person in self.people.values())
 
     def fits(self, frame: int, person: Person, fps: float) -> bool:
+        """Whether this can be the same person: no further off than a sprinter gets, nor resized."""
         reach = min(SLACK + MAX_SPEED * (frame - self.last_frame) / fps, MAX_JUMP) * self.last.size
         growth = person.size / self.last.size
         return (

@@ -59,6 +59,7 @@ class Evidence:
 
     @property
     def frames(self) -> int:
+        """How many there are, T; all are filled, whether the person was detected or not."""
         return len(self.detected)
 
     def doubting(self, frames: np.ndarray) -> Evidence:

@@ -105,6 +105,7 @@ class PersonFit:
 
     @property
     def pose(self) -> Pose:
+        """The body's links in the world, by forward kinematics; computed anew each time."""
         return self.body.pose(self.root_pos, self.root_rot, self.angles)
 
 

@@ -101,6 +101,7 @@ class Renderer:
         return self._renderer.render()
 
     def close(self) -> None:
+        """Free the OpenGL context; ``with`` does it by itself."""
         self._renderer.close()
 
     def __enter__(self) -> Renderer:

@@ -29,6 +29,7 @@ class Library:
     needed_by: str
 
     def is_there(self) -> bool:
+        """Whether this machine has it, whichever package it came with."""
         if self.name == "ensurepip":
             return importlib.util.find_spec("ensurepip") is not None
         if self.name == "OpenGL driver":

@@ -69,4 +69,5 @@ class Window:
         time.sleep(min(self._next - now, self._control_dt))
 
     def close(self) -> None:
+        """End the viewer's thread, and its window with it."""
         self._viewer.close()

@@ -67,11 +67,13 @@ class FrameProblem:
         )
 
     def residual(self, x: np.ndarray) -> np.ndarray:
+        """All terms, weighted, (m, 1) at unknowns x (n, 1); the rig is left standing there."""
         unknowns = np.concatenate((np.zeros(self.first), x[:, 0]))
         self.rig.set(*self.pose(unknowns))
         return np.concatenate([r for r, _ in self._evaluate(unknowns, False)])[:, None]
 
     def jacobian(self, x: np.ndarray, _: np.ndarray) -> np.ndarray:
+        """(m, n) analytic derivatives of ``residual``, whose values are not needed for it."""
         unknowns = np.concatenate((np.zeros(self.first), x[:, 0]))
         self.rig.set(*self.pose(unknowns))  # the last residual may be of a rejected step
         parts = self._evaluate(unknowns, True)

@@ -78,6 +78,7 @@ class Rig(HingeModel):
         self._jac_com = np.zeros((3, model.nv))
 
     def place(self, poses: Poses, t: int) -> None:
+        """Make it stand as in frame ``t``."""
         self.set(poses.root_pos[t], poses.root_quat[t], poses.hinges[t])
 
     def jacobians(self, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +106,7 @@ class Rig(HingeModel):
         return np.asarray(self.data.xmat[self.bodies].reshape(-1, 3, 3))
 
     def centre_of_mass(self) -> np.ndarray:
+        """(3,) metres, world, of the whole character as it stands."""
         return np.array(self.data.subtree_com[1])
 
     def touching_points(self, effector: int) -> np.ndarray:
@@ -119,6 +121,7 @@ class Rig(HingeModel):
         return float(self.shapes.bottom_of_frames(data.geom_xpos[None], data.geom_xmat[None]).min())
 
     def qpos(self, poses: Poses) -> np.ndarray:
+        """MuJoCo's coordinates (T, 7 + H), the root's quaternion without jumps of sign."""
         quat = quat_continuous(poses.root_quat)
         return np.concatenate((poses.root_pos, quat, poses.hinges), axis=1)
 

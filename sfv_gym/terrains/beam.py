@@ -29,6 +29,7 @@ class Beam(Terrain):
         return self.between(0.6, 0.12)
 
     def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:
+        """Pieces side by side, all level, each with a half width of its own."""
         half_width = self.half_width * (0.85 + 0.3 * uniform)
         half_width[:, start] = START_HALF
         level = np.zeros(uniform.shape)

@@ -18,4 +18,5 @@ class Flat(Terrain):
     is_flat: ClassVar[bool] = True
 
     def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:
+        """Never called: ``Ground`` looks at ``is_flat`` first."""
         raise NotImplementedError("flat ground has no pieces")

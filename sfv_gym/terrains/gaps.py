@@ -29,6 +29,7 @@ class Gaps(Terrain):
         return self.between(0.1, 0.7)
 
     def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:
+        """Level pieces; each gap is taken from the platform beyond it, never from the start's."""
         gap = np.rint(self.largest_gap * (0.6 + 0.4 * uniform) / CELL).astype(int)
         first, last = ends[:, :-1].copy(), ends[:, 1:].copy()
         first[:, start + 1 :] += gap[:, start + 1 :]  # on the side towards the start

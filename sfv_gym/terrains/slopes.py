@@ -32,6 +32,7 @@ class Slopes(Terrain):
         return math.tan(math.radians(self.between(3.0, 20.0)))
 
     def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:
+        """Ramps that begin where the last one ended, from the start outwards on both sides."""
         first, last = ends[:, :-1], ends[:, 1:]
         rise = self.largest_grade * signed(uniform) * (last - first) * CELL
         far = outwards(rise, start, self.LIMIT)  # height of each ramp's end away from the start

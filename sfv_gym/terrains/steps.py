@@ -31,6 +31,7 @@ class Steps(Terrain):
         return self.between(0.02, 0.18)
 
     def shape(self, ends: np.ndarray, uniform: np.ndarray, start: int) -> Pieces:
+        """Level pieces whose heights add up from the start outwards on both sides."""
         height = outwards(self.largest_step * signed(uniform), start, self.LIMIT)
         wide = np.full(uniform.shape, WIDE_HALF)
         return Pieces(ends[:, :-1], ends[:, 1:], height, height, wide)

@@ -44,6 +44,7 @@ class AdaptiveStateInitialization(Initialization):
             real(name, getattr(self, name), 0.0, 1.0)
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        """One that learns; the noise of the other kinds has no part in it."""
         return AdaptiveSampler(self, qvel, pose, num_starts, n)
 
 
@@ -90,6 +91,7 @@ class AdaptiveSampler(StartSampler):
         return weight / weight.sum()
 
     def draw(self, ids: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> Starts:
+        """As learned: ``uniform`` chooses a phase, ``normal`` a state of its Gaussian."""
         edges = np.cumsum(self.probabilities)
         phase = np.minimum(np.searchsorted(edges, uniform, side="right"), len(edges) - 1)
         drawn = self.mean[phase] + np.exp(self.log_std[phase]) * normal
@@ -99,6 +101,7 @@ class AdaptiveSampler(StartSampler):
         return Starts(self._rows[phase], offset[:, :nv], offset[:, nv:])
 
     def finished(self, ids: np.ndarray, returns: np.ndarray, failed: np.ndarray) -> None:
+        """Collect episodes, and learn from every ``episodes_per_update`` of them."""
         self._returns.append(returns)
         self._phases.append(self._phase[ids])
         self._states.append(self._drawn[ids])

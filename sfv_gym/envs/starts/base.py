@@ -45,6 +45,7 @@ class FixedInitialization(Initialization):
     """Every episode starts at the motion's first frame."""
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        """One that knows a single row, the first."""
         return UniformSampler(self, qvel.shape[1], 1, first_frame=0.0)
 
 
@@ -64,6 +65,7 @@ class ReferenceStateInitialization(Initialization):
         real("first_frame", self.first_frame, 0.0, 1.0, below=True)
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        """One that draws every row alike, but for the share of the first."""
         return UniformSampler(self, qvel.shape[1], num_starts, self.first_frame)
 
 
@@ -114,6 +116,7 @@ class StartSampler:
         return Starts(rows, noise[:, :nv], noise[:, nv:])
 
     def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """Rows (n,) for ``uniform`` (n,) in [0, 1): what the kinds without a ``draw`` define."""
         raise NotImplementedError
 
     def finished(self, ids: np.ndarray, returns: np.ndarray, failed: np.ndarray) -> None:
@@ -153,5 +156,6 @@ class UniformSampler(StartSampler):
         self._num_starts, self._first_frame = num_starts, first_frame
 
     def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """Rows (n,); a ``uniform`` below the first frame's share gives row 0."""
         drawn = after_first_frame(uniform, self._first_frame)
         return np.clip((drawn * self._num_starts).astype(int), 0, self._num_starts - 1)

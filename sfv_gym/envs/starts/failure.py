@@ -33,6 +33,7 @@ class FailureWeightedInitialization(Initialization):
             real(name, getattr(self, name), 0.0, 1.0, below=True)
 
     def sampler(self, qvel: np.ndarray, pose: np.ndarray, num_starts: int, n: int) -> StartSampler:
+        """One that learns each bin's failure rate, from all environments together."""
         return FailureSampler(self, qvel.shape[1], num_starts, n)
 
 
@@ -60,6 +61,7 @@ class FailureSampler(StartSampler):
         return self._uniform / self._bins + (1 - self._uniform) * weight / weight.sum()
 
     def rows(self, ids: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """Rows (n,): a bin by its probability, within it evenly."""
         edges = np.concatenate(([0.0], np.cumsum(self.probabilities)))
         edges /= edges[-1]
         drawn = after_first_frame(uniform, self._first_frame)
@@ -70,6 +72,7 @@ class FailureSampler(StartSampler):
         return np.clip(row, 0, self._num_starts - 1)
 
     def finished(self, ids: np.ndarray, returns: np.ndarray, failed: np.ndarray) -> None:
+        """Move the failure rate of the bin that each episode started in towards how it ended."""
         for chosen, one in zip(self._bin[ids], failed, strict=True):  # a few a step
             rate = self.failure_rate[chosen]
             self.failure_rate[chosen] = self._memory * rate + (1 - self._memory) * one
