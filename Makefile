@@ -42,6 +42,10 @@ lint: setup typing-tree ## ruff and mypy, as CI runs them
 	  --cache-dir $(CURDIR)/.mypy_cache -p sfv_gym \
 	  | sed -E 's#^sfv_gym/($(subst $() ,|,$(strip $(MAPPED))))/#\1/#'
 
+.PHONY: docs
+docs: setup $(VENV)/.docs typing-tree ## build the documentation site, build/site/index.html, as CI does
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 .PHONY: format
 format: setup ## format the code and make ruff's safe fixes
 	$(VENV)/bin/ruff check --fix $(CODE)
@@ -82,8 +86,13 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt $(VENV)/.created
 	  --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
 
-# mypy does not see that setup.cfg maps four folders into sfv_gym, so it gets a tree of links
-# that looks like the installed package.
+$(VENV)/.docs: $(VENV)/.installed
+	$(RUN) -m pip install --disable-pip-version-check --prefer-binary \
+	  --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+# mypy and the documentation site do not see that setup.cfg maps four folders into sfv_gym, so they
+# get a tree of links that looks like the installed package.
 .PHONY: typing-tree
 typing-tree:
 	@rm -rf build/typing && mkdir -p build/typing/sfv_gym

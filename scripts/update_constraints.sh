@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 "$PYTHON" -m venv "$work/venv"
 echo "torch==$TORCH" >"$work/pins.txt"
 "$work/venv/bin/python" -m pip install --disable-pip-version-check --prefer-binary \
-  --constraint "$work/pins.txt" '.[all,sbx,dev]'
+  --constraint "$work/pins.txt" '.[all,sbx,docs,dev]'
 {
   echo "# The versions that sfv_gym is tested with, Python $("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')."
   echo "# Written by \`make constraints\`; the ranges that work are in setup.cfg."

@@ -90,7 +90,7 @@ _LAZY = {
     "get_character": "characters",
     "load_policy": "play.policy",
     "register_estimator": "pose",
-    "retarget": "retargeting",
+    "retarget": "retargeting.retarget",
     "rollout": "play.rollout",
     "train_policy": "train.ppo:train",
 }

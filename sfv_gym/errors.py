@@ -35,6 +35,11 @@ class SettingError(SFVError, ValueError):
     """A setting is unknown, of the wrong type, or out of range; its name is in the message."""
 
 
+class UnknownSettingError(SettingError, TypeError):
+    """A keyword that an environment does not have: a TypeError as well, as of any other call, since
+    libraries that try keywords (TorchRL's ``frameskip``) go by its words."""
+
+
 class CharacterError(SFVError):
     """A character's model lacks what imitation needs, or has what it cannot handle."""
 

@@ -82,8 +82,8 @@ def extract_motion(
         prior: of the person's pose; by default the shipped one.
 
     Raises:
-        VideoError, PoseError, PoseModelError, MotionError, OutputError, UnknownIdError,
-        SettingError: see ``errors``.
+        VideoError, PoseError, PoseModelError: of the video and the person in it; see ``errors``.
+        MotionError, OutputError, UnknownIdError, SettingError: of what was asked for and comes out.
     """
     # Wrong settings must not cost the minutes that the pose stage takes.
     if loop not in ("auto", *LOOPS):

@@ -37,7 +37,7 @@ def test_the_model_is_the_published_character(model):
 
 
 def test_the_skeleton_and_the_fits_body_have_the_models_figures(model):
-    """They stand in three files: the fit may not load MuJoCo, and the skeleton no model."""
+    """The skeleton reads the MJCF as text: it may not load MuJoCo."""
     for i, name in enumerate(skeleton.LINKS):
         link, shape = model.body(name), model.geom(name)
         np.testing.assert_allclose(link.ipos, skeleton.LINK_CENTRES[i], atol=1e-9)

@@ -47,6 +47,8 @@ def test_an_id_is_a_name_for_a_task():
 def test_what_makes_no_task_is_refused(settings, error):
     with pytest.raises(error):
         Task.of("walk", **settings)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
+        gym.make("SFV-Walk-v0", frameskip=1)  # as TorchRL tries
     with pytest.raises(SettingError, match="needs a motion"):
         Task.of([])
     with pytest.raises(SettingError, match="one motion"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import mujoco
 import numpy as np
@@ -53,12 +54,12 @@ class JointMap:
             hinge_axis=model.jnt_axis[joints[hinges]],
         )
 
-    @property
+    @cached_property
     def quat_qpos(self) -> np.ndarray:
         """(1 + B, 4) where the root's and the balls' quaternions lie in qpos."""
         return np.vstack((np.arange(3, 7), self.ball_qpos.reshape(-1, 4)))
 
-    @property
+    @cached_property
     def quat_dof(self) -> np.ndarray:
         """(1 + B, 3) where their angular velocities lie in qvel."""
         return np.vstack((np.arange(3, 6), self.ball_dof.reshape(-1, 3)))

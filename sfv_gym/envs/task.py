@@ -16,7 +16,7 @@ from sfv_gym.envs.perturbations import DomainRandomization, Pushes
 from sfv_gym.envs.rewards import Reward, get_reward
 from sfv_gym.envs.starts import Initialization, get_initialization
 from sfv_gym.envs.terminations import EarlyTermination
-from sfv_gym.errors import SettingError, UnknownIdError
+from sfv_gym.errors import SettingError, UnknownIdError, UnknownSettingError
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.objects import SceneObject
 from sfv_gym.registry import MAX_EPISODE_STEPS, find_motion, get_entry
@@ -150,9 +150,9 @@ class Task:
         """
         unknown = sorted(settings.keys() - SETTINGS)
         if unknown:
-            raise SettingError(
-                f"unknown keyword {', '.join(unknown)} for an environment; known: "
-                f"{', '.join(sorted(SETTINGS))}"
+            raise UnknownSettingError(
+                f"unexpected keyword argument {', '.join(map(repr, unknown))} for an environment; "
+                f"known: {', '.join(sorted(SETTINGS))}"
             )
         if isinstance(what, Task):
             return replace(what, **what._resolved(settings))

@@ -86,18 +86,25 @@ SOLE: np.ndarray = np.array(
 """(4, 3) the sole's corners in the ankle's frame: two of the heel, then two of the toes."""
 _FEET = [skeleton.link_index("right_ankle"), skeleton.link_index("left_ankle")]
 HANDS = [skeleton.link_index("right_wrist"), skeleton.link_index("left_wrist")]
-HAND_RADIUS = 0.04
+HAND_RADIUS = skeleton.BODY["right_wrist"].size[0]
 """Metres, of the character's hands."""
 
-# The spheres and capsules' ends of the character's shapes: link, centre, radius (m).
-_ROUND: tuple[tuple[str, tuple[float, float, float], float], ...] = (
-    ("root", (0, 0, 0.07), 0.09), ("chest", (0, 0, 0.12), 0.11), ("neck", (0, 0, 0.175), 0.1025),
-    ("right_wrist", (0, 0, 0), HAND_RADIUS), ("left_wrist", (0, 0, 0), HAND_RADIUS),
-    ("right_knee", (0, 0, -0.045), 0.05), ("left_knee", (0, 0, -0.045), 0.05),
-    ("right_hip", (0, 0, -0.06), 0.055), ("left_hip", (0, 0, -0.06), 0.055),
-    ("right_elbow", (0, 0, -0.0525), 0.04), ("left_elbow", (0, 0, -0.0525), 0.04),
-    ("right_shoulder", (0, 0, -0.05), 0.045), ("left_shoulder", (0, 0, -0.05), 0.045),
-)  # fmt: skip
+
+def _round_shapes() -> list[tuple[str, tuple[float, ...], float]]:
+    """The spheres and the capsules' upper ends of the character's shapes: link, centre, radius."""
+    found: list[tuple[str, tuple[float, ...], float]] = []
+    for name in (
+        "root", "chest", "neck", "right_wrist", "left_wrist", "right_knee", "left_knee",
+        "right_hip", "left_hip", "right_elbow", "left_elbow", "right_shoulder", "left_shoulder",
+    ):  # fmt: skip
+        link = skeleton.BODY[name]
+        x, y, z = link.centre
+        z += link.size[1] if link.shape == "capsule" else 0.0
+        found.append((name, (x, y, round(z, 6)), link.size[0]))
+    return found
+
+
+_ROUND = _round_shapes()
 _ROUND_LINKS = [skeleton.link_index(name) for name, _, _ in _ROUND]
 ROUND_HANDS: list[int] = [i for i, link in enumerate(_ROUND_LINKS) if link in HANDS]
 """The columns of ``Body.round_bottoms`` that are hands."""

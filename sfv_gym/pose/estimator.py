@@ -235,7 +235,8 @@ class PoseEstimator(Protocol):
 
         Args:
             mirror: look at the frame's mirror image too, and join what both show, see
-                `person.merge`. strict: passed on to it.
+                `person.merge`.
+            strict: passed on to it.
         """
 
     def look(

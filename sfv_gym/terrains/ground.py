@@ -15,7 +15,9 @@ import mujoco
 import numpy as np
 
 from sfv_gym.physics import Physics
+from sfv_gym.terrains.bounding_volumes import VolumeTree
 from sfv_gym.terrains.scenery import add_pit_material, add_scenery
+from sfv_gym.terrains.smoothing import smooth
 from sfv_gym.terrains.terrain import CELL, START_HALF, Pieces, Terrain
 
 HEIGHT_MAP_X = np.linspace(-0.6, 1.8, 13)
@@ -151,7 +153,7 @@ class Ground:
         self._geom_pos, self._geom_quat = physics.expand("geom_pos"), physics.expand("geom_quat")
         self._geom_size, self._geom_aabb = physics.expand("geom_size"), physics.expand("geom_aabb")
         self._geom_rbound = physics.expand("geom_rbound")
-        self._volumes = _VolumeTree(physics, self._body, first)
+        self._volumes = VolumeTree(physics, self._body, first)
         self.fields = {name: physics.expand(name) for name in _FIELDS}
         self._forget_draws()
 
@@ -223,7 +225,7 @@ class Ground:
             at = self._cell_middle
             height = self._base.ravel()[piece] + self._grade.ravel()[piece] * at
             height[:, 0], height[:, -1] = height[:, 1], height[:, -2]  # not the floor beyond
-            self._lift[ids] = _smooth(height, round(self.terrain.smoothing / CELL))
+            self._lift[ids] = smooth(height, round(self.terrain.smoothing / CELL))
 
     def _write_simulations(self, ids: np.ndarray, pieces: Pieces, yaw: np.ndarray) -> None:
         pos, quat, size, extent = self._boxes(pieces)
@@ -372,44 +374,6 @@ _DRAWN = ("_piece", "_base", "_grade", "_half_width", "_lift", "_origin", "_axis
 """The tables that a draw writes."""
 
 
-class _VolumeTree:
-    """The bounding volumes by which MuJoCo finds the boxes near a link.
-
-    The compiler arranges them in a tree from the boxes' first places. The arrangement is kept:
-    pieces never change their order. The volumes are made to fit anew.
-    """
-
-    def __init__(self, physics: Physics, body: int, first_geom: int) -> None:
-        model = physics.model
-        self._aabb = physics.expand("bvh_aabb")
-        self._base = int(model.body_bvhadr[body])
-        nodes = slice(self._base, self._base + int(model.body_bvhnum[body]))
-        child, geom = model.bvh_child[nodes], model.bvh_nodeid[nodes]
-        leaf = (child < 0).all(axis=1)
-        self._leaves = np.flatnonzero(leaf)
-        self._boxes = geom[leaf] - first_geom
-        depth = model.bvh_depth[nodes]
-        self._levels = [
-            (level, child[level, 0], child[level, 1])
-            for d in range(depth.max(), -1, -1)
-            if len(level := np.flatnonzero(~leaf & (depth == d)))
-        ]
-        self._num_nodes = len(child)
-
-    def write(self, ids: np.ndarray, pos: np.ndarray, extent: np.ndarray) -> None:
-        """Fit the volumes to boxes at pos (n, K, 3) that extend (n, K, 3) to both sides."""
-        low = np.empty((len(ids), self._num_nodes, 3))
-        high = np.empty_like(low)
-        low[:, self._leaves] = (pos - extent)[:, self._boxes]
-        high[:, self._leaves] = (pos + extent)[:, self._boxes]
-        for level, one, other in self._levels:
-            low[:, level] = np.minimum(low[:, one], low[:, other])
-            high[:, level] = np.maximum(high[:, one], high[:, other])
-        nodes = slice(self._base, self._base + self._num_nodes)
-        self._aabb[ids, nodes, :3] = 0.5 * (low + high)
-        self._aabb[ids, nodes, 3:] = 0.5 * (high - low)
-
-
 def _add_plane(spec: mujoco.MjSpec, z: float, material: str) -> None:
     spec.worldbody.add_geom(
         name="ground",
@@ -433,28 +397,3 @@ def _within(at: np.ndarray, most: int) -> np.ndarray:
     """Bring ``at`` into 0..most, in place; NaN, from a simulation that diverged, becomes 0."""
     np.fmax(at, 0.0, out=at)
     return np.fmin(at, most, out=at)
-
-
-def _smooth(height: np.ndarray, half: int) -> np.ndarray:
-    """Heights (n, G) of cells averaged over a triangle that reaches ``half`` cells to each side.
-
-    Returns:
-        Heights (n, G + 1) at the cells' borders.
-    """
-    # Two box averages after each other, half a triangle wide each: over cells, which are straight
-    # inside, then over borders by the trapezoidal rule. Sums of slices, because running sums
-    # would round the level start to something that is not level.
-    average = _slide(height, np.full(half, 1.0 / half), half // 2)
-    weights = np.full(half + 1, 1.0 / half)
-    weights[[0, -1]] *= 0.5
-    return _slide(average, weights, half // 2)
-
-
-def _slide(values: np.ndarray, weights: np.ndarray, pad: int) -> np.ndarray:
-    """Weighted sums (n, G + 2 pad - W + 1) of W neighbours, the values (n, G) going on beyond."""
-    padded = np.pad(values, ((0, 0), (pad, pad)), mode="edge")
-    width = padded.shape[1] - len(weights) + 1
-    total = weights[0] * padded[:, :width]
-    for k in range(1, len(weights)):
-        total += weights[k] * padded[:, k : k + width]
-    return total
