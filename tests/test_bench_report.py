@@ -167,10 +167,10 @@ def test_the_report_is_whole_and_loads_nothing(made, tmp_path):
     assert board == (tmp_path / "docs" / "board.md").read_text()
     assert board.index("| good |") < board.index("| bad |")
     assert re.search(r"\| good \| 0\.\d{3} \[0\.\d+, 0\.\d+\]", board)
-    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert len(rows) == 19 and {row["status"] for row in rows} == {"finished", "failed"}
     assert (rows[0]["success_interval_low"], rows[0]["success_interval_high"]) == ("0.4", "0.6")
-    assert len(list(csv.DictReader((tmp_path / "curves.csv").open()))) == 18 * 4
+    assert len(list(csv.DictReader((tmp_path / "curves.csv").read_text().splitlines()))) == 18 * 4
 
 
 def test_the_same_results_give_the_same_report(made, tmp_path):

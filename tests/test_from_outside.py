@@ -73,9 +73,13 @@ import numpy as np
 import sfv_gym
 from sfv_gym.pose.mediapipe import LANDMARKS
 
+SIDES = ("left", "right")
+PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+NAMES = ("nose", *(f"{side}_{part}" for part in PARTS for side in SIDES))
+
 class Blind(sfv_gym.FrameEstimator):
     name = "blind"
-    landmarks = LANDMARKS.subset("few", ("left_hip", "right_hip", "left_knee", "right_knee"))
+    landmarks = LANDMARKS.subset("few", NAMES)
 
     def detect(self, picture: np.ndarray) -> list[sfv_gym.Person]:
         return []

@@ -189,7 +189,7 @@ def test_gymnasiums_own_recorder_writes_an_episode(tmp_path: Path) -> None:
     video = pytest.importorskip("sfv_gym.video")
     env = gym.wrappers.RecordVideo(
         gym.make(ENV_ID, render_mode="rgb_array", width=WIDTH, height=HEIGHT),
-        str(tmp_path),
+        str(tmp_path / "videos"),
         video_length=8,
         step_trigger=lambda step: step == 0,
     )
@@ -197,7 +197,7 @@ def test_gymnasiums_own_recorder_writes_an_episode(tmp_path: Path) -> None:
     for _ in range(12):
         env.step(env.action_space.sample())
     env.close()
-    (file,) = tmp_path.glob("*.mp4")
+    (file,) = (tmp_path / "videos").glob("*.mp4")
     recorded = video.open_video(file)
     assert (recorded.width, recorded.height) == (WIDTH, HEIGHT)
     assert len(list(recorded)) >= 8

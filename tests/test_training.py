@@ -88,7 +88,9 @@ def test_an_interrupted_run_goes_on_where_it_was(env_id, tmp_path, monkeypatch):
             train(env_id, run, steps=2048, progress=False, settings=SMALL)
     assert not list(run.glob(".*"))  # no temporary file
     train(env_id, run, resume=True, evaluate_every=512, progress=False)
-    samples = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
+    samples = [
+        json.loads(line)["samples"] for line in (run / "curve.jsonl").read_text().splitlines()
+    ]
     assert samples == [1536, 2048]
 
 
@@ -153,7 +155,7 @@ def weights_and_curve(run: Path) -> tuple[dict[str, np.ndarray], list[dict]]:
     model = LeanPPO.load(run / CHECKPOINT)
     weights = {name: value.numpy() for name, value in model.policy.state_dict().items()}
     weights["mean"] = model.extra["normalization"].mean
-    rows = [json.loads(line) for line in (run / "curve.jsonl").open()]
+    rows = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
     return weights, [{**row, "seconds": None} for row in rows]
 
 
@@ -295,7 +297,7 @@ def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, given, tmp_pa
             train(env_id, run, steps=512, init=given, progress=False, settings=SMALL)
     monkeypatch.setattr(recorder, "rank", lambda evaluation: 0)  # nothing that comes is better
     train(env_id, run, resume=True, progress=False)
-    curve = [json.loads(line)["samples"] for line in (run / "curve.jsonl").open()]
+    curve = [json.loads(line)["samples"] for line in (run / "curve.jsonl").read_text().splitlines()]
     assert curve == [0, 512]
     card = Policy.load(run / "policy.safetensors").card
     assert (card["samples"], card["samples_before"]) == (0, 512)
