@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
+
+from sfv_gym.jobs.supervise import bar_columns
 
 
 class ProgressBar:
@@ -25,11 +21,7 @@ class ProgressBar:
     def __init__(self, label: str, *, show: bool = True) -> None:
         self._label, self._show = label, show
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            *bar_columns(),
             console=Console(stderr=True),
             disable=not show,
         )

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -112,16 +113,23 @@ def supervise(
                 executor.stop(STOP_SECONDS)
 
 
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """What a bar over long work shows: its name, how far it is, a note, and the times."""
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+
+
 class _Bars:
     """One bar over all jobs, one for each that is going on, and lines above them."""
 
     def __init__(self, console: Console, title: str, total: int, done: int) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            *bar_columns(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
