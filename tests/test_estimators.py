@@ -35,7 +35,7 @@ from sfv_gym.pose import (
     marker_pair,
     register_estimator,
 )
-from sfv_gym.pose.estimator import JOINTS
+from sfv_gym.pose.landmarks import JOINTS
 from sfv_gym.pose.mediapipe import LANDMARKS, MediaPipe
 from sfv_gym.pose.view import View
 from sfv_gym.reconstruction import reconstruct

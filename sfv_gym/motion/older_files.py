@@ -7,17 +7,15 @@ was made from had fields of their own, they stood in the provenance, rounded.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
 from sfv_gym.motion.camera import MotionCamera
+from sfv_gym.motion.trajectory import Trajectory
 from sfv_gym.spans import runs
-
-if TYPE_CHECKING:
-    from sfv_gym.motion.reference_motion import ReferenceMotion
 
 MIN_FLIGHT_SECONDS = 0.12
 """A shorter gap between contacts is no flight."""
@@ -61,16 +59,18 @@ def person_scale_of(provenance: dict[str, Any]) -> np.ndarray | None:
     return scale if scale.shape == (9,) and (scale > 0).all() else None
 
 
-def flights_of_schema_1(motion: ReferenceMotion) -> np.ndarray:
+def flights_of_schema_1(
+    motion: Trajectory, contacts: np.ndarray, provenance: dict[str, Any]
+) -> np.ndarray:
     """(F, 2): what reconstruction wrote down among the figures of quality; where there is nothing,
-    the times without contact in which the centre of mass falls at about g."""
-    quality = motion.provenance.get("quality")
+    the times in which the contacts (T, 4) are none and the centre of mass falls at about g."""
+    quality = provenance.get("quality")
     if isinstance(quality, dict) and "flights" in quality:
         return np.asarray(quality["flights"], np.int64).reshape(-1, 2)
     pos, quat = skeleton.forward_kinematics(motion.root_pos, motion.root_quat, motion.joint_quat)
     height = skeleton.centre_of_mass(pos, quat)[:, 2]
     flights = []
-    for first, last in runs(motion.contacts.max(1) < 0.5):
+    for first, last in runs(contacts.max(1) < 0.5):
         frames = last + 1 - first
         if frames < max(3, round(MIN_FLIGHT_SECONDS * motion.fps)):
             continue

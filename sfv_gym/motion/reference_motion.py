@@ -239,7 +239,7 @@ class ReferenceMotion(Trajectory):
                 **floats,
             )
             if schema == 1:
-                motion.flights = flights_of_schema_1(motion)
+                motion.flights = flights_of_schema_1(motion, motion.contacts, provenance)
                 motion.validate()
             return motion
         except MotionError as error:

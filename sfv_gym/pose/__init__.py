@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from sfv_gym.pose.estimator import LandmarkSet, Marker, PoseEstimator, marker_pair
+from sfv_gym.pose.estimator import PoseEstimator
 from sfv_gym.pose.frame_estimator import FrameEstimator
+from sfv_gym.pose.landmarks import LandmarkSet, Marker, marker_pair
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.registry import ESTIMATORS, get_estimator, register_estimator
 from sfv_gym.pose.sequence import PoseSequence

@@ -18,7 +18,8 @@ from rich.progress import Progress
 from sfv_gym.errors import OutputError, PoseError
 from sfv_gym.files import cache_folder
 from sfv_gym.pose import ensemble as fusion
-from sfv_gym.pose.estimator import LandmarkSet, PoseEstimator
+from sfv_gym.pose.estimator import PoseEstimator
+from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.legs import untangle_legs
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.quiet import quiet_stderr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from sfv_gym.pose.estimator import LandmarkSet
+from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.person import Person, joined, without_doubles
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from sfv_gym.pose.estimator import LandmarkSet
+from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.sequence import PoseSequence
 
 LEFT, RIGHT, MIDDLE = (64, 140, 255), (255, 128, 64), (235, 235, 235)  # RGB

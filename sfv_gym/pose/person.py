@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfv_gym.pose.estimator import LandmarkSet
+from sfv_gym.pose.landmarks import LandmarkSet
 
 SAME_POSE = 0.08
 """Mean distance between the landmarks of two sightings that are averaged, in body sizes. The

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sfv_gym.errors import PoseError, SettingError, UnknownIdError
 from sfv_gym.plugins import load_named, short
-from sfv_gym.pose.estimator import LandmarkSet, PoseEstimator
+from sfv_gym.pose.estimator import PoseEstimator
+from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.mediapipe import MediaPipe
 
 DEFAULT = MediaPipe.name

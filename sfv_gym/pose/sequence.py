@@ -11,7 +11,7 @@ import numpy as np
 
 from sfv_gym.errors import PoseError
 from sfv_gym.files import read_nested_json, read_npz, write_npz
-from sfv_gym.pose.estimator import LandmarkSet
+from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.registry import get_landmarks
 
 SCHEMA = 2

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from sfv_gym import skeleton
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, DOFS
-from sfv_gym.pose.estimator import HEAD, foot
+from sfv_gym.pose.landmarks import HEAD, foot
 from sfv_gym.reconstruction.camera import WORLD_TO_CAMERA
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.rotations import quat_continuous

@@ -14,7 +14,7 @@ from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.solver import Variables, solve
 from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
-from sfv_gym.pose.estimator import foot
+from sfv_gym.pose.landmarks import foot
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import Evidence

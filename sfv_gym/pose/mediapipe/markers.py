@@ -5,7 +5,7 @@ Landmarks do not sit on the joints: the hips' lie outside and above, the feet's 
 
 from __future__ import annotations
 
-from sfv_gym.pose.estimator import LandmarkSet, Marker, marker_pair
+from sfv_gym.pose.landmarks import LandmarkSet, Marker, marker_pair
 from sfv_gym.pose.mediapipe.landmarks import BONES, NAMES
 
 MARKERS: tuple[Marker, ...] = (
