@@ -20,7 +20,7 @@ HEAD = "| motion | humanoid | Atlas, kinematics alone | Atlas, as it ships |"
 
 def main() -> None:
     atlas = get_character("atlas")
-    rig = Rig(atlas.model, atlas.links)
+    rig = Rig(atlas)
     solved = store.retargeted
     rows: list[tuple[str, list[float]]] = []
     for path in sorted(store.shipped_folder().glob("*.npz")):

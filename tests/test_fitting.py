@@ -33,8 +33,7 @@ def given(name: str, angles: np.ndarray, height: float = 0.0):
 
 
 def _atlas() -> HingeModel:
-    atlas = get_character("atlas")
-    return HingeModel(atlas.model, atlas.links)
+    return HingeModel(get_character("atlas"))
 
 
 def upright(name: str) -> np.ndarray:

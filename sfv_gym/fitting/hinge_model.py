@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import mujoco
 import numpy as np
 
 from sfv_gym import skeleton
-from sfv_gym.characters.character import STANDING_KEY
+from sfv_gym.characters import Character
 from sfv_gym.characters.shapes import Shapes, colliding_geoms, outline
-from sfv_gym.errors import MotionError, UnknownIdError
+from sfv_gym.errors import MotionError
 from sfv_gym.rotations import quat_rotate
 
 MAX_ANGLE = 3.0
@@ -18,17 +16,14 @@ MAX_ANGLE = 3.0
 
 
 class HingeModel:
-    """A MuJoCo model of a free root and hinges, and how it stands.
+    """A character of a free root and hinges, and how it stands.
 
     Args:
-        model: a free root and hinges, all with a range; its key frame ``stand``, or else qpos0,
-            shows it upright with level feet, pelvis and chest, which is taken to match the
-            canonical rest pose. Ground geoms in it do no harm.
-        links: the body for each canonical link, such as ``{"right_knee": "r_lleg"}``.
+        character: its standing pose, with level feet, pelvis and chest, is taken to match the
+            canonical rest pose.
 
     Raises:
-        UnknownIdError: a link has no body, or the model has none of that name.
-        MotionError: the model's joints are not a free root and hinges.
+        MotionError: it has other joints than hinges.
 
     Attributes:
         bodies: (15,) body ids in the order of skeleton.LINKS.
@@ -42,24 +37,18 @@ class HingeModel:
         shapes: of the geoms that can touch the ground.
     """
 
-    def __init__(self, model: mujoco.MjModel, links: Mapping[str, str]) -> None:
-        kinds = model.jnt_type
-        if (
-            model.njnt < 2
-            or kinds[0] != mujoco.mjtJoint.mjJNT_FREE
-            or (kinds[1:] != mujoco.mjtJoint.mjJNT_HINGE).any()
-        ):
+    def __init__(self, character: Character) -> None:
+        model = character.model
+        if (model.jnt_type[1:] != mujoco.mjtJoint.mjJNT_HINGE).any():
             raise MotionError("only a character of a free root and hinges can be retargeted to")
         self.model, self.data = model, mujoco.MjData(model)
-        self.bodies = np.array([_body_id(model, links, link) for link in skeleton.LINKS])
+        self.bodies = character.link_ids
         limited = model.jnt_limited[1:] > 0
         ranges = np.where(limited[:, None], model.jnt_range[1:], (-MAX_ANGLE, MAX_ANGLE))
         self.lower = np.maximum(ranges[:, 0], -MAX_ANGLE)
         self.upper = np.minimum(ranges[:, 1], MAX_ANGLE)
-        key = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, STANDING_KEY)
-        standing = model.key_qpos[key] if key >= 0 else model.qpos0
-        self.stand = np.clip(standing[7:], self.lower, self.upper)
-        self.set(np.zeros(3), standing[3:7], self.stand)
+        self.stand = np.clip(character.standing[7:], self.lower, self.upper)
+        self.set(np.zeros(3), character.standing[3:7], self.stand)
         self.rest = self.data.xquat[self.bodies].copy()
         self.effectors = [skeleton.link_index(name) for name in skeleton.END_EFFECTORS]
         soles = [self._sole(self.bodies[e]) for e in self.effectors]
@@ -84,12 +73,3 @@ class HingeModel:
         found = np.concatenate(points[1:] or points)
         heights = found @ data.xmat[body].reshape(3, 3)[2]
         return found[heights < heights.min() + 0.01], float(radius)
-
-
-def _body_id(model: mujoco.MjModel, links: Mapping[str, str], link: str) -> int:
-    if link not in links:
-        raise UnknownIdError(f"no body is named for the canonical link {link!r}")
-    body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, links[link])
-    if body < 0:
-        raise UnknownIdError(f"the character has no body {links[link]!r} (for {link!r})")
-    return int(body)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
 from sfv_gym import skeleton
+from sfv_gym.characters import Character
 from sfv_gym.fitting.hinge_model import HingeModel
 from sfv_gym.rotations import quat_continuous
 
@@ -58,8 +58,9 @@ class Rig(HingeModel):
         scale: leg length over the canonical one.
     """
 
-    def __init__(self, model: mujoco.MjModel, links: Mapping[str, str]) -> None:
-        super().__init__(model, links)  # which leaves it standing
+    def __init__(self, character: Character) -> None:
+        super().__init__(character)  # which leaves it standing
+        model = self.model
         self.rest_pulls = np.full(len(self.stand), _REST)
         body = self.bodies[skeleton.link_index("chest")]
         while body != self.bodies[0] and body != 0:

@@ -87,7 +87,7 @@ def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
             f"a motion of one's own for {character.name} takes more packages ({error}): "
             "pip install sfv-gym[video]"
         ) from error
-    rig = Rig(character.model, character.links)
+    rig = Rig(character)
     with Progress(
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
     ) as bar:
