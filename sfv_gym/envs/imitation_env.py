@@ -354,9 +354,9 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
             else:
                 self._renderer = Renderer(self.simulation.model, *self._size)
         if self.render_mode == "human":
-            self.simulation.show_in(self._renderer, 0)
+            self.simulation.scenes.show_in(self._renderer, 0)
             return None
-        return self.simulation.draw_with(self._renderer, 0)
+        return self.simulation.scenes.draw_with(self._renderer, 0)
 
     def close(self) -> None:
         """Free the window or the picture's memory; the simulation needs no closing."""

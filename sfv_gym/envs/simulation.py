@@ -7,33 +7,26 @@ environments in Python: what is needed of each is computed by one compiled pass 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import mujoco
 import numpy as np
 
 from sfv_gym.characters.shapes import Shapes, colliding_geoms
 from sfv_gym.checks import whole
 from sfv_gym.envs.actions import ActionTargets, checked_actions
+from sfv_gym.envs.draws import EpisodeDraws
 from sfv_gym.envs.measurement import Measurement, heading_angle
-from sfv_gym.envs.perturbations import PushSchedule, RandomizedPhysics
+from sfv_gym.envs.perturbations import PushSchedule
 from sfv_gym.envs.reference import References, ReferenceTable
 from sfv_gym.envs.rewards import TrackingErrors, get_reward
+from sfv_gym.envs.scenes import Scenes
 from sfv_gym.envs.starts.mixed import MixedStarts
 from sfv_gym.envs.state import EPISODE, SimulationState
 from sfv_gym.envs.task import CONTROL_HZ, SUBSTEPS, Task
 from sfv_gym.errors import SettingError
-from sfv_gym.physics import Physics
 from sfv_gym.retargeting import retarget
 from sfv_gym.rotations import quat_multiply, quat_to_rotvec, rotvec_to_quat
-from sfv_gym.terrains import Ground
 
-if TYPE_CHECKING:
-    from sfv_gym.render.renderer import Renderer
-    from sfv_gym.render.window import Window
-
-TRACK_MARGIN = 2.5
-"""Metres of drawn terrain beyond where the reference's root gets to."""
 MAX_ENVS, MAX_THREADS = 65_536, 1_024
 """The most environments and threads of a batch."""
 
@@ -90,16 +83,10 @@ class ImitationSimulation:
                 for motion in task.motions
             ]
         )
-        ahead, behind = self.references.reach(self.horizon)
-        self.ground = Ground(
-            task.terrain, n, ahead=ahead + TRACK_MARGIN, behind=behind + TRACK_MARGIN
+        self.scenes = scenes = Scenes(
+            task, n, self._num_threads, self.references.reach(self.horizon)
         )
-        self.model = self._scene()
-        self.physics = Physics(self.model, n, self._num_threads)
-        self.ground.attach(self.physics)
-        self._random = (
-            RandomizedPhysics(task.randomization, self.physics) if task.randomization else None
-        )
+        self.ground, self.model, self.physics = scenes.ground, scenes.model, scenes.physics
         self._pushes = (
             PushSchedule(task.pushes, n, CONTROL_HZ, self.horizon) if task.pushes else None
         )
@@ -108,11 +95,7 @@ class ImitationSimulation:
         self._state = self._measurement.state
         self.qpos = self._state.qpos[:, : self._nq]
         """(N, nq) the characters' state, live: it follows the simulation."""
-        self._objects_at = self._state.qpos[:, self._nq :].copy()
-        self._rows = self.physics.kept()
-        self._ctrl, self._applied, self._warmstart = (
-            self.physics.data(name) for name in ("ctrl", "xfrc_applied", "qacc_warmstart")
-        )
+        self._ctrl, self._applied = (self.physics.data(name) for name in ("ctrl", "xfrc_applied"))
 
         self._actions = ActionTargets(character, self.references, task.action_mode)
         self._reward = get_reward(task.reward)
@@ -128,12 +111,9 @@ class ImitationSimulation:
             n,
         )
         self._first_starts = self.starts.snapshot()
-        self._shares = np.cumsum(task.shares())
-        self._num_uniform = 1 + self.ground.num_uniform
-        self._num_uniform += self._random.num_uniform if self._random else 0
-        self._num_uniform += self._pushes.num_uniform if self._pushes else 0
-        self._generators = [np.random.default_rng() for _ in range(n)]
-        self._motion_generators = [np.random.default_rng() for _ in range(n)]
+        num_uniform = 1 + scenes.num_uniform
+        num_uniform += self._pushes.num_uniform if self._pushes else 0
+        self._draws = EpisodeDraws(n, num_uniform, 2 * self._nv, task.shares())
         self.motion, self.start, self.elapsed = np.zeros((3, n), int)
         self._end = np.full(n, self.references.end[0])  # the last row of each one's motion
         self._last = np.full(n, self.references.last[0])  # that at which it is truncated
@@ -142,18 +122,6 @@ class ImitationSimulation:
         self._placed = np.zeros(n, bool)  # it began where a user wanted it to
         self._failed = np.zeros(n, bool)
         self.all_ids = np.arange(n)
-
-    def _scene(self) -> mujoco.MjModel:
-        """The character first, so that its coordinates are those of its own model; then ground
-        and objects."""
-        task = self.task
-        spec = task.character.spec()
-        self.ground.add_to(spec)
-        for i, thing in enumerate(task.objects):
-            thing.add_to(spec, f"object_{i}")
-        if task.randomization is not None:
-            task.randomization.prepare(spec)
-        return spec.compile()
 
     # --- seeding and reset ------------------------------------------------------------------
 
@@ -165,10 +133,8 @@ class ImitationSimulation:
         self.starts.resume(self._first_starts)
 
     def seed_one(self, i: int, seed: int) -> None:
-        """Environment i alone draws from generators of that seed. Which motion it imitates has one
-        of its own: what else it draws is the same among several motions as with one."""
-        self._generators[i] = np.random.default_rng(seed)
-        self._motion_generators[i] = np.random.default_rng((seed, 1))
+        """Environment i alone draws from generators of that seed."""
+        self._draws.seed(i, seed)
 
     def over(self) -> np.ndarray:
         """Whose episode (N,) has ended and was not reset yet."""
@@ -200,13 +166,7 @@ class ImitationSimulation:
             )
         self._choose_motions(ids, motions)
         references, motion = self.references, self.motion[ids]
-        n, nv = len(ids), self._nv
-        uniform, normal = np.empty((n, self._num_uniform)), np.empty((n, 2 * nv))
-        for k, i in enumerate(ids):  # a generator each, so that N does not change a draw
-            generator = self._generators[i]
-            uniform[k, 0] = generator.random()
-            generator.standard_normal(out=normal[k])
-            generator.random(out=uniform[k, 1:])
+        uniform, normal = self._draws.numbers(ids)
         if steps is None:
             starts = self.starts.draw(ids, motion, uniform[:, 0], normal)
         else:
@@ -216,16 +176,10 @@ class ImitationSimulation:
         self.start[ids], self.elapsed[ids] = row, 0
         self._return[ids], self._over[ids], self._failed[ids] = 0.0, False, False
 
-        at = 1
-        origin = references.qpos[row, :2]
-        self.ground.draw(
-            ids, uniform[:, at : at + self.ground.num_uniform], origin, references.yaw[row]
-        )
-        at += self.ground.num_uniform
-        for drawn in (self._random, self._pushes):
-            if drawn:
-                drawn.draw(ids, uniform[:, at : at + drawn.num_uniform])
-                at += drawn.num_uniform
+        origin, at = references.qpos[row, :2], 1 + self.scenes.num_uniform
+        self.scenes.draw(ids, uniform[:, 1:at], origin, references.yaw[row])
+        if self._pushes:
+            self._pushes.draw(ids, uniform[:, at:])
 
         qpos, qvel = references.qpos[row], references.qvel[row] + starts.velocity
         pose, quats, turns = starts.pose, self.joints.quat_qpos, self.joints.quat_dof
@@ -237,12 +191,12 @@ class ImitationSimulation:
             qpos[:, 2] += lift
             soon = self.ground.lift(ids, origin + qvel[:, :2] / CONTROL_HZ)
             qvel[:, 2] += (soon - lift) * CONTROL_HZ
-        self._set_state(ids, qpos, qvel)
+        self.scenes.put(ids, qpos, qvel)
         if self.starts.lifts:
             sunk = np.minimum(self._measurement.clearance(self._all_shapes, ids), 0.0)
             if (sunk < 0).any():
                 qpos[:, 2] -= sunk
-                self._set_state(ids, qpos, qvel)
+                self.scenes.put(ids, qpos, qvel)
         observation, errors, distance = self._measure(ids)
         _, parts = self.reward(errors)
         return observation, {**parts, **self._figures(ids, distance)}
@@ -250,32 +204,18 @@ class ImitationSimulation:
     def _choose_motions(self, ids: np.ndarray, motions: np.ndarray | None) -> None:
         if len(self.references) > 1:
             if motions is None:
-                drawn = [self._motion_generators[i].random() for i in ids]
-                motions = np.searchsorted(self._shares, drawn, side="right")
-                motions = np.minimum(motions, len(self.references) - 1)
+                motions = self._draws.motions(ids)
             self.motion[ids] = motions
             self._end[ids] = self.references.end[motions]
             self._last[ids] = self.references.last[motions]
 
     def set_motion_shares(self, weights: np.ndarray) -> None:
         """How often each motion is drawn from now on, (M,); they need not sum to 1."""
-        self._shares = np.cumsum(weights / weights.sum())
+        self._draws.set_motion_shares(weights)
 
     def observe(self) -> np.ndarray:
         """The current observations (N, D)."""
         return self._measure(self.all_ids)[0]
-
-    def _set_state(self, ids: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> None:
-        """Characters (n, nq), (n, nv) there, and objects where they belong, at rest."""
-        self._state.qpos[ids, : self._nq], self._state.qvel[ids, : self._nv] = qpos, qvel
-        if self._objects_at.size:
-            self._state.qpos[ids, self._nq :] = self._objects_at[ids]
-            self._state.qvel[ids, self._nv :] = 0.0
-        self._warmstart[ids] = 0.0  # else the last episode's contacts leak into this one
-        if self._random:
-            self._random.forget(ids, self.joints.joint_vector(qpos))
-        # positions are all that an observation needs; the next step does the rest
-        self.physics.forward(ids)
 
     # --- step -------------------------------------------------------------------------------
 
@@ -366,21 +306,6 @@ class ImitationSimulation:
         """Angle (N,) in rad between the up axes of the root and of the reference's root."""
         return self._measurement.root_tilt(self.reference_row(self.all_ids))
 
-    # --- pictures ---------------------------------------------------------------------------
-
-    def draw_with(self, renderer: Renderer, i: int) -> np.ndarray:
-        """A picture (height, width, 3) of environment ``i`` now, on the ground drawn for it."""
-        data = self.physics.data_of(i)
-        if self.ground.is_flat:
-            return renderer.render(data)
-        ground = float(self.ground.lift(np.array([i]), data.qpos[None, :2])[0])
-        return renderer.render(data, ground=ground, drawn=self.physics.model_of(i))
-
-    def show_in(self, window: Window, i: int) -> None:
-        """Show environment ``i`` as it is now."""
-        drawn = None if self.ground.is_flat else self.physics.model_of(i)
-        window.show(self._state.qpos[i], drawn, self.ground.fields)
-
     # --- state ------------------------------------------------------------------------------
 
     def get_state(self) -> SimulationState:
@@ -388,15 +313,14 @@ class ImitationSimulation:
         pushes = {}
         if self._pushes:
             pushes = {name: getattr(self._pushes, name).copy() for name in self._pushes.DRAWN}
-        generators = (*self._generators, *self._motion_generators)
         return SimulationState(
-            physics={name: array.copy() for name, array in self._rows.items()},
-            fields={name: array.copy() for name, array in self._drawn_fields().items()},
+            physics={name: array.copy() for name, array in self.scenes.rows.items()},
+            fields={name: array.copy() for name, array in self.scenes.drawn_fields().items()},
             ground=self.ground.snapshot(),
             starts=self.starts.snapshot(),
             pushes=pushes,
             episode={name: getattr(self, name).copy() for name in EPISODE},
-            generators=[dict(generator.bit_generator.state) for generator in generators],
+            generators=self._draws.snapshot(),
         )
 
     def set_state(self, state: SimulationState) -> None:
@@ -406,28 +330,20 @@ class ImitationSimulation:
             SettingError: it is no state, or one of other settings.
         """
         self._revive()
-        fields = self._drawn_fields()
-        if not isinstance(state, SimulationState) or not state.fits(self._rows, fields):
+        fits = isinstance(state, SimulationState) and state.fits(
+            self.scenes.rows, self.scenes.drawn_fields()
+        )
+        if not fits:
             raise SettingError("set_state needs what get_state of an environment like this gave")
-        for ours, theirs in ((self._rows, state.physics), (fields, state.fields)):
-            for name, array in theirs.items():
-                ours[name][:] = array
-        if self._random:
-            self._random.settle()
+        self.scenes.resume(state.physics, state.fields)
         self.ground.resume(state.ground)
         self.starts.resume(state.starts)
         for name, array in state.pushes.items():
             getattr(self._pushes, name)[:] = array
         for name, array in state.episode.items():
             getattr(self, name)[:] = array
-        generators = (*self._generators, *self._motion_generators)
-        for generator, inside in zip(generators, state.generators, strict=True):
-            generator.bit_generator.state = inside
+        self._draws.resume(state.generators)
         self.physics.forward()
-
-    def _drawn_fields(self) -> dict[str, np.ndarray]:
-        """Live (N, ...) fields of the models that episodes draw anew."""
-        return {**self.ground.fields, **(self._random.fields if self._random else {})}
 
     def __getstate__(self) -> dict[str, Any]:
         return {

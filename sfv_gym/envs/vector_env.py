@@ -254,7 +254,8 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
             from sfv_gym.render.renderer import Renderer
 
             self._renderer = Renderer(self.simulation.model, *self._size)
-        return tuple(self.simulation.draw_with(self._renderer, i) for i in range(self.num_envs))
+        scenes = self.simulation.scenes
+        return tuple(scenes.draw_with(self._renderer, i) for i in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free the picture's memory; ``close`` calls it once."""
