@@ -6,11 +6,12 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfv_gym.errors import MotionError, OutputError
+from sfv_gym.files import JSON
 from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.registry import is_skill_name
 
@@ -56,7 +57,7 @@ def extract_motion(
     subject: str | int = "largest",
     overlay: str | os.PathLike[str] | None = None,
     poses_out: str | os.PathLike[str] | None = None,
-    source: dict[str, Any] | None = None,
+    source: JSON | None = None,
     prior: PosePrior | None = None,
     progress: bool = True,
 ) -> Extraction:

@@ -12,13 +12,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import platformdirs
 
 from sfv_gym.errors import OutputError, SFVError
 
+JSON: TypeAlias = dict[str, Any]
+"""An object of a JSON or YAML file: whoever reads one looks at what is in it."""
 CACHE_VARIABLE = "SFV_GYM_CACHE"
 NPZ_LIMIT = 512 * 2**20
 """Bytes that the arrays of one ``.npz`` may take in memory: an hour of motion takes 60 MiB."""
@@ -160,7 +162,7 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray
     return values.reshape(shape, order="F" if fortran else "C")
 
 
-def read_nested_json(text: str) -> dict[str, Any]:
+def read_nested_json(text: str) -> JSON:
     """A JSON object; ValueError if it is none, or nested too deeply."""
     try:
         value = json.loads(text)

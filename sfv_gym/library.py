@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -23,6 +22,7 @@ from rich.markup import escape
 from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
 from sfv_gym.extract import Extraction, extract_motion
+from sfv_gym.files import JSON
 from sfv_gym.jobs.folder import scratch_folder
 from sfv_gym.jobs.job import Executor, Job, Reporter
 from sfv_gym.jobs.local import InlineExecutor
@@ -48,8 +48,8 @@ class LibraryClip:
 
     skill: str
     file: str
-    source: dict[str, Any]
-    settings: dict[str, Any] = field(default_factory=dict)
+    source: JSON
+    settings: JSON = field(default_factory=dict)
     frames: bool = True
 
 
@@ -171,7 +171,7 @@ def build_library(
     return [made[skill] for skill in wanted]
 
 
-def build(building: Building, reporter: Reporter) -> dict[str, Any]:
+def build(building: Building, reporter: Reporter) -> JSON:
     """Make one motion, and what other characters do of it: a job's function."""
     if not building.force and _up_to_date(building) is not None:
         _save_retargeted(building.target)

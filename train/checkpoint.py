@@ -10,7 +10,7 @@ that rollout; what it goes on with has start states of its own.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,9 +20,9 @@ from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.state import SimulationState
 from sfv_gym.errors import SettingError, SFVError
 from sfv_gym.files import atomic_path
-from sfv_gym.train.lean_ppo import LeanPPO
+from sfv_gym.train.lean_ppo import BetweenRollouts, LeanPPO
 
-BETWEEN = "between_rollouts"
+BETWEEN: Final = "between_rollouts"
 """Key in ``LeanPPO.extra`` of what a checkpoint has that was written between two rollouts."""
 
 
@@ -37,13 +37,14 @@ def save_checkpoint(model: LeanPPO, path: Path, *, between_rollouts: bool) -> No
     model.extra["normalization"] = normalized.obs_rms
     model.extra["starts"] = simulation.starts.state()
     if between_rollouts:
-        model.extra[BETWEEN] = {
+        between: BetweenRollouts = {
             "simulation": vars(simulation.get_state()),  # plain: the class may move
             "observation": model._last_obs,
             "random": torch.get_rng_state().numpy(),
         }
         if model.device.type == "cuda":
-            model.extra[BETWEEN]["random_cuda"] = torch.cuda.get_rng_state(model.device).numpy()
+            between["random_cuda"] = torch.cuda.get_rng_state(model.device).numpy()
+        model.extra[BETWEEN] = between
     else:
         model.extra.pop(BETWEEN, None)
     with atomic_path(path) as temporary:
@@ -74,7 +75,7 @@ def go_on(model: LeanPPO) -> bool:
     """
     _, adapter = _environments(model)
     simulation = adapter.envs.simulation
-    between: dict[str, Any] | None = model.extra.get(BETWEEN)
+    between = model.extra.get(BETWEEN)
     try:
         if between is None:
             raise SettingError("there is nothing to come back to")

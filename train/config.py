@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import asdict, fields
 from dataclasses import dataclass as stdlib_dataclass
 from functools import lru_cache
@@ -31,6 +31,7 @@ from pydantic_core import ErrorDetails
 from sfv_gym.envs.rewards import REWARDS
 from sfv_gym.envs.starts import INITIALIZATIONS
 from sfv_gym.errors import SettingError
+from sfv_gym.files import JSON
 
 MOST_ENVIRONMENTS = 4096
 """Of one run: so many seeds a stream of random numbers has room for."""
@@ -46,7 +47,7 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) else value
 
 
-def _one_of(names: dict[str, Any]) -> tuple[AfterValidator, Any]:
+def _one_of(names: Collection[str]) -> tuple[AfterValidator, Any]:
     def check(value: str) -> str:
         if value not in names:
             raise ValueError("there is none of that name")
@@ -190,7 +191,7 @@ class PPOConfig:
         except ValidationError as error:
             raise SettingError(_what_is_wrong(error.errors()[0], values)) from None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JSON:
         """By name, as a run's JSON files hold them and ``for_env`` takes them."""
         return asdict(self)
 
@@ -209,9 +210,7 @@ class Asked:
     given: tuple[str, ...] = ()
 
     @classmethod
-    def for_env(
-        cls, env_id: str, steps: int | None = None, settings: Mapping[str, Any] | None = None
-    ) -> Asked:
+    def for_env(cls, env_id: str, steps: int | None = None, settings: JSON | None = None) -> Asked:
         """The recipe of an id with another budget and other ``settings``, as far as not None.
 
         Raises:
@@ -222,27 +221,27 @@ class Asked:
             overrides["steps"] = steps
         return cls(PPOConfig.for_env(env_id, **overrides), tuple(overrides))
 
-    def overrides(self) -> dict[str, Any]:
+    def overrides(self) -> JSON:
         """The values of those that were given."""
         return {name: getattr(self.config, name) for name in self.given}
 
 
 @lru_cache(maxsize=1)
-def recipes() -> dict[str, dict[str, Any]]:
+def recipes() -> dict[str, JSON]:
     """``hyperparams/ppo.yml``: settings by environment id, and the ``default``."""
     text = resources.files("sfv_gym.train").joinpath("hyperparams", "ppo.yml").read_text()
-    table: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    table: dict[str, JSON] = yaml.safe_load(text)
     return table
 
 
 @lru_cache(maxsize=1)
-def schema() -> dict[str, dict[str, Any]]:
+def schema() -> dict[str, JSON]:
     """The JSON schema of each setting, by name: what the fields above say, as data."""
-    found: dict[str, dict[str, Any]] = TypeAdapter(PPOConfig).json_schema()["properties"]
+    found: dict[str, JSON] = TypeAdapter(PPOConfig).json_schema()["properties"]
     return found
 
 
-def describe(one: dict[str, Any]) -> tuple[str, str]:
+def describe(one: JSON) -> tuple[str, str]:
     """Type and range of a setting in words, from its ``schema``."""
     if "enum" in one:
         return "name", ", ".join(one["enum"])
@@ -263,7 +262,7 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:g}"
 
 
-def _what_is_wrong(error: ErrorDetails, values: dict[str, Any]) -> str:
+def _what_is_wrong(error: ErrorDetails, values: JSON) -> str:
     """What pydantic found, as one line that says the setting, its value and its range."""
     if not error["loc"]:
         return error["msg"].removeprefix("Value error, ")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
+from sfv_gym.files import JSON
 from sfv_gym.train.config import PPOConfig
 
 EPISODES = 200
@@ -49,6 +49,6 @@ class Curriculum:
         """The difficulty of the rollout after ``samples``; the same for a run that goes on."""
         return float(np.random.default_rng((seed, samples)).uniform(0.0, self.limit))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JSON:
         """For a checkpoint; its entries are the constructor's arguments."""
         return asdict(self)

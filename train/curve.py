@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sfv_gym.files import atomic_path
 from sfv_gym.render.charts import Series, line_chart
+from sfv_gym.train.runs import CurveRow
 
 STYLE = """<style>
 text { font: 11px sans-serif; fill: #333 }
@@ -20,9 +20,7 @@ polyline.s1 { stroke: #d9730d } text.s1 { fill: #d9730d }
 </style><rect width="100%" height="100%" fill="#fff"/>"""
 
 
-def draw_curve(
-    curve: Sequence[Mapping[str, Any]], path: Path, annealing_start: int | None = None
-) -> None:
+def draw_curve(curve: Sequence[CurveRow], path: Path, annealing_start: int | None = None) -> None:
     """Write normalized return and success over millions of samples as an ``.svg`` file.
 
     Args:
@@ -32,10 +30,9 @@ def draw_curve(
     if not curve:
         return
     millions = np.array([0.0, *(row["samples"] / 1e6 for row in curve)])
-    series = [
-        Series(name, millions, np.array([0.0, *(row[key] for row in curve)]))
-        for name, key in (("normalized return", "normalized_return"), ("success", "success_rate"))
-    ]
+    returns = np.array([0.0, *(row["normalized_return"] for row in curve)])
+    success = np.array([0.0, *(row["success_rate"] for row in curve)])
+    series = [Series("normalized return", millions, returns), Series("success", millions, success)]
     marks = () if annealing_start is None else (annealing_start / 1e6,)
     svg = line_chart(series, y_range=(0.0, 1.0), marks=marks, x_unit="M samples")
     head, rest = svg.split(">", 1)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
+from sfv_gym.files import JSON
 from sfv_gym.play.policy import Policy
 from sfv_gym.train.lean_ppo import LeanPPO
 
 
-def export_policy(model: LeanPPO, card: dict[str, Any]) -> Policy:
+def export_policy(model: LeanPPO, card: JSON) -> Policy:
     """The deterministic policy inside an SB3 model, as plain arrays."""
     env = model.get_vec_normalize_env()
     assert env is not None and isinstance(env.obs_rms, RunningMeanStd)

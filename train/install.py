@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from sfv_gym.errors import PolicyError
-from sfv_gym.files import atomic_path
+from sfv_gym.files import JSON, atomic_path
 from sfv_gym.play.evaluation import Evaluation, evaluate
 from sfv_gym.play.policy import Policy
 from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
-from sfv_gym.train.runs import POLICY, read_curve
+from sfv_gym.train.runs import POLICY, CurveRow, read_curve
 
-CURVE_COLUMNS = (
-    "samples", "seconds", "normalized_return", "normalized_return_sfv", "success_rate"
-)  # fmt: skip
 COMPARISON_EPISODES = 64
 
 
@@ -47,12 +43,24 @@ def install_policy(run: Path, folder: Path) -> tuple[bool, str]:
     return True, f"installed: {reason}"
 
 
-def short_curve(curve: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+def short_curve(curve: Sequence[CurveRow]) -> list[list[float]]:
     """Rows of samples, seconds, NR under pose and sfv, and success, of a run's evaluations."""
-    return [[round(row[name], 4) for name in CURVE_COLUMNS] for row in curve]
+    return [
+        [
+            round(value, 4)
+            for value in (
+                row["samples"],
+                row["seconds"],
+                row["normalized_return"],
+                row["normalized_return_sfv"],
+                row["success_rate"],
+            )
+        ]
+        for row in curve
+    ]
 
 
-def card_text(card: Mapping[str, Any]) -> str:
+def card_text(card: JSON) -> str:
     """A card as JSON, with one evaluation of its curve a line."""
     text = json.dumps({**card, "curve": "@"}, indent=1)
     rows = ",\n  ".join(json.dumps(row) for row in card["curve"])

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sfv_gym.files import JSON
 from sfv_gym.jobs import folder as job_folder
 from sfv_gym.jobs.folder import locked_folder
-from sfv_gym.jobs.job import JSON, Job, Reporter
+from sfv_gym.jobs.job import Job, Reporter
 from sfv_gym.play.policy import Policy
 from sfv_gym.registry import find_motion, get_entry
 from sfv_gym.seeds import checked_seed

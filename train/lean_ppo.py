@@ -9,7 +9,7 @@ episode, figures read back from every minibatch. Callbacks, logger, ``save``, ``
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -20,7 +20,31 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 
+from sfv_gym.files import JSON
+
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+class BetweenRollouts(TypedDict):
+    """What follows the model, where a checkpoint is written between two rollouts."""
+
+    simulation: dict[str, Any]
+    """Fields of a ``SimulationState``, maybe of another version's."""
+    observation: Any
+    random: np.ndarray
+    random_cuda: NotRequired[np.ndarray]
+
+
+class Extra(TypedDict, total=False):
+    """What the trainer wants to find again in a checkpoint."""
+
+    normalization: Any  # a RunningMeanStd of Stable-Baselines3
+    starts: dict[str, np.ndarray]
+    annealing: JSON | None
+    curriculum: JSON
+    seconds: float
+    next_evaluation: int
+    between_rollouts: BetweenRollouts
 
 
 class LeanPPO(PPO):
@@ -39,7 +63,7 @@ class LeanPPO(PPO):
         self.learning_rate_now = 0.0
         self.critic_only_until = 0
         self.stop = False
-        self.extra: dict[str, Any] = {}
+        self.extra: Extra = {}
         super().__init__(*arguments, **keywords)
 
     def _actor(self, observation: torch.Tensor) -> torch.Tensor:

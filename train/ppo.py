@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from stable_baselines3.common.vec_env import VecNormalize
@@ -18,7 +17,7 @@ from sfv_gym.envs.starts import Initialization, get_initialization
 from sfv_gym.envs.task import Task
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, SettingError, SFVError
-from sfv_gym.files import write_json
+from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import locked_folder, read_json
 from sfv_gym.jobs.job import Listener
 from sfv_gym.play.evaluation import Evaluation
@@ -50,7 +49,7 @@ def train(
     device: str = "cpu",
     evaluate_every: int = EVALUATE_EVERY,
     progress: bool = True,
-    settings: dict[str, Any] | None = None,
+    settings: JSON | None = None,
 ) -> Evaluation:
     """Train ``env_id`` in ``run_dir`` and return the best policy's evaluation.
 

@@ -8,7 +8,7 @@ import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import mujoco
 import numpy as np
@@ -16,7 +16,7 @@ import stable_baselines3
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from sfv_gym.files import atomic_path, write_json
+from sfv_gym.files import JSON, atomic_path, write_json
 from sfv_gym.jobs.folder import read_json
 from sfv_gym.jobs.job import Listener, StoppedError
 from sfv_gym.play.evaluation import Evaluation, evaluate, publish
@@ -30,7 +30,16 @@ from sfv_gym.train.curve import draw_curve
 from sfv_gym.train.export import export_policy
 from sfv_gym.train.install import rank
 from sfv_gym.train.lean_ppo import LeanPPO
-from sfv_gym.train.runs import CARD, CHECKPOINT, CURVE, PICTURE, POLICY, PROGRESS, read_curve
+from sfv_gym.train.runs import (
+    CARD,
+    CHECKPOINT,
+    CURVE,
+    PICTURE,
+    POLICY,
+    PROGRESS,
+    CurveRow,
+    read_curve,
+)
 from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
 
 SELECTION_EPISODES = 20
@@ -40,7 +49,7 @@ INIT_FACTS = ("init", "samples_before", "seconds_before")
 """What a card says of the policy that a run began with: its file, and all that went into it."""
 
 
-def _what_was_given(init: Path) -> dict[str, Any]:
+def _what_was_given(init: Path) -> JSON:
     card = Policy.load(init).card
     spent = {
         f"{name}_before": card.get(f"{name}_total", card.get(name, 0))
@@ -77,10 +86,10 @@ class Recorder(BaseCallback):
         super().__init__()
         self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
         self.evaluate_every, self.listener = evaluate_every, listener
-        self.init: dict[str, Any] = {} if init is None else _what_was_given(Path(init))
+        self.init: JSON = {} if init is None else _what_was_given(Path(init))
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
-        self.curve: list[dict[str, Any]] = []
+        self.curve: list[CurveRow] = []
         self.best: Evaluation | None = None
         self.exact = False
         self._begun = self._due = False
@@ -108,7 +117,8 @@ class Recorder(BaseCallback):
         self._write_curve()
         card = read_json(self.folder / CARD)
         if card:
-            self.best = Evaluation.from_dict(card.get("selection", card["evaluation"]))
+            selected = "selection" if "selection" in card else "evaluation"
+            self.best = Evaluation.from_dict(card[selected])
             self.init = {name: card[name] for name in INIT_FACTS if name in card}
         saved = model.extra.get("annealing")
         self.annealing = Annealing(**saved) if saved else None
@@ -120,8 +130,8 @@ class Recorder(BaseCallback):
         self._seconds_before, self._samples_before = model.extra.get("seconds", 0.0), samples
         self._next_evaluation = samples + self.evaluate_every
         if self.exact:  # not later than it would have been
-            saved = model.extra.get("next_evaluation", self._next_evaluation)
-            self._next_evaluation = min(saved, self._next_evaluation)
+            due = model.extra.get("next_evaluation", self._next_evaluation)
+            self._next_evaluation = min(due, self._next_evaluation)
         self._started = time.monotonic()
         self._begun = True
         if self.init.get("init") and not samples:  # never to end with less than it began with
@@ -209,7 +219,7 @@ class Recorder(BaseCallback):
         for name, value in evaluation.as_dict().items():
             if isinstance(value, float):
                 self.logger.record(f"evaluation/{name}", value)
-        self.curve.append({**figures, **evaluation.as_dict()})
+        self.curve.append(cast(CurveRow, {**figures, **evaluation.as_dict()}))
         self._write_curve()
         self.listener.say(
             f"{samples / 1e6:.2f} M samples, {self.seconds / 60:.0f} min, normalized return "
@@ -227,7 +237,7 @@ class Recorder(BaseCallback):
         start = self.annealing.start if self.annealing else None
         draw_curve(self.curve, self.folder / PICTURE, start)
 
-    def _save(self, policy: Policy, card: dict[str, Any]) -> None:
+    def _save(self, policy: Policy, card: JSON) -> None:
         """The card last: it is what tells of the policy."""
         policy.card = card
         policy.save(self.folder / POLICY)
@@ -290,7 +300,7 @@ class Recorder(BaseCallback):
             }
             self._save(last, {**self._card(figures), "evaluation": of_last.as_dict()})
 
-    def _card(self, figures: dict[str, Any]) -> dict[str, Any]:
+    def _card(self, figures: JSON) -> JSON:
         motion = find_motion(self.env_id)
         return {
             "env_id": self.env_id,

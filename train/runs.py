@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
-from sfv_gym.files import read_nested_json
+from sfv_gym.files import JSON, read_nested_json
 from sfv_gym.jobs.folder import read_json
 
 CONFIG, CHECKPOINT, POLICY = "config.json", "checkpoint.zip", "policy.safetensors"
@@ -22,18 +23,29 @@ CARD, CURVE, PICTURE = "card.json", "curve.jsonl", "curve.svg"
 PROGRESS = "progress.json"
 
 
-def read_curve(folder: Path, until: float = float("inf")) -> list[dict[str, Any]]:
+class CurveRow(TypedDict):
+    """A row of ``curve.jsonl``: when an evaluation was, and what is used of it; it has the rest of
+    its figures, too, see ``play.evaluation.Evaluation``."""
+
+    samples: int
+    seconds: float
+    normalized_return: float
+    normalized_return_sfv: float
+    success_rate: float
+
+
+def read_curve(folder: Path, until: float = float("inf")) -> list[CurveRow]:
     """The evaluations of a run up to ``until`` samples."""
     path = folder / CURVE
-    rows: list[dict[str, Any]] = []
+    rows: list[CurveRow] = []
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError):  # the last one may be cut off
-                rows.append(read_nested_json(line))
+                rows.append(cast(CurveRow, read_nested_json(line)))
     return [row for row in rows if _number(row, "samples", math.inf) <= until]
 
 
-def _number(values: dict[str, Any], name: str, otherwise: float = 0.0) -> float:
+def _number(values: Mapping[str, object], name: str, otherwise: float = 0.0) -> float:
     value = values.get(name)
     return value if isinstance(value, int | float) else otherwise
 
@@ -55,7 +67,7 @@ class RunState:
     finished: bool
     samples: int
     seconds: float
-    card: dict[str, Any]
+    card: JSON
 
     @classmethod
     def read(cls, folder: Path, budget: int | None = None) -> RunState:

@@ -8,11 +8,12 @@ a lower one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.runs import CurveRow
 
 Reason = Literal["target", "budget"]
 
@@ -35,9 +36,7 @@ def annealing_length(config: PPOConfig) -> int:
     return min(config.anneal_steps, config.steps // 2)
 
 
-def begin_annealing(
-    config: PPOConfig, curve: Sequence[Mapping[str, Any]], samples: int
-) -> Annealing | None:
+def begin_annealing(config: PPOConfig, curve: Sequence[CurveRow], samples: int) -> Annealing | None:
     """The annealing that is to begin at ``samples``, or None while it is not time."""
     length = annealing_length(config)
     if samples + length >= config.steps:
@@ -47,7 +46,7 @@ def begin_annealing(
     return None
 
 
-def is_good_enough(config: PPOConfig, curve: Sequence[Mapping[str, Any]]) -> bool:
+def is_good_enough(config: PPOConfig, curve: Sequence[CurveRow]) -> bool:
     """Whether the last ``target_evaluations`` all reached ``target_success``; with 0, never.
 
     Args:

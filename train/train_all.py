@@ -11,13 +11,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from sfv_gym.errors import SettingError, SFVError
-from sfv_gym.files import check_folder
+from sfv_gym.files import JSON, check_folder
 from sfv_gym.jobs.folder import LOG
 from sfv_gym.jobs.job import Executor, Job
 from sfv_gym.jobs.options import make_executor
@@ -43,7 +42,7 @@ class RunResult:
     folder: Path
     outcome: str
     message: str
-    card: dict[str, Any]
+    card: JSON
 
 
 def train_all(
@@ -56,7 +55,7 @@ def train_all(
     threads: int = 1,
     device: str = "cpu",
     evaluate_every: int | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: JSON | None = None,
     init: Mapping[str, str] | None = None,
     install: str | os.PathLike[str] | None = None,
     console: Console | None = None,
@@ -168,7 +167,7 @@ class _Queue:
         self._keep(training, "failed", message, card)
         return f"[red]failed[/red]: {escape(message)}"
 
-    def _keep(self, training: Training, outcome: str, message: str, card: dict[str, Any]) -> None:
+    def _keep(self, training: Training, outcome: str, message: str, card: JSON) -> None:
         result = RunResult(training.env_id, training.folder, outcome, message, card)
         self.results[training.env_id] = result
 

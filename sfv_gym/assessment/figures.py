@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from sfv_gym.envs.task import CONTROL_HZ
+from sfv_gym.files import JSON
 from sfv_gym.fitting.ballistics import GRAVITY
 
 TOUCH = 0.015
@@ -190,7 +190,7 @@ class Imitability:
             "turn_speed": self.turn_speed.max(1),
         }
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JSON:
         """The verdict, 95th percentile and maximum of each of ``FIGURES``, and where; for JSON.
 
         A figure that the motion has no step for, such as flight, is None.

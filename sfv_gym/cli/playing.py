@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
-
-from sfv_gym.errors import SettingError
-from sfv_gym.seeds import MAX_SEED
-
-if TYPE_CHECKING:
-    pass
 
 from sfv_gym.cli.options import (
     LONGEST_FILM,
@@ -30,6 +24,12 @@ from sfv_gym.cli.options import (
     app,
     console,
 )
+from sfv_gym.errors import SettingError
+from sfv_gym.files import JSON
+from sfv_gym.seeds import MAX_SEED
+
+if TYPE_CHECKING:
+    from sfv_gym.play.evaluation import Evaluation
 
 
 @app.command(epilog="Example: [bold]sfv envs --skill walk --character atlas[/bold]")
@@ -44,7 +44,7 @@ def envs(
     from sfv_gym.play.policy import shipped_policy_path
     from sfv_gym.registry import load_motion
 
-    rows: list[dict[str, Any]] = []
+    rows: list[JSON] = []
     wanted = {"skill": skill, "character": character, "terrain": terrain}
     for entry in list_envs():
         if any(value not in (None, getattr(entry, name)) for name, value in wanted.items()):
@@ -113,13 +113,15 @@ def evaluate_command(
     if start not in (None, "fixed", "rsi"):
         raise SettingError(f"--start must be fixed or rsi, not {start!r}")
     loaded = load_policy(env_id, policy)
-    settings: dict[str, Any] = {
-        "episodes": episodes,
-        "seed": stream(Purpose.PUBLICATION) if seed is None else seed,
-        "difficulty": difficulty,
-    }
     evaluations = [
-        evaluate(loaded.predict, env_id, start=kind, **settings)
+        evaluate(
+            loaded.predict,
+            env_id,
+            start=kind,
+            episodes=episodes,
+            seed=stream(Purpose.PUBLICATION) if seed is None else seed,
+            difficulty=difficulty,
+        )
         for kind in (("fixed", "rsi") if start is None else (start,))
     ]
     figures = evaluations[0].as_dict()
@@ -128,7 +130,7 @@ def evaluate_command(
     if as_json:
         typer.echo(json.dumps(figures))
     else:
-        print_evaluation(*(one.as_dict() for one in evaluations))
+        print_evaluation(*evaluations)
 
 
 @app.command(epilog="Example: [bold]sfv render SFV-Backflip-v0 --out backflip.mp4[/bold]")
@@ -164,14 +166,15 @@ def render(
     console.print(f"{target}: {summary}", markup=False)
 
 
-def print_evaluation(*evaluations: dict[str, Any]) -> None:
+def print_evaluation(*evaluations: Evaluation) -> None:
     """A column for each evaluation of the same id."""
-    table = Table(title=str(evaluations[0]["env_id"]))
+    table = Table(title=evaluations[0].env_id)
     table.add_column("figure")
-    for figures in evaluations:
-        table.add_column(f"from {figures['start']} starts", justify="right")
-    for key in evaluations[0]:
+    for evaluation in evaluations:
+        table.add_column(f"from {evaluation.start} starts", justify="right")
+    columns = [evaluation.as_dict() for evaluation in evaluations]
+    for key in columns[0]:
         if key not in ("env_id", "start"):
-            values = [figures[key] for figures in evaluations]
+            values = [figures[key] for figures in columns]
             table.add_row(key, *(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values))
     Console().print(table)

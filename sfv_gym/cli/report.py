@@ -16,7 +16,7 @@ import mujoco
 import numpy as np
 
 import sfv_gym
-from sfv_gym.files import atomic_path
+from sfv_gym.files import JSON, atomic_path
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.evaluation import Evaluation
 from sfv_gym.play.rollout import Rollout
@@ -60,7 +60,7 @@ class SkillResult:
     evaluation: Evaluation
     baseline: Evaluation
     played: Rollout
-    card: dict[str, Any]
+    card: JSON
     notes: tuple[str, ...]
     stage_seconds: dict[str, float]
 

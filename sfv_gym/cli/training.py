@@ -6,7 +6,7 @@ import json
 import reprlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfv_gym.errors import SettingError
+from sfv_gym.files import JSON
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def train(
     except KeyboardInterrupt:
         console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {escape(str(folder))}")
         raise typer.Exit(1) from None
-    print_evaluation(evaluation.as_dict())
+    print_evaluation(evaluation)
     console.print(f"The best policy is [bold]{escape(str(folder / 'policy.safetensors'))}[/bold].")
 
 
@@ -176,7 +177,7 @@ def _list_settings(wanted: bool) -> None:
     raise typer.Exit
 
 
-def _settings(pairs: list[str] | None) -> dict[str, Any]:
+def _settings(pairs: list[str] | None) -> JSON:
     """What ``--set`` was given; raises SettingError for what is not of the form NAME=VALUE."""
     import yaml
 
@@ -206,9 +207,10 @@ def _print_runs(results: list[RunResult]) -> None:
         card, figures = result.card, result.card.get("evaluation", {})
         row = [""] * 6
         if figures:
+            end = "_total" if "samples_total" in card else ""
             row = [
-                f"{card.get('samples_total', card['samples']) / 1e6:.2f}",
-                f"{card.get('seconds_total', card['seconds']) / 60:.0f}",
+                f"{card[f'samples{end}'] / 1e6:.2f}",
+                f"{card[f'seconds{end}'] / 60:.0f}",
                 *(
                     f"{figures[name]:.3f}"
                     for name in ("normalized_return", "normalized_return_sfv")

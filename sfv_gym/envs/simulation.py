@@ -7,7 +7,6 @@ environments in Python: what is needed of each is computed by one compiled pass 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -345,15 +344,13 @@ class ImitationSimulation:
         self._draws.resume(state.generators)
         self.physics.forward()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "arguments": (self.task, self.num_envs, self._num_threads),
-            "state": self.get_state(),
-        }
+    def __getstate__(self) -> tuple[Task, int, int, SimulationState]:
+        return self.task, self.num_envs, self._num_threads, self.get_state()
 
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        self.__init__(*kept["arguments"])  # type: ignore[misc]
-        self.set_state(kept["state"])
+    def __setstate__(self, kept: tuple[Task, int, int, SimulationState]) -> None:
+        *arguments, state = kept
+        self.__init__(*arguments)  # type: ignore[misc]
+        self.set_state(state)
 
     def _revive(self) -> None:
         """In a forked child, where the threads do not exist: physics of its own."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sfv_gym.terrains import Terrain
+
 EPISODE = (
     "motion", "start", "elapsed", "_end", "_last", "_return", "_over", "_failed", "_placed"
 )  # fmt: skip
@@ -23,11 +25,11 @@ class SimulationState:
 
     physics: dict[str, np.ndarray]
     fields: dict[str, np.ndarray]
-    ground: dict[str, Any]
-    starts: list[dict[str, Any]]
+    ground: dict[str, np.ndarray | Terrain]
+    starts: list[dict[str, object]]
     pushes: dict[str, np.ndarray]
     episode: dict[str, np.ndarray]
-    generators: list[dict[str, Any]]
+    generators: list[dict[str, Any]]  # as NumPy has them
 
     def fits(self, physics: Mapping[str, np.ndarray], fields: Mapping[str, np.ndarray]) -> bool:
         """Whether it is of simulations with arrays like these."""

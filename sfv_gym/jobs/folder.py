@@ -14,17 +14,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from sfv_gym.errors import OutputError, SFVError
-from sfv_gym.files import UNFINISHED_NAME, read_nested_json
+from sfv_gym.files import JSON, UNFINISHED_NAME, read_nested_json
 
 JOB, LOG, LOCK = "job.json", "log.txt", "lock"
 WAIT = 60.0
 """Seconds to wait for a worker of an earlier supervisor, which notices that it is alone."""
 
 
-def read_json(path: Path, error: type[SFVError] = SFVError) -> dict[str, Any]:
+def read_json(path: Path, error: type[SFVError] = SFVError) -> JSON:
     """The object in a file; empty when there is no file.
 
     Args:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, get_type_hints
 
+from sfv_gym.files import JSON
 from sfv_gym.jobs.typed_json import from_json, to_json
 
 ATTEMPTS = 3
@@ -19,10 +20,8 @@ ATTEMPTS = 3
 STOP_SECONDS = 120.0
 """How long a worker may take for its checkpoint before it is killed."""
 REPORT_SECONDS = 0.25
-
-JSON = dict[str, Any]
-"""What a job's function returns: it goes from process to process as JSON."""
 JobFunction = Callable[[Any, "Reporter"], JSON]
+"""What it returns goes from process to process."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 
+from sfv_gym.files import JSON
 from sfv_gym.jobs.folder import LOG
 from sfv_gym.jobs.job import (
-    JSON,
     Closing,
     Died,
     Ended,

@@ -7,14 +7,13 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import sfv_gym
 
 PACKAGES = ("mujoco", "gymnasium", "numpy", "numba", "torch")
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, str | int]:
     """Processor, cores and operating system; nothing that names a person or a host."""
     return {
         "cpu": cpu(),

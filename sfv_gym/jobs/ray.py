@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sfv_gym.errors import MissingExtraError, SettingError
-from sfv_gym.files import CACHE_VARIABLE
-from sfv_gym.jobs.job import JSON, Closing, Died, Event, Job, Reporter, event_of
+from sfv_gym.files import CACHE_VARIABLE, JSON
+from sfv_gym.jobs.job import Closing, Died, Event, Job, Reporter, event_of
 from sfv_gym.jobs.worker import carry_out, environment, heed_signals, log_into
 from sfv_gym.registry import MOTIONS_VARIABLE
 

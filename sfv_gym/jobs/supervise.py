@@ -18,9 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sfv_gym.files import JSON
 from sfv_gym.jobs.job import (
     ATTEMPTS,
-    JSON,
     STOP_SECONDS,
     Advanced,
     Died,

@@ -19,9 +19,9 @@ from pathlib import Path
 from types import FrameType
 
 from sfv_gym.errors import OutputError, SFVError
-from sfv_gym.files import write_text
+from sfv_gym.files import JSON, write_text
 from sfv_gym.jobs.folder import JOB, LOG, WAIT, locked_folder
-from sfv_gym.jobs.job import JSON, Job, Reporter, StoppedError, find_function
+from sfv_gym.jobs.job import Job, Reporter, StoppedError, find_function
 
 ORPHANED = 3
 """Exit code of a worker whose supervisor is gone."""

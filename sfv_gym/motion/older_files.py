@@ -13,6 +13,7 @@ import numpy as np
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
+from sfv_gym.files import JSON
 from sfv_gym.motion.camera import MotionCamera
 from sfv_gym.motion.trajectory import Trajectory
 from sfv_gym.spans import runs
@@ -21,17 +22,17 @@ MIN_FLIGHT_SECONDS = 0.12
 """A shorter gap between contacts is no flight."""
 
 
-def skill_of(provenance: dict[str, Any]) -> str:
+def skill_of(provenance: JSON) -> str:
     """Empty where there is none."""
     return str(provenance.get("skill", ""))
 
 
-def made_from_of(provenance: dict[str, Any]) -> str:
+def made_from_of(provenance: JSON) -> str:
     """Empty where there is none."""
     return json.dumps(provenance["library"], sort_keys=True) if "library" in provenance else ""
 
 
-def camera_of(provenance: dict[str, Any], frames: int) -> MotionCamera | None:
+def camera_of(provenance: JSON, frames: int) -> MotionCamera | None:
     """None where there is none, or it cannot be read."""
     facts: Any = provenance.get("camera")
     source = provenance.get("source")
@@ -50,7 +51,7 @@ def camera_of(provenance: dict[str, Any], frames: int) -> MotionCamera | None:
     return camera
 
 
-def person_scale_of(provenance: dict[str, Any]) -> np.ndarray | None:
+def person_scale_of(provenance: JSON) -> np.ndarray | None:
     """(9,), to three digits; None where there is none, or it cannot be read."""
     try:
         scale = np.asarray(provenance["quality"]["person_scale"], float)
@@ -59,9 +60,7 @@ def person_scale_of(provenance: dict[str, Any]) -> np.ndarray | None:
     return scale if scale.shape == (9,) and (scale > 0).all() else None
 
 
-def flights_of_schema_1(
-    motion: Trajectory, contacts: np.ndarray, provenance: dict[str, Any]
-) -> np.ndarray:
+def flights_of_schema_1(motion: Trajectory, contacts: np.ndarray, provenance: JSON) -> np.ndarray:
     """(F, 2): what reconstruction wrote down among the figures of quality; where there is nothing,
     the times in which the contacts (T, 4) are none and the centre of mass falls at about g."""
     quality = provenance.get("quality")

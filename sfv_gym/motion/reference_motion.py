@@ -17,7 +17,7 @@ import numpy as np
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
-from sfv_gym.files import read_nested_json, read_npz, write_npz
+from sfv_gym.files import JSON, read_nested_json, read_npz, write_npz
 from sfv_gym.motion.camera import MotionCamera
 from sfv_gym.motion.older_files import (
     camera_of,
@@ -88,7 +88,7 @@ class ReferenceMotion(Trajectory):
     person_scale: np.ndarray | None = None
     camera: MotionCamera | None = None
     made_from: str = ""
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: JSON = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frames = len(self.root_pos)
@@ -176,7 +176,7 @@ class ReferenceMotion(Trajectory):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the motion as one compressed ``.npz``, whole or not at all."""
         self.validate()
-        fields: dict[str, Any] = {
+        fields: JSON = {
             "schema": np.array(SCHEMA),
             "fps": np.array(float(self.fps)),
             "joint_names": np.array(self.joint_names),
@@ -282,15 +282,13 @@ def _text(fields: Mapping[str, np.ndarray], name: str, otherwise: str) -> str:
     return str(_scalar(fields, name)) if name in fields else otherwise
 
 
-def _person_scale(
-    fields: Mapping[str, np.ndarray], provenance: dict[str, Any]
-) -> np.ndarray | None:
+def _person_scale(fields: Mapping[str, np.ndarray], provenance: JSON) -> np.ndarray | None:
     if "person_scale" in fields:
         return np.asarray(fields["person_scale"], np.float64)
     return person_scale_of(provenance)
 
 
-def _camera(fields: Mapping[str, np.ndarray], provenance: dict[str, Any]) -> MotionCamera | None:
+def _camera(fields: Mapping[str, np.ndarray], provenance: JSON) -> MotionCamera | None:
     if "camera_rotation" not in fields:
         return camera_of(provenance, frames=len(fields["root_pos"]))
     missing = {"camera_position", "camera_focal_px", "camera_centre_px"} - set(fields)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Unpack
 
@@ -11,6 +10,7 @@ import numpy as np
 from sfv_gym.envs.rewards import REWARDS
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task, TaskSettings
+from sfv_gym.files import JSON
 from sfv_gym.play.episodes import Predict
 from sfv_gym.play.episodes import episodes as play_episodes
 from sfv_gym.seeds import Purpose, stream
@@ -69,12 +69,12 @@ class Evaluation:
     normalized_return_interval: Bounds | None = None
     normalized_return_sfv_interval: Bounds | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JSON:
         """The fields as JSON has them: intervals are lists."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, figures: Mapping[str, Any]) -> Evaluation:
+    def from_dict(cls, figures: JSON) -> Evaluation:
         """The inverse of ``as_dict``; further keys are ignored, missing figures are NaN and
         missing intervals None."""
         values = {field.name: figures.get(field.name, np.nan) for field in fields(cls)}

@@ -13,7 +13,6 @@ import warnings
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -21,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sfv_gym.errors import PolicyError
-from sfv_gym.files import atomic_path, read_nested_json
+from sfv_gym.files import JSON, atomic_path, read_nested_json
 from sfv_gym.registry import get_entry
 
 FORMAT = "1"
@@ -52,7 +51,7 @@ class Policy:
     mean: np.ndarray
     std: np.ndarray
     layers: list[tuple[np.ndarray, np.ndarray]]
-    card: dict[str, Any] = field(default_factory=dict)
+    card: JSON = field(default_factory=dict)
 
     def predict(self, observation: np.ndarray) -> np.ndarray:
         """Deterministic actions (N, A) or (A,), clipped to [-1, 1], for (N, D) or (D,).
@@ -111,7 +110,7 @@ class Policy:
             raise PolicyError(f"{path}: not an sfv_gym policy: {error}") from None
 
 
-def _assembled(tensors: dict[str, np.ndarray], card: dict[str, Any]) -> Policy:
+def _assembled(tensors: dict[str, np.ndarray], card: JSON) -> Policy:
     """A policy of arrays that fit together; KeyError or ValueError where they do not."""
     for name, values in tensors.items():
         if values.dtype != np.float32:  # NumPy would hide a wrong one until the first action

@@ -9,14 +9,13 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from sfv_gym.errors import OutputError, PoseError
-from sfv_gym.files import cache_folder
+from sfv_gym.files import JSON, cache_folder
 from sfv_gym.pose import ensemble as fusion
 from sfv_gym.pose.estimator import PoseEstimator
 from sfv_gym.pose.landmarks import LandmarkSet
@@ -182,7 +181,7 @@ def _as_sequence(
     video: VideoReader,
     landmarks: LandmarkSet,
     person: list[Person | None],
-    source: dict[str, Any],
+    source: JSON,
 ) -> PoseSequence:
     frames, marks = len(person), len(landmarks)
     poses = PoseSequence(
@@ -207,7 +206,7 @@ def _as_sequence(
 # --- cache ------------------------------------------------------------------------------------
 
 
-def _cache_path(source: dict[str, Any]) -> Path:
+def _cache_path(source: JSON) -> Path:
     """A file for everything that decides the result; the clip's name does not."""
     decides = {name: value for name, value in source.items() if name != "file"}
     key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
@@ -215,7 +214,7 @@ def _cache_path(source: dict[str, Any]) -> Path:
 
 
 def _read_cache(
-    path: Path, video: VideoReader, landmarks: LandmarkSet, source: dict[str, Any]
+    path: Path, video: VideoReader, landmarks: LandmarkSet, source: JSON
 ) -> PoseSequence | None:
     try:
         poses = PoseSequence.load(path, landmarks)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from sfv_gym.errors import PoseError
-from sfv_gym.files import read_nested_json, read_npz, write_npz
+from sfv_gym.files import JSON, read_nested_json, read_npz, write_npz
 from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.registry import get_landmarks
 
@@ -45,7 +44,7 @@ class PoseSequence:
     fps: float
     width: int
     height: int
-    source: dict[str, Any] = field(default_factory=dict)
+    source: JSON = field(default_factory=dict)
 
     @property
     def num_frames(self) -> int:

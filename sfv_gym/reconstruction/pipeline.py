@@ -6,6 +6,7 @@ import logging
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -182,12 +183,14 @@ def fit_person(
         callback: called after each iteration.
         on_second_fit: called before the second fit, which few clips need.
     """
-    options: dict[str, Any] = {"loop": loop, "ground": ground, "callback": callback}
-    fit, contacts = _coarse_to_fine(problem, iterations, **options)
+    passes = partial(
+        _coarse_to_fine, problem, iterations, loop=loop, ground=ground, callback=callback
+    )
+    fit, contacts = passes()
     if ground and _falls(fit, contacts, problem.evidence.fps):
         if on_second_fit is not None:
             on_second_fit()
-        other = _coarse_to_fine(problem, iterations, camera_step=WIDE_STEP, **options)
+        other = passes(camera_step=WIDE_STEP)
         if other[0].loss < MARKEDLY * fit.loss:
             return other
     return fit, contacts
@@ -204,15 +207,13 @@ def _coarse_to_fine(
 ) -> tuple[PersonFit, CanonicalContacts]:
     """No ground, then the ground found, then gravity with contacts found anew."""
     fps = problem.evidence.fps
-    options: dict[str, Any] = {
-        "iterations": iterations, "camera_step": camera_step, "callback": callback
-    }  # fmt: skip
-    fit = problem.fit(problem.start, **options)
+    refit = partial(problem.fit, iterations=iterations, camera_step=camera_step, callback=callback)
+    fit = refit(problem.start)
     for gravity in (False, True, True):
         contacts = _find_contacts(fit, fps, loop) if ground else None
         if contacts is not None and not gravity:
             contacts = contacts.grounded()
-        fit = problem.fit(fit.variables, contacts=contacts, **options)
+        fit = refit(fit.variables, contacts=contacts)
     return fit, _find_contacts(fit, fps, loop)
 
 

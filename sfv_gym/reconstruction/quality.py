@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -18,7 +16,7 @@ from sfv_gym.reconstruction.person import PersonFit
 from sfv_gym.rotations import quat_to_matrix
 
 
-def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
+def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, float | list[float]]:
     """Agreement of the person's fit with the video."""
     with torch.no_grad():
         points = markers(fit.body, fit.pose, evidence.landmarks)
@@ -48,7 +46,7 @@ def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, Any]:
 
 def motion_quality(
     motion: ReferenceMotion, angles: np.ndarray, contacts: CanonicalContacts
-) -> dict[str, Any]:
+) -> dict[str, float | list[list[int]]]:
     """How physical the character's motion is.
 
     Args:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -157,20 +156,22 @@ class Ground:
         self.fields = {name: physics.expand(name) for name in _FIELDS}
         self._forget_draws()
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, np.ndarray | Terrain]:
         """All that was drawn, without the fields of the simulations."""
         if self.is_flat:
             return {}
         drawn = {name: getattr(self, name).copy() for name in _DRAWN}
         return {**drawn, "terrain": self.terrain}
 
-    def resume(self, snapshot: dict[str, Any]) -> None:
+    def resume(self, snapshot: dict[str, np.ndarray | Terrain]) -> None:
         """Go on from what ``snapshot`` returned."""
         if self.is_flat:
             return
         for name in _DRAWN:
             getattr(self, name)[:] = snapshot[name]
-        self.terrain = snapshot["terrain"]
+        terrain = snapshot["terrain"]
+        assert isinstance(terrain, Terrain)
+        self.terrain = terrain
 
     # --- drawing ----------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -131,11 +130,11 @@ class StartSampler:
         for name in self.learned:
             getattr(self, name)[:] = state[name]
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, object]:
         """All that decides what it will draw, what it has of running episodes included."""
         return copy.deepcopy({n: getattr(self, n) for n in (*self.learned, *self.running)})
 
-    def resume(self, snapshot: dict[str, Any]) -> None:
+    def resume(self, snapshot: dict[str, object]) -> None:
         """Go on from what ``snapshot`` returned."""
         for name, value in copy.deepcopy(snapshot).items():
             setattr(self, name, value)

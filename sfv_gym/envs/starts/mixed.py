@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from sfv_gym.envs.reference import References
@@ -77,11 +75,11 @@ class MixedStarts:
         for m, sampler in enumerate(self.samplers):
             sampler.restore({name: state[self._key(m, name)] for name in sampler.learned})
 
-    def snapshot(self) -> list[dict[str, Any]]:
+    def snapshot(self) -> list[dict[str, object]]:
         """All that decides what will be drawn, running episodes included."""
         return [sampler.snapshot() for sampler in self.samplers]
 
-    def resume(self, snapshot: list[dict[str, Any]]) -> None:
+    def resume(self, snapshot: list[dict[str, object]]) -> None:
         """Go on from what ``snapshot`` returned."""
         for sampler, kept in zip(self.samplers, snapshot, strict=True):
             sampler.resume(kept)
