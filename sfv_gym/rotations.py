@@ -11,6 +11,8 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from sfv_gym.array_types import Shaped
+
 Array = Any  # numpy.ndarray or torch.Tensor; what goes in comes out
 
 
@@ -20,7 +22,7 @@ def namespace(x: Array) -> Any:
     return np if isinstance(x, np.ndarray) else array_api_compat.array_namespace(x)
 
 
-def quat_multiply(a: Array, b: Array) -> Array:
+def quat_multiply(a: Shaped[Array, "*#B 4"], b: Shaped[Array, "*#B 4"]) -> Shaped[Array, "... 4"]:
     """Hamilton product: the rotation ``b`` followed by ``a``. Shapes (..., 4)."""
     xp = namespace(a)
     aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
@@ -36,13 +38,13 @@ def quat_multiply(a: Array, b: Array) -> Array:
     )
 
 
-def quat_conjugate(q: Array) -> Array:
+def quat_conjugate(q: Shaped[Array, "*B 4"]) -> Shaped[Array, "*B 4"]:
     """The inverse rotation of a unit quaternion. Shape (..., 4)."""
     xp = namespace(q)
     return xp.concat((q[..., :1], -q[..., 1:]), axis=-1)
 
 
-def quat_rotate(q: Array, v: Array) -> Array:
+def quat_rotate(q: Shaped[Array, "*#B 4"], v: Shaped[Array, "*#B 3"]) -> Shaped[Array, "... 3"]:
     """Rotate vectors ``v`` (..., 3) by ``q`` (..., 4)."""
     xp = namespace(q)
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
@@ -59,7 +61,7 @@ def quat_rotate(q: Array, v: Array) -> Array:
     )
 
 
-def quat_to_rotvec(q: Array) -> Array:
+def quat_to_rotvec(q: Shaped[Array, "*B 4"]) -> Shaped[Array, "*B 3"]:
     """Rotation vector (..., 3) of the shorter way round, |v| <= pi."""
     xp = namespace(q)
     w, u = q[..., 0], q[..., 1:]
@@ -70,7 +72,7 @@ def quat_to_rotvec(q: Array) -> Array:
     return factor[..., None] * u
 
 
-def rotvec_to_quat(v: Array) -> Array:
+def rotvec_to_quat(v: Shaped[Array, "*B 3"]) -> Shaped[Array, "*B 4"]:
     """Unit quaternion (..., 4) of a rotation vector (..., 3)."""
     xp = namespace(v)
     angle = xp.sqrt((v * v).sum(-1) + 1e-24)
@@ -78,7 +80,7 @@ def rotvec_to_quat(v: Array) -> Array:
     return xp.concat((xp.cos(half)[..., None], (xp.sin(half) / angle)[..., None] * v), axis=-1)
 
 
-def quat_angle(a: Array, b: Array) -> Array:
+def quat_angle(a: Shaped[Array, "*#B 4"], b: Shaped[Array, "*#B 4"]) -> Shaped[Array, "..."]:
     """Angle in radians (...) of the rotation between ``a`` and ``b``, in 0..pi."""
     xp = namespace(a)
     r = quat_multiply(quat_conjugate(a), b)
@@ -86,13 +88,15 @@ def quat_angle(a: Array, b: Array) -> Array:
     return 2 * xp.atan2(sine, abs(r[..., 0]))
 
 
-def quat_slerp(a: Array, b: Array, t: Array) -> Array:
+def quat_slerp(
+    a: Shaped[Array, "*#B 4"], b: Shaped[Array, "*#B 4"], t: Shaped[Array, "*#B"]
+) -> Shaped[Array, "... 4"]:
     """Spherical interpolation from ``a`` (t = 0) to ``b`` (t = 1), the shorter way."""
     step = quat_to_rotvec(quat_multiply(quat_conjugate(a), b))
     return quat_multiply(a, rotvec_to_quat(t[..., None] * step))
 
 
-def quat_to_matrix(q: Array) -> Array:
+def quat_to_matrix(q: Shaped[Array, "*B 4"]) -> Shaped[Array, "*B 3 3"]:
     """Rotation matrix (..., 3, 3) whose columns are the rotated axes."""
     xp = namespace(q)
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
@@ -104,7 +108,7 @@ def quat_to_matrix(q: Array) -> Array:
     return xp.stack(rows, axis=-2)
 
 
-def heading(q: Array) -> Array:
+def heading(q: Shaped[Array, "*B 4"]) -> Shaped[Array, "*B 4"]:
     """Heading quaternion (..., 4): the rotation about z nearest to ``q`` (swing-twist)."""
     xp = namespace(q)
     w, z = q[..., 0], q[..., 3]
@@ -116,12 +120,14 @@ def heading(q: Array) -> Array:
     return xp.stack((w, 0 * w, 0 * w, z), axis=-1)
 
 
-def angular_velocity(q0: Array, q1: Array, dt: float | Array) -> Array:
+def angular_velocity(
+    q0: Shaped[Array, "*#B 4"], q1: Shaped[Array, "*#B 4"], dt: float | Array
+) -> Shaped[Array, "... 3"]:
     """Mean angular velocity (..., 3) in rad/s in the *body* frame, from ``q0`` to ``q1``."""
     return quat_to_rotvec(quat_multiply(quat_conjugate(q0), q1)) / dt
 
 
-def quat_continuous(q: np.ndarray, axis: int = 0) -> np.ndarray:
+def quat_continuous(q: Shaped[np.ndarray, "*B 4"], axis: int = 0) -> Shaped[np.ndarray, "*B 4"]:
     """Flip signs along ``axis`` so that neighbouring quaternions lie in one hemisphere."""
     q = np.moveaxis(np.array(q, float), axis, 0)
     dots = np.sum(q[1:] * q[:-1], axis=-1)

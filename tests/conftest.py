@@ -3,7 +3,11 @@
 import os
 import signal
 
+import jaxtyping  # before sfv_gym, which asks whether it is there
 import pytest
+from array_checks import CHECKED
+
+jaxtyping.install_import_hook(CHECKED, "array_checks.checked")
 
 # A shell's background ignores Ctrl-C, and so would the programs that tests start to interrupt them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

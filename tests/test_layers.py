@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MAPPED = ("assets", "benchmarks", "reference_motions", "train")
 FLOORS = (
-    ("errors",),
+    ("errors", "array_types"),
     ("checks", "files", "rotations", "spans", "plugins"),
     ("seeds", "skeleton"),
     ("motion",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sfv_gym.array_types import Float, Int
 from sfv_gym.characters.shapes import Shapes
 from sfv_gym.envs.kernel import Layout, Lift, Measures, State, measure
 from sfv_gym.envs.observations import slices
@@ -46,8 +47,11 @@ class Measurement:
         self._level = np.zeros(self._num_envs)
 
     def measure(
-        self, ids: np.ndarray, row: np.ndarray, following: np.ndarray
-    ) -> tuple[np.ndarray, TrackingErrors, np.ndarray]:
+        self,
+        ids: Int[np.ndarray, " n"],
+        row: Int[np.ndarray, " n"],
+        following: Int[np.ndarray, " n"],
+    ) -> tuple[Float[np.ndarray, "n D"], TrackingErrors, Float[np.ndarray, "n 4"]]:
         """Observations (n, D), errors, and distances (n, 4) of the environments ``ids`` (n,).
 
         Args:
@@ -77,7 +81,7 @@ class Measurement:
         )
         return out.observation, errors, out.distance
 
-    def clearance(self, shapes: Shapes, ids: np.ndarray) -> np.ndarray:
+    def clearance(self, shapes: Shapes, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Distance (n,) in metres from the ground up to the lowest of the geoms."""
         whole = len(ids) == self._num_envs
         xpos = self._geom_xpos if whole else self._geom_xpos[ids]
@@ -87,7 +91,9 @@ class Measurement:
             bottom -= self._ground.height(ids, xpos[:, shapes.geoms, :2])
         return bottom.min(-1)
 
-    def link_offset(self, ids: np.ndarray, row: np.ndarray) -> np.ndarray:
+    def link_offset(
+        self, ids: Int[np.ndarray, " N"], row: Int[np.ndarray, " N"]
+    ) -> Float[np.ndarray, "N 15 3"]:
         """Way (N, 15, 3) in metres from each link of the reference to the character's."""
         offset = self.state.xpos[:, self._links] - self._references.link_pos[row]
         if not self._ground.is_flat:
@@ -95,7 +101,7 @@ class Measurement:
             offset[..., 2] -= lift[:, None]
         return offset
 
-    def root_tilt(self, row: np.ndarray) -> np.ndarray:
+    def root_tilt(self, row: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Angle (N,) in rad between the up axes of the root and of the reference's root."""
         up = np.array([0.0, 0.0, 1.0])
         ref_quat = self._references.qpos[row, 3:7]
@@ -103,7 +109,9 @@ class Measurement:
         return np.arccos(np.clip((axes[0] * axes[1]).sum(-1), -1.0, 1.0))
 
 
-def heading_angle(qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def heading_angle(
+    qpos: Float[np.ndarray, "n q"],
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Cosine and sine (n,) of the root's heading."""
     w, z = qpos[:, 3], qpos[:, 6]
     ww, zz = w * w, z * z

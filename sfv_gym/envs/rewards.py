@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from sfv_gym.array_types import Float
 from sfv_gym.checks import real
 from sfv_gym.errors import SettingError, UnknownIdError
 
@@ -26,10 +27,10 @@ class TrackingErrors:
         centre_of_mass: (N,) metres, world.
     """
 
-    rotation: np.ndarray
-    angular_velocity: np.ndarray
-    end_effector: np.ndarray
-    centre_of_mass: np.ndarray
+    rotation: Float[np.ndarray, "N J"]
+    angular_velocity: Float[np.ndarray, "N J"]
+    end_effector: Float[np.ndarray, "N 4"]
+    centre_of_mass: Float[np.ndarray, " N"]
 
 
 RewardFunction = Callable[[TrackingErrors], tuple[np.ndarray, dict[str, np.ndarray]]]
@@ -38,13 +39,17 @@ Reward = str | Mapping[str, float] | RewardFunction
 TERMS = ("pose", "velocity", "end_effector", "centre_of_mass")
 
 
-def pose_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def pose_reward(
+    errors: TrackingErrors,
+) -> tuple[Float[np.ndarray, " N"], dict[str, Float[np.ndarray, " N"]]]:
     """``exp(-2 sum_j angle_j^2)`` over the root and every joint (SFV, authors' blog post)."""
     reward = np.exp(-2.0 * np.square(errors.rotation).sum(-1))
     return reward, {"reward_pose": reward}
 
 
-def sfv_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def sfv_reward(
+    errors: TrackingErrors,
+) -> tuple[Float[np.ndarray, " N"], dict[str, Float[np.ndarray, " N"]]]:
     """``0.65 pose + 0.10 velocity + 0.15 end effectors + 0.10 centre of mass`` (SFV, sec. 6).
 
     The parts are weighted, so that they sum to the reward.
@@ -52,7 +57,9 @@ def sfv_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray
     return _four_terms(errors, pose=0.65, velocity=0.10, end_effector=0.15, centre_of_mass=0.10)
 
 
-def place_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def place_reward(
+    errors: TrackingErrors,
+) -> tuple[Float[np.ndarray, " N"], dict[str, Float[np.ndarray, " N"]]]:
     """``0.325 pose + 0.05 velocity + 0.075 end effectors + 0.55 centre of mass``: half of it
     ``sfv``, the other half the centre of mass alone.
 
@@ -65,7 +72,7 @@ def place_reward(errors: TrackingErrors) -> tuple[np.ndarray, dict[str, np.ndarr
 
 def _four_terms(
     errors: TrackingErrors, pose: float, velocity: float, end_effector: float, centre_of_mass: float
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+) -> tuple[Float[np.ndarray, " N"], dict[str, Float[np.ndarray, " N"]]]:
     """The terms of SFV sec. 6 with these weights."""
     parts = {
         "reward_pose": pose * np.exp(-2.0 * np.square(errors.rotation).sum(-1)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sfv_gym.array_types import Bool, Float
 from sfv_gym.checks import real
 from sfv_gym.errors import SettingError
 
@@ -42,7 +43,7 @@ class EarlyTermination:
         """Nothing ends an episode early."""
         return cls(fall_contact=False, link_distance=None, root_angle=None, root_distance=None)
 
-    def fall_counts(self, touches_ground: np.ndarray) -> np.ndarray:
+    def fall_counts(self, touches_ground: Bool[np.ndarray, " M"]) -> Bool[np.ndarray, " M"]:
         """For which motions (M,) a fall ends an episode.
 
         Args:
@@ -54,12 +55,12 @@ class EarlyTermination:
 
     def __call__(
         self,
-        fall_counts: np.ndarray,
-        fall_clearance: np.ndarray,
-        link_distance: np.ndarray,
-        root_angle: np.ndarray,
-        root_distance: np.ndarray,
-    ) -> np.ndarray:
+        fall_counts: Bool[np.ndarray, " N"],
+        fall_clearance: Float[np.ndarray, " N"],
+        link_distance: Float[np.ndarray, " N"],
+        root_angle: Float[np.ndarray, " N"],
+        root_distance: Float[np.ndarray, " N"],
+    ) -> Bool[np.ndarray, " N"]:
         """Which of N episodes have failed (N,).
 
         Args:

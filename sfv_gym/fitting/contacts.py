@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 import torch
 
+from sfv_gym.array_types import Float
+
 
 @dataclass(frozen=True)
 class Contacts:
@@ -22,10 +24,10 @@ class Contacts:
             where everything that can touch is among the patches.
     """
 
-    held: tuple[torch.Tensor, ...]
-    in_air: torch.Tensor
+    held: tuple[Float[torch.Tensor, "T _"], ...]
+    in_air: Float[torch.Tensor, " T"]
     flights: tuple[tuple[int, int], ...]
-    resting: torch.Tensor | None = None
+    resting: Float[torch.Tensor, " T"] | None = None
 
     def grounded(self) -> Self:
         """The same contacts without the flights, for a fit that does not believe them yet."""
@@ -45,22 +47,22 @@ class CanonicalContacts(Contacts):
     played_at: float | None = None
 
     @property
-    def soles(self) -> torch.Tensor:
+    def soles(self) -> Float[torch.Tensor, "T 2 4"]:
         """(T, 2, 4) in 0..1, corners as in canonical_body.SOLE, right foot first."""
         return self.held[0].unflatten(1, (2, 4))
 
     @property
-    def hands(self) -> torch.Tensor:
+    def hands(self) -> Float[torch.Tensor, "T 2"]:
         """(T, 2) in 0..1."""
         return self.held[1]
 
     @property
-    def rounds(self) -> torch.Tensor:
+    def rounds(self) -> Float[torch.Tensor, "T R"]:
         """(T, R) in 0..1, knees, pelvis, back and so on: columns as in Body.round_bottoms, those
         of the hands left at 0."""
         return self.held[2]
 
-    def effectors(self) -> np.ndarray:
+    def effectors(self) -> Float[np.ndarray, "T 4"]:
         """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""
         feet = self.soles.amax(-1)
         return torch.cat((self.hands, feet), 1).numpy()

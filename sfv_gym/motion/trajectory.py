@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sfv_gym import skeleton
+from sfv_gym.array_types import Float, Int, Shaped
 from sfv_gym.rotations import (
     angular_velocity,
     heading,
@@ -32,12 +33,12 @@ class MotionState:
         joint_ang_vel: (N, J, 3) rad/s in each link's own frame.
     """
 
-    root_pos: np.ndarray
-    root_quat: np.ndarray
-    joint_quat: np.ndarray
-    root_vel: np.ndarray
-    root_ang_vel: np.ndarray
-    joint_ang_vel: np.ndarray
+    root_pos: Float[np.ndarray, "N 3"]
+    root_quat: Float[np.ndarray, "N 4"]
+    joint_quat: Float[np.ndarray, "N J 4"]
+    root_vel: Float[np.ndarray, "N 3"]
+    root_ang_vel: Float[np.ndarray, "N 3"]
+    joint_ang_vel: Float[np.ndarray, "N J 3"]
 
 
 @dataclass
@@ -58,12 +59,12 @@ class Trajectory:
     """
 
     fps: float
-    root_pos: np.ndarray
-    root_quat: np.ndarray
-    joint_quat: np.ndarray
+    root_pos: Float[np.ndarray, "T 3"]
+    root_quat: Float[np.ndarray, "T 4"]
+    joint_quat: Float[np.ndarray, "T J 4"]
     loop: str = "none"
-    loop_range: np.ndarray = field(default_factory=lambda: np.zeros(2, int))
-    loop_offset: np.ndarray = field(default_factory=lambda: np.zeros(4))
+    loop_range: Int[np.ndarray, "2"] = field(default_factory=lambda: np.zeros(2, int))
+    loop_offset: Float[np.ndarray, "4"] = field(default_factory=lambda: np.zeros(4))
     joint_names: tuple[str, ...] = skeleton.LINKS
 
     def __post_init__(self) -> None:
@@ -90,14 +91,16 @@ class Trajectory:
         """Seconds of one cycle of a wrapped motion; the duration otherwise."""
         return float(self.loop_range[1] - self.loop_range[0]) / self.fps
 
-    def phase(self, t: np.ndarray) -> np.ndarray:
+    def phase(self, t: Shaped[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Phase (N,) in 0..1: through the cycle when wrapped, else through the clip."""
         t = np.asarray(t, float)
         if self.loop == "wrap":
             return ((t - self.cycle_start) / self.period) % 1.0
         return np.clip(t / self.duration, 0.0, 1.0)
 
-    def pose(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def pose(
+        self, t: Shaped[np.ndarray, " N"]
+    ) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "N 4"], Float[np.ndarray, "N J 4"]]:
         """Root position (N, 3), root rotation (N, 4) and joint rotations (N, J, 4) at times t.
 
         A wrapped motion goes on for ever and its closing error is spread evenly over the cycle;
@@ -131,12 +134,14 @@ class Trajectory:
             root = quat_multiply(_yaw_quat(turn), root)
         return pos, root, joints
 
-    def sample(self, t: np.ndarray) -> MotionState:
+    def sample(self, t: Shaped[np.ndarray, " N"]) -> MotionState:
         """Pose and velocity at any array of times (N,) in seconds."""
         t = np.atleast_1d(np.asarray(t, float))
         return MotionState(*self.pose(t), *self.velocities(t))
 
-    def velocities(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def velocities(
+        self, t: Shaped[np.ndarray, " N"]
+    ) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "N 3"], Float[np.ndarray, "N J 3"]]:
         """Root velocity (N, 3) world, root (N, 3) and joint (N, J, 3) angular, body frames.
 
         Central differences over one frame, one-sided at the ends of a clip that does not wrap.
@@ -176,8 +181,11 @@ def _yaw_quat(yaw: np.ndarray) -> np.ndarray:
 
 
 def loop_offset_between(
-    first_pos: np.ndarray, first_quat: np.ndarray, last_pos: np.ndarray, last_quat: np.ndarray
-) -> np.ndarray:
+    first_pos: Float[np.ndarray, "3"],
+    first_quat: Float[np.ndarray, "4"],
+    last_pos: Float[np.ndarray, "3"],
+    last_quat: Float[np.ndarray, "4"],
+) -> Float[np.ndarray, "4"]:
     """The loop_offset (4,) that carries the root at a cycle's start onto its end.
 
     The height difference is left out, so that a wrapped motion stays on the ground.

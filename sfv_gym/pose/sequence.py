@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sfv_gym.array_types import Bool, Float
 from sfv_gym.errors import PoseError
 from sfv_gym.files import JSON, read_nested_json, read_npz, write_npz
 from sfv_gym.pose.landmarks import LandmarkSet
@@ -52,7 +53,7 @@ class PoseSequence:
         return len(self.detected)
 
     @property
-    def known(self) -> np.ndarray:
+    def known(self) -> Bool[np.ndarray, " T"]:
         """(T,) bool: where the person was found, and every landmark that has a marker."""
         marked = self.landmarks.marked
         flat = np.isfinite(np.asarray(self.landmarks_2d, float)[:, marked]).all((1, 2))
@@ -139,7 +140,9 @@ class PoseSequence:
                 raise PoseError(f"{name} must have shape {shape}, not {found}")
 
 
-def bridged(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+def bridged(
+    values: Float[np.ndarray, "T ..."], known: Bool[np.ndarray, " T"]
+) -> Float[np.ndarray, "T ..."]:
     """Values (T, ...) with frames that are not ``known`` (T,) interpolated linearly."""
     if known.all():
         return values

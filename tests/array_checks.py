@@ -1,0 +1,27 @@
+"""What checks the shapes of arrays at every call while tests run: see conftest.py."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from beartype import BeartypeConf, beartype
+
+CHECKED = (
+    "sfv_gym.rotations",
+    "sfv_gym.motion.trajectory",
+    "sfv_gym.envs.measurement",
+    "sfv_gym.envs.rewards",
+    "sfv_gym.envs.terminations",
+    "sfv_gym.pose.sequence",
+    "sfv_gym.fitting.contacts",
+)
+"""Where arrays go from folder to folder."""
+
+_beartype = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with its arguments and what it returns checked at every call."""
+    # beartype knows that of whole classes alone
+    if any(hint in ("Self", Self) for hint in function.__annotations__.values()):
+        return function
+    return _beartype(function)
