@@ -79,7 +79,7 @@ def test_a_guide_s_commands_have_these_options():
     import typer
 
     from sfv_gym.benchmarks.cli import app as bench
-    from sfv_gym.cli.options import app
+    from sfv_gym.cli.main import app  # with every command
 
     assert len(commands()) >= 7
     for guide, line in commands():
