@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from sfv_gym.benchmarks import statistics
-from sfv_gym.benchmarks.results import FINISHED, nested
+from sfv_gym.benchmarks.results import FINISHED, BudgetFacts, Nested, Result, nested
 from sfv_gym.benchmarks.statistics import Interval
 from sfv_gym.benchmarks.suites import Suite, get_suite
 from sfv_gym.errors import BenchmarkError
@@ -61,12 +61,12 @@ class Analysis:
     steps: int
     algorithms: tuple[AlgorithmFigures, ...]
     better: dict[tuple[str, str], Interval]
-    failures: tuple[dict[str, Any], ...]
+    failures: tuple[Result, ...]
     incomplete: tuple[str, ...]
-    results: tuple[dict[str, Any], ...]
+    results: tuple[Result, ...]
 
 
-def analyse(results: Sequence[dict[str, Any]]) -> Analysis:
+def analyse(results: Sequence[Result]) -> Analysis:
     """Figures of results that belong together.
 
     Raises:
@@ -112,14 +112,12 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(SEED)
 
 
-def counts(result: dict[str, Any]) -> bool:
+def counts(result: Result) -> bool:
     """Whether a result has a score: finished, or broken by the algorithm, which scores 0."""
     return bool(result["status"] == FINISHED or result["error"]["blame"] == "algorithm")
 
 
-def _complete_seeds(
-    table: dict[str, dict[str, dict[str, Any]]], tasks: Sequence[str], name: str
-) -> list[int]:
+def _complete_seeds(table: Nested, tasks: Sequence[str], name: str) -> list[int]:
     sets = [
         {int(seed) for seed, result in table[task].get(name, {}).items() if counts(result)}
         for task in tasks
@@ -128,17 +126,17 @@ def _complete_seeds(
 
 
 def _figures(
-    table: dict[str, dict[str, dict[str, Any]]],
+    table: Nested,
     tasks: Sequence[str],
     name: str,
     seeds: list[int],
-    budget: dict[str, int],
+    budget: BudgetFacts,
 ) -> AlgorithmFigures:
     cells = [[table[task][name][str(seed)] for task in tasks] for seed in seeds]
-    scores = np.array([[float(cell.get("score", 0.0)) for cell in row] for row in cells])
+    scores = np.array([[_score(cell) for cell in row] for row in cells])
     success = np.array(
         [
-            [float(cell.get("evaluation", {}).get("success_rate", 0.0)) for cell in row]
+            [cell["evaluation"]["success_rate"] if "evaluation" in cell else 0.0 for cell in row]
             for row in cells
         ]
     )
@@ -177,16 +175,18 @@ def _figures(
     )
 
 
-def _success(result: dict[str, Any]) -> float:
-    return float(result.get("evaluation", {}).get("success_rate", 0.0))
+def _score(result: Result) -> float:
+    return result.get("score", 0.0)
 
 
-def _curve(result: dict[str, Any], samples: np.ndarray, key: str) -> np.ndarray:
+def _curve(
+    result: Result, samples: np.ndarray, key: Literal["normalized_return", "seconds"]
+) -> np.ndarray:
     """A figure of the run's curve at ``samples``, linear in between.
 
     One that learned nothing has no curve but a score; one that its algorithm broke has neither.
     """
     curve = result.get("curve") or []
     if not curve:
-        return np.full(len(samples), float(result.get("score", 0.0)) if key != "seconds" else 0.0)
+        return np.full(len(samples), _score(result) if key != "seconds" else 0.0)
     return np.interp(samples, [p["samples"] for p in curve], [p[key] for p in curve])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Generic, TypedDict, TypeVar, cast
 
 import numpy as np
+import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sfv_gym.benchmarks.book import Part, Text
 from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.errors import BenchmarkError, PolicyError
 from sfv_gym.files import write_json
@@ -22,6 +24,46 @@ from sfv_gym.jobs.machine import describe_machine, git_revision, versions
 from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.play.policy import Policy, load_policy, policies_folder
 from sfv_gym.registry import find_motion
+
+KEPT = "finished results are kept"
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        help="An id whose policy ships, or a .safetensors file; can be given several times. "
+        "Every shipped policy by default.",
+    ),
+]
+OutFolder = Annotated[Path, typer.Option(help="Folder of the figures.")]
+Docs = Annotated[Path | None, typer.Option(help="Folder of the page; that of the figures.")]
+
+
+class PlayerFacts(TypedDict):
+    """What tells whether a row of figures is still a policy's."""
+
+    policy: str
+    env_id: str
+    samples: int | None
+    policy_hash: str
+    motion_hash: str
+    environment_hash: str
+
+
+class PlayerRow(PlayerFacts):
+    """A policy's row; the figures of the study are beside these facts."""
+
+    revision: str | None
+
+
+Row = TypeVar("Row", bound=PlayerRow)
+
+
+class Measured(TypedDict, Generic[Row]):
+    """What ``measure_players`` writes; the study's settings are beside these."""
+
+    policies: list[Row]
+    machine: dict[str, Any]
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,7 +90,7 @@ class Player:
             observations = np.pad(observations, ((0, 0), (0, missing)))
         return self.policy.predict(observations[:, :size])
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> PlayerFacts:
         """What tells whether a row of figures is still this policy's."""
         return {
             "policy": self.name,
@@ -80,22 +122,26 @@ def find_players(texts: list[str] | None) -> list[Player]:
     return [find_player(text) for text in texts or shipped]
 
 
-def to_be_measured(found: dict[str, Any]) -> list[str]:
+def to_be_measured(found: Measured[Row]) -> list[str]:
     """Names of the shipped policies that ``measure_players``'s result ``found`` has no row of, or
     one of other weights, another motion or another environment."""
     rows = {row["policy"]: row for row in found["policies"]}
     return [
         player.name
         for player in find_players(None)
-        if not player.describe().items() <= rows.get(player.name, {}).items()
+        if player.name not in rows or not _is_of(rows[player.name], player.describe())
     ]
 
 
-def missing_lines(names: Sequence[str]) -> list[str]:
-    """Markdown lines that say which policies a page lacks."""
+def _is_of(row: PlayerRow, facts: PlayerFacts) -> bool:
+    return facts.items() <= row.items()
+
+
+def missing_parts(names: Sequence[str]) -> list[Part]:
+    """What a page says of the policies that it lacks."""
     if not names:
         return []
-    return ["", f"To be measured, since they are new or have changed: {', '.join(names)}.", ""]
+    return [Text(f"To be measured, since they are new or have changed: {', '.join(names)}.")]
 
 
 @dataclass(frozen=True)
@@ -115,12 +161,12 @@ def measure_players(
     players: Sequence[Player],
     function: str,
     arguments: Callable[[PlayerFile], Any],
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     *,
     file: Path | None = None,
     executor: Executor | None = None,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> Measured[PlayerRow]:
     """Measure policies, each by a job of its own, as it is written to a JSON file.
 
     Rows that ``file`` holds of the same weights, motion and environment are kept, if it was written
@@ -141,14 +187,14 @@ def measure_players(
         OutputError: it cannot be written.
     """
     settings, installed = json.loads(json.dumps(settings)), versions()
-    known: list[dict[str, Any]] = []
+    known: list[PlayerRow] = []
     if file is not None:
         earlier = read_json(file, BenchmarkError)
         if earlier.get("versions") == installed and settings.items() <= earlier.items():
             known = earlier["policies"]
     found = {**settings, "policies": [], "machine": describe_machine(), "versions": installed}
     facts = [player.describe() for player in players]
-    rows = [next((row for row in known if one.items() <= row.items()), None) for one in facts]
+    rows = [next((row for row in known if _is_of(row, one)), None) for one in facts]
     failed: list[str] = []
 
     def keep(*, all_done: bool) -> None:
@@ -181,7 +227,9 @@ def measure_players(
                 failed.append(f"{name}: {outcome.error}")
                 return f"{name}: [red]failed[/red]: {escape(outcome.error)}"
             for i in jobs[outcome.job]:
-                rows[i] = {**facts[i], "revision": git_revision(), **outcome.result}
+                rows[i] = cast(
+                    "PlayerRow", {**facts[i], "revision": git_revision(), **outcome.result}
+                )
             keep(all_done=False)
             return f"{name}: measured"
 
@@ -198,4 +246,4 @@ def measure_players(
         raise BenchmarkError(
             f"{len(failed)} of {len(players)} policies could not be measured: {failed[0]}"
         )
-    return found
+    return cast("Measured[PlayerRow]", found)

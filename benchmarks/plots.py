@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -23,14 +23,14 @@ MEASURES = (
 )
 
 
-def svg(figure: Figure, name: str) -> str:
-    """The ``<svg>`` element of a figure; the same figure gives the same text."""
-    text = io.StringIO()
+def svg(draw: Callable[[], Figure], name: str) -> bytes:
+    """The ``<svg>`` element of a figure; the same figure gives the same bytes."""
+    figure, text = draw(), io.StringIO()
     # ids are hashes salted with the name, so that several figures can stand on one page
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     whole = text.getvalue()
-    return whole[whole.index("<svg") :]
+    return whole[whole.index("<svg") :].encode()
 
 
 def _axes(height: float = 3.2, columns: int = 1, **settings: Any) -> tuple[Figure, Any]:

@@ -2,81 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import resources
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import cast
 
 from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.analysis import Analysis, analyse
+from sfv_gym.benchmarks.book import (
+    Cell,
+    Column,
+    Gallery,
+    Page,
+    Part,
+    Picture,
+    Table,
+    Text,
+    texts,
+    with_interval,
+)
 from sfv_gym.benchmarks.films import FILM
-from sfv_gym.benchmarks.matrix import MATRIX_FILE, MATRIX_NOTE, matrix_figures
-from sfv_gym.benchmarks.pages import table_lines
-from sfv_gym.benchmarks.pushes import PUSHES_FILE, PUSHES_NOTE, push_table
-from sfv_gym.benchmarks.results import FINISHED, read_results, run_folder
-from sfv_gym.benchmarks.statistics import Interval
+from sfv_gym.benchmarks.results import FINISHED, Result, read_results, run_folder
+from sfv_gym.benchmarks.statistics import REPETITIONS, Interval
+from sfv_gym.benchmarks.studies import matrix, pushes
 from sfv_gym.errors import BenchmarkError
-from sfv_gym.files import atomic_path, write_text
+from sfv_gym.files import write_text
 from sfv_gym.jobs.folder import read_json
 
-NOTE = (
-    "NR: normalized return, the return under the pose reward divided by the most that an episode "
-    "can give, of the last policy over {episodes} episodes from the clip's first frame. "
-    "Intervals: 95 %, by stratified bootstrap over seeds with {repetitions:,} samples; with one "
-    "seed there are none. A run that its algorithm broke (an exception, NaN actions) counts 0."
-)
-
-
-FILMS_TITLE = "What was learned"
-FILMS_NOTE = "Left the reference, right the character; each algorithm's best run on each task."
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with a title; the first column names the row."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """Its lines without the title, as a table of GitHub's Markdown."""
-        return "\n".join(table_lines(self.head, self.rows))
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot with a title; ``name`` is that of its file."""
-
-    name: str
-    title: str
-    figure: Figure
-
-
-@dataclass(frozen=True)
-class Film:
-    """An animated picture of a run: the best of an algorithm's on a task."""
-
-    task: str
-    algorithm: str
-    score: float
-    image: bytes
-
-    @property
-    def name(self) -> str:
-        """Of its file."""
-        return f"{self.task}_{self.algorithm}.webp"
-
-    @property
-    def data(self) -> str:
-        """The image as a URL that holds it."""
-        return f"data:image/webp;base64,{base64.b64encode(self.image).decode()}"
+COMMAND = "sfv bench report"
 
 
 def write_report(folder: Path, out: Path | None = None, leaderboard: Path | None = None) -> Path:
@@ -84,7 +41,7 @@ def write_report(folder: Path, out: Path | None = None, leaderboard: Path | None
 
     Args:
         out: folder to write to; ``folder`` itself by default.
-        leaderboard: also write the leaderboard there.
+        leaderboard: also write the leaderboard to this file.
 
     Raises:
         BenchmarkError: there are no results, or they do not belong together.
@@ -92,95 +49,72 @@ def write_report(folder: Path, out: Path | None = None, leaderboard: Path | None
     """
     analysis = analyse(read_results(folder))
     out = out or folder
-    tables = _tables(analysis)
-    pictures = _pictures(analysis)
-    if matrix := read_json(folder / MATRIX_FILE, BenchmarkError):
-        pictures += [
-            Picture(f"matrix_{i}", title, figure)
-            for i, (title, figure) in enumerate(matrix_figures(matrix))
-        ]
-    if pushes := read_json(folder / PUSHES_FILE, BenchmarkError):
-        head, rows = push_table(pushes)
-        tables.append(Table("Largest push survived", head, rows))
-    films = _films(folder, analysis)
-    for one in films:
-        with atomic_path(out / "figures" / one.name) as temporary:
-            temporary.write_bytes(one.image)
-    images = {one.name: plots.svg(one.figure, one.name) for one in pictures}
-    for name, image in images.items():
-        write_text(out / "figures" / f"{name}.svg", image)
-    write_text(out / "report.md", _markdown(analysis, tables, pictures, films))
-    write_text(out / "leaderboard.md", leaderboard_text(analysis, tables))
+    report = page(analysis, folder)
+    report.write(out)
+    write_text(out / "report.html", report.html())
+    board = leaderboard_page(analysis)
+    board.write(out)
     if leaderboard is not None:
-        write_text(leaderboard, leaderboard_text(analysis, tables))
+        write_text(leaderboard, board.markdown())
     write_text(out / "results.csv", _csv(_result_rows(analysis.results)))
     write_text(out / "curves.csv", _csv(_curve_rows(analysis.results)))
-    page = out / "report.html"
-    write_text(page, _html(analysis, tables, pictures, images, films))
-    return page
+    return out / "report.html"
 
 
-def leaderboard_text(analysis: Analysis, tables: Sequence[Table]) -> str:
-    """The leaderboard as a Markdown page."""
-    ranking, by_task = tables[:2]
-    return "\n".join(
-        [
-            "<!-- written by `sfv bench report` -->",
-            f"# Leaderboard of {analysis.suite.name}",
-            "",
-            _lead(analysis),
-            "",
-            ranking.markdown(),
-            "",
-            f"## {by_task.title}",
-            "",
-            by_task.markdown(),
-            "",
-            _note(analysis),
-            "",
-        ]
-    )
+def page(analysis: Analysis, folder: Path) -> Page:
+    """The report: tables and plots, policies' figures that lie beside the results, films."""
+    notes = [_note(analysis)]
+    parts: list[Part] = [*_tables(analysis)]
+    pictures = _pictures(analysis)
+    if found := cast("matrix.Matrix", read_json(folder / matrix.MATRIX_FILE, BenchmarkError)):
+        for policy in found["policies"]:
+            pictures += matrix.matrix_pictures(found, policy)
+        notes.append(matrix.protocol())
+    if pushed := cast(
+        "pushes.PushesFigures", read_json(folder / pushes.PUSHES_FILE, BenchmarkError)
+    ):
+        parts.append(pushes.push_table(pushed, "Largest push survived"))
+        notes.append(pushes.protocol())
+    parts += pictures
+    if films := _films(folder, analysis):
+        said = texts("sfv_gym.benchmarks", "report.yml")
+        parts.append(Gallery(films, said["films_title"], said["films"]))
+    parts += [Text(note) for note in notes]
+    return Page("report.md", analysis.suite.name, _lead(analysis), tuple(parts), COMMAND)
+
+
+def leaderboard_page(analysis: Analysis) -> Page:
+    """The ranking, and each task's figures."""
+    ranking, by_task = _tables(analysis)[:2]
+    parts = (replace(ranking, title=""), by_task, Text(_note(analysis)))
+    title = f"Leaderboard of {analysis.suite.name}"
+    return Page("leaderboard.md", title, _lead(analysis), parts, COMMAND)
 
 
 def _tables(analysis: Analysis) -> list[Table]:
-    ranking = Table(
-        "Ranking",
+    keys = ("iqm", "mean", "median", "optimality_gap", "success")
+    found, names = analysis.algorithms, [one.name for one in analysis.algorithms]
+    seeds = {one.name: len(one.seeds) for one in found}
+    ranking: list[tuple[Cell, ...]] = [
         (
-            "algorithm",
-            "IQM of NR",
-            "mean",
-            "median",
-            "optimality gap",
-            "success",
-            "seeds",
-            "min a run",
-        ),
-        tuple(
-            (
-                one.name,
-                *(
-                    _cell(one.aggregates[key], len(one.seeds))
-                    for key in ("iqm", "mean", "median", "optimality_gap", "success")
-                ),
-                str(len(one.seeds)),
-                f"{one.seconds[-1] / 60:.1f}",
-            )
-            for one in analysis.algorithms
-        ),
-    )
-    by_task = Table(
-        "Mean NR of each task",
-        ("task", *(one.name for one in analysis.algorithms)),
-        tuple(
-            (task, *(_cell(one.by_task[task], len(one.seeds)) for one in analysis.algorithms))
-            for task in analysis.tasks
-        ),
-    )
-    tables = [ranking, by_task]
-    if len(analysis.algorithms) > 1:
-        names = [one.name for one in analysis.algorithms]
-        seeds = {one.name: len(one.seeds) for one in analysis.algorithms}
-        rows = tuple(
+            one.name,
+            *(_cell(one.aggregates[key], seeds[one.name]) for key in keys),
+            seeds[one.name],
+            one.seconds[-1] / 60,
+        )
+        for one in found
+    ]
+    head = ("algorithm", "IQM of NR", "mean", "median", "optimality gap", "success", "seeds")
+    by_task = [
+        (task, *(_cell(one.by_task[task], seeds[one.name]) for one in found))
+        for task in analysis.tasks
+    ]
+    tables = [
+        Table.of((*head, Column("min a run", ".1f")), ranking, "Ranking"),
+        Table.of(("task", *names), by_task, "Mean NR of each task"),
+    ]
+    if len(found) > 1:
+        better = [
             (
                 a,
                 *(
@@ -189,57 +123,63 @@ def _tables(analysis: Analysis) -> list[Table]:
                 ),
             )
             for a in names
-        )
-        tables.append(Table("Probability that row beats column", ("", *names), rows))
+        ]
+        tables.append(Table.of(("", *names), better, "Probability that row beats column"))
     if analysis.failures:
-        tables.append(
-            Table(
-                "Runs that failed",
-                ("run", "blame", "what"),
-                tuple(
-                    (
-                        f"{one['task']} {one['algorithm']} seed {one['seed']}",
-                        one["error"]["blame"],
-                        one["error"]["message"].replace("|", "\\|").splitlines()[0],
-                    )
-                    for one in analysis.failures
-                ),
+        failures = [
+            (
+                f"{one['task']} {one['algorithm']} seed {one['seed']}",
+                one["error"]["blame"],
+                one["error"]["message"].splitlines()[0],
             )
-        )
+            for one in analysis.failures
+        ]
+        tables.append(Table.of(("run", "blame", "what"), failures, "Runs that failed"))
     return tables
 
 
 def _pictures(analysis: Analysis) -> list[Picture]:
-    found = [
-        Picture("curves", "Sample efficiency and time", plots.learning_curves(analysis)),
-        Picture("aggregates", "Aggregates", plots.aggregates(analysis)),
-        Picture("profiles", "Performance profiles", plots.profiles(analysis)),
+    drawn = [
+        ("curves", "Sample efficiency and time", plots.learning_curves),
+        ("aggregates", "Aggregates", plots.aggregates),
+        ("profiles", "Performance profiles", plots.profiles),
     ]
     if len(analysis.algorithms) > 1:
-        found.append(Picture("improvement", "Who beats whom", plots.improvement(analysis)))
-    found.append(Picture("tasks", "Every run", plots.task_curves(analysis)))
-    return found
+        drawn.append(("improvement", "Who beats whom", plots.improvement))
+    drawn.append(("tasks", "Every run", plots.task_curves))
+    return [
+        Picture(
+            f"figures/{name}.svg", title, title, partial(plots.svg, partial(draw, analysis), name)
+        )
+        for name, title, draw in drawn
+    ]
 
 
-def _films(folder: Path, analysis: Analysis) -> list[Film]:
+def _films(folder: Path, analysis: Analysis) -> tuple[Picture, ...]:
     """Of each algorithm on each task the run with the best score, where it left a film."""
-    best: dict[tuple[str, str], Film] = {}
+    best: dict[tuple[str, str], tuple[float, Path]] = {}
     for result in analysis.results:
         if result["status"] != FINISHED:
             continue
-        task, algorithm, score = result["task"], result["algorithm"], float(result["score"])
+        task, algorithm, score = result["task"], result["algorithm"], result["score"]
         path = run_folder(folder, task, algorithm, result["seed"]) / FILM
         known = best.get((task, algorithm))
-        if path.is_file() and (known is None or score > known.score):
-            best[task, algorithm] = Film(task, algorithm, score, path.read_bytes())
-    names = [one.name for one in analysis.algorithms]
-    return [best[t, a] for t in analysis.tasks for a in names if (t, a) in best]
+        if path.is_file() and (known is None or score > known[0]):
+            best[task, algorithm] = score, path
+    pictures = []
+    for task, algorithm in itertools.product(analysis.tasks, (a.name for a in analysis.algorithms)):
+        if (task, algorithm) in best:
+            score, path = best[task, algorithm]
+            words = f"{task}, {algorithm}, NR {score:.3f}"
+            name = f"figures/{task}_{algorithm}.webp"
+            pictures.append(Picture(name, words, draw=path.read_bytes))
+    return tuple(pictures)
 
 
 def _cell(found: Interval, seeds: int) -> str:
-    if seeds < 2:  # nothing to estimate a spread from
-        return f"{float(found.value):.3f}"
-    return f"{float(found.value):.3f} [{float(found.low):.3f}, {float(found.high):.3f}]"
+    # of one seed there is nothing to estimate a spread from
+    bounds = None if seeds < 2 else (float(found.low), float(found.high))
+    return with_interval(float(found.value), bounds, 3)
 
 
 def _lead(analysis: Analysis) -> str:
@@ -256,13 +196,13 @@ def _lead(analysis: Analysis) -> str:
 
 
 def _note(analysis: Analysis) -> str:
-    from sfv_gym.benchmarks.statistics import REPETITIONS
-
-    text = NOTE.format(episodes=analysis.suite.protocol.final_episodes, repetitions=REPETITIONS)
+    text = texts("sfv_gym.benchmarks", "report.yml")["note"].format(
+        episodes=analysis.suite.protocol.final_episodes, repetitions=REPETITIONS
+    )
     return f"{text} {_made_with(analysis.results)}"
 
 
-def _made_with(results: Sequence[dict[str, Any]]) -> str:
+def _made_with(results: Sequence[Result]) -> str:
     def names(values: Sequence[str]) -> str:
         return ", ".join(sorted(set(values)))
 
@@ -275,61 +215,10 @@ def _made_with(results: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _markdown(
-    analysis: Analysis,
-    tables: Sequence[Table],
-    pictures: Sequence[Picture],
-    films: Sequence[Film],
-) -> str:
-    parts = [f"# {analysis.suite.name}", _lead(analysis)]
-    for table in tables:
-        parts += [f"## {table.title}", table.markdown()]
-    for picture in pictures:
-        parts += [f"## {picture.title}", f"![{picture.title}](figures/{picture.name}.svg)"]
-    if films:
-        parts += [f"## {FILMS_TITLE}", FILMS_NOTE]
-    for film in films:
-        label = f"{film.task}, {film.algorithm}, NR {film.score:.3f}"
-        parts += [f"{label}:", f"![{label}](figures/{film.name})"]
-    return "\n\n".join([*parts, *_notes(analysis, tables, pictures)]) + "\n"
+CSVRow = dict[str, object]
 
 
-def _notes(analysis: Analysis, tables: Sequence[Table], pictures: Sequence[Picture]) -> list[str]:
-    notes = [_note(analysis)]
-    if any(picture.name.startswith("matrix") for picture in pictures):
-        notes.append(MATRIX_NOTE)
-    if any(table.title == "Largest push survived" for table in tables):
-        notes.append(PUSHES_NOTE)
-    return notes
-
-
-def _html(
-    analysis: Analysis,
-    tables: Sequence[Table],
-    pictures: Sequence[Picture],
-    images: dict[str, str],
-    films: Sequence[Film],
-) -> str:
-    import jinja2
-
-    source = resources.files("sfv_gym.benchmarks").joinpath("templates", "report.html")
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(source.read_text(encoding="utf-8"))
-    return template.render(
-        title=analysis.suite.name,
-        lead=_lead(analysis),
-        tables=tables,
-        pictures=pictures,
-        images=images,
-        films=films,
-        films_title=FILMS_TITLE,
-        films_note=FILMS_NOTE,
-        notes=_notes(analysis, tables, pictures),
-    )
-
-
-def _result_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _result_rows(results: Sequence[Result]) -> list[CSVRow]:
     keys = ("suite", "task", "algorithm", "seed", "status", "score", "samples", "seconds")
     return [
         {
@@ -342,7 +231,7 @@ def _result_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _curve_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _curve_rows(results: Sequence[Result]) -> list[CSVRow]:
     return [
         {**{key: result[key] for key in ("task", "algorithm", "seed")}, **_flat(point)}
         for result in results
@@ -351,9 +240,9 @@ def _curve_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _flat(figures: dict[str, Any]) -> dict[str, Any]:
+def _flat(figures: Mapping[str, object]) -> CSVRow:
     """Figures with the two ends of an interval as figures of their own, for a table."""
-    flat: dict[str, Any] = {}
+    flat: CSVRow = {}
     for name, value in figures.items():
         if isinstance(value, list):
             flat[f"{name}_low"], flat[f"{name}_high"] = value
@@ -362,7 +251,7 @@ def _flat(figures: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def _csv(rows: Sequence[CSVRow]) -> str:
     keys = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, restval="", lineterminator="\n")

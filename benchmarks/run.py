@@ -9,14 +9,26 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from sfv_gym.benchmarks.algorithms import Agent, Algorithm, find_algorithm
 from sfv_gym.benchmarks.films import FILM, film
 from sfv_gym.benchmarks.fingerprint import environment_hash
-from sfv_gym.benchmarks.results import FAILED, FINISHED, FORMAT, RunSpec
+from sfv_gym.benchmarks.results import (
+    FAILED,
+    FINISHED,
+    FORMAT,
+    CurvePoint,
+    Figures,
+    Heading,
+    Learned,
+    Machine,
+    Result,
+    RunError,
+    RunSpec,
+)
 from sfv_gym.benchmarks.suites import Suite, SuiteTask, get_suite
 from sfv_gym.envs.starts import ReferenceStateInitialization
 from sfv_gym.envs.task import Task
@@ -24,7 +36,7 @@ from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import ActionError, AlgorithmError, BenchmarkError, OutputError, RenderError
 from sfv_gym.files import write_json
 from sfv_gym.jobs.folder import read_json
-from sfv_gym.jobs.job import Reporter
+from sfv_gym.jobs.job import JSON, Reporter
 from sfv_gym.jobs.machine import describe_machine, git_revision, versions
 from sfv_gym.play.evaluation import Evaluation, evaluate
 from sfv_gym.registry import find_motion
@@ -117,7 +129,7 @@ class _Recorder:
         self, spec: RunSpec, suite: Suite, task: SuiteTask, agent: Agent, report: Report
     ) -> None:
         self.spec, self.suite, self.task, self.agent = spec, suite, task, agent
-        self.curve: list[dict[str, Any]] = []
+        self.curve: list[CurvePoint] = []
         self.resumed_at: list[int] = []
         self._report = report
         self._file = Path(spec.folder) / "curve.json"
@@ -195,27 +207,27 @@ class _Recorder:
         self._report(samples, self.curve[-1]["normalized_return"] if self.curve else None)
 
 
-def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """The numbers of an evaluation, and its intervals."""
-    values: dict[str, Any] = {}
+def figures(evaluation: Evaluation) -> Figures:
+    """As a result holds them."""
+    values: dict[str, float | list[float]] = {}
     for name, value in evaluation.as_dict().items():
         if isinstance(value, float):
             values[name] = round(value, 6)
         elif isinstance(value, list):
             values[name] = [round(bound, 6) for bound in value]
-    return values
+    return cast("Figures", values)
 
 
-def run(spec: RunSpec, reporter: Reporter) -> dict[str, Any]:
+def run(spec: RunSpec, reporter: Reporter) -> JSON:
     """``execute`` as a job's function."""
 
     def report(samples: int, score: float | None) -> None:
         reporter.advance(samples, spec.steps, "" if score is None else f"score {score:.2f}")
 
-    return execute(spec, report)
+    return {**execute(spec, report)}
 
 
-def execute(spec: RunSpec, report: Report) -> dict[str, Any]:
+def execute(spec: RunSpec, report: Report) -> Result:
     """Do one run and return its result, whether it finished or failed.
 
     It is meant for a process of its own, in the environment ``jobs.worker.environment(1)``.
@@ -226,7 +238,7 @@ def execute(spec: RunSpec, report: Report) -> dict[str, Any]:
     suite = get_suite(spec.suite)
     task = suite.task(spec.task)
     began = time.perf_counter()
-    result = _heading(spec, suite, task)
+    result: JSON = {**_heading(spec, suite, task)}
     try:
         algorithm = find_algorithm(spec.spec)
         found = _learn(spec, suite, task, algorithm, report)
@@ -234,12 +246,13 @@ def execute(spec: RunSpec, report: Report) -> dict[str, Any]:
         result.update(found, status=FINISHED, versions=versions(*package))
     except Exception as error:  # whatever an algorithm raises is its result
         result.update(status=FAILED, error=_describe(error), versions=versions())
-    return {**result, "total_seconds": round(time.perf_counter() - began, 1)}
+    seconds = round(time.perf_counter() - began, 1)
+    return cast("Result", {**result, "total_seconds": seconds})
 
 
 def _learn(
     spec: RunSpec, suite: Suite, task: SuiteTask, algorithm: Algorithm, report: Report
-) -> dict[str, Any]:
+) -> Learned:
     agent = algorithm.make(suite, task)
     recorder = _Recorder(spec, suite, task, agent, report)
     folder = Path(spec.folder)
@@ -301,7 +314,7 @@ class _blaming:
             raise AlgorithmError(f"{self._name}: {message}") from error
 
 
-def _heading(spec: RunSpec, suite: Suite, task: SuiteTask) -> dict[str, Any]:
+def _heading(spec: RunSpec, suite: Suite, task: SuiteTask) -> Heading:
     return {
         "format": FORMAT,
         "suite": suite.name,
@@ -316,7 +329,7 @@ def _heading(spec: RunSpec, suite: Suite, task: SuiteTask) -> dict[str, Any]:
         "seed": spec.seed,
         "budget": {"steps": spec.steps, "evaluations": spec.evaluations},
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
+        "machine": cast("Machine", describe_machine()),
         "revision": git_revision(),
     }
 
@@ -326,7 +339,7 @@ def motion_hash(task: SuiteTask) -> str:
     return find_motion(task.env_id).content_hash()
 
 
-def _describe(error: Exception) -> dict[str, str]:
+def _describe(error: Exception) -> RunError:
     ours = isinstance(error, AlgorithmError)
     return {
         "blame": "algorithm" if ours else "machine",

@@ -4,8 +4,8 @@ Run: python examples/04_terrain_and_pushes.py
 """
 
 from sfv_gym import Pushes, evaluate
-from sfv_gym.benchmarks.matrix import measure_matrix
 from sfv_gym.benchmarks.players import find_player
+from sfv_gym.benchmarks.studies.matrix import measure_matrix
 
 
 def main(env_id: str = "SFV-Walk-v0", episodes: int = 16) -> None:

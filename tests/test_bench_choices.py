@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sfv_gym.benchmarks.choices import BEGIN, END, Study, Variant, measure, table, write_docs
+from sfv_gym.benchmarks.studies.choices import MARKS, Study, Variant, measure, page, write_docs
 from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.jobs.local import InlineExecutor, LocalExecutor
 from sfv_gym.train.config import PPOConfig
@@ -61,26 +61,26 @@ def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
     ((samples, value, _),) = first["curves"]["slow"][SKILL]["0"]
     assert samples == 384 and 0.0 < value < 1.0
     assert value != first["curves"]["recipe"][SKILL]["0"][0][1]
-    assert "slow | 0." in table(first)
+    assert "slow | 0." in page(first).body()
 
 
 def test_a_difference_is_bold_when_no_seed_contradicts_it():
-    assert "**0.700 (0.600–0.800)**" in table(figures([0.3, 0.5], [0.6, 0.8]))
-    assert "**" not in table(figures([0.3, 0.7], [0.6, 0.8]))
-    assert "**" not in table(figures([0.3], [0.6]))  # one seed shows nothing
+    assert "**0.700 (0.600–0.800)**" in page(figures([0.3, 0.5], [0.6, 0.8])).body()
+    assert "**" not in page(figures([0.3, 0.7], [0.6, 0.8])).body()
+    assert "**" not in page(figures([0.3], [0.6])).body()  # one seed shows nothing
 
 
 def test_the_table_takes_its_place_on_the_page(tmp_path):
-    page = tmp_path / "training.md"
-    page.write_text(f"before\n{BEGIN}\nformer figures\n{END}\nafter\n")
+    path = tmp_path / "training.md"
+    path.write_text(f"before\n{MARKS[0]}\nformer figures\n{MARKS[1]}\nafter\n")
     made = figures([0.3, 0.5], [0.6, 0.8])
     write_docs(made, tmp_path)
-    text = page.read_text()
+    text = path.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n")
     assert "former" not in text and "another way" in text
     assert json.loads((tmp_path / "training.json").read_text()) == made
-    page.write_text("# no marks\n")
-    for _ in range(2):  # the second time it has them
+    path.unlink()
+    for _ in range(2):  # the second time it is there
         write_docs(made, tmp_path)
-        assert page.read_text().count("another way") == 1
-    assert page.read_text().startswith("# no marks\n\n## Over several seeds")
+        assert path.read_text().count("another way") == 1
+    assert path.read_text().startswith("# Training\n")

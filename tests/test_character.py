@@ -6,7 +6,7 @@ import pytest
 from physics import assert_it_comes_to_rest, assert_momentum_is_kept_in_flight
 
 from sfv_gym import skeleton
-from sfv_gym.benchmarks.torques import joint_torques
+from sfv_gym.benchmarks.studies.torques import joint_torques
 from sfv_gym.characters import get_character
 from sfv_gym.characters.joints import JointMap
 from sfv_gym.play.policy import load_policy

@@ -1,15 +1,19 @@
 """The measure of reconstruction: on figures that can be worked out, and on one clip with truth."""
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy.spatial.transform import Rotation
 
-from sfv_gym.benchmarks import reconstruction as bench
-from sfv_gym.errors import MotionError, SFVError, VideoError
+from sfv_gym.benchmarks.chapters import book
+from sfv_gym.benchmarks.studies.reconstruction import errors as bench
+from sfv_gym.benchmarks.studies.reconstruction.command import reconstruction, write_docs
+from sfv_gym.benchmarks.studies.reconstruction.measure import Clip, measure_clip
+from sfv_gym.benchmarks.studies.reconstruction.page import FIGURES, MARKS, page
+from sfv_gym.errors import MotionError, SFVError, UnknownIdError, VideoError
 
 ROOT = Path(__file__).resolve().parents[1]
 TRUTH = ROOT / "tests" / "data" / "backflip_a.npz"
@@ -48,10 +52,10 @@ def test_errors_of_known_size(truth):
 @pytest.fixture
 def figures() -> dict:
     rows = {
-        bench.RAW: dict.fromkeys(bench.FIGURES, 100.0) | {"clip_mm": np.nan, "skate_mm": np.nan},
-        bench.FULL: dict.fromkeys(bench.FIGURES, 50.0),
-        "carried to the character": dict.fromkeys(bench.FIGURES, 60.0),
-        "no 3D": dict.fromkeys(bench.FIGURES, 80.0),
+        bench.RAW: dict.fromkeys(FIGURES, 100.0) | {"clip_mm": np.nan, "skate_mm": np.nan},
+        bench.FULL: dict.fromkeys(FIGURES, 50.0),
+        "carried to the character": dict.fromkeys(FIGURES, 60.0),
+        "no 3D": dict.fromkeys(FIGURES, 80.0),
     }
     pose = np.random.default_rng(0).normal(size=(bench.VIEWED, 12, 3)).tolist()
     views = dict.fromkeys((bench.RAW, bench.FULL, bench.TRUTH), pose)
@@ -70,36 +74,37 @@ def test_views_are_in_the_cameras_frame(truth):
 
 
 def test_page_gets_its_tables_and_keeps_its_text(figures, tmp_path):
-    page = tmp_path / "reconstruction.md"
-    page.write_text(f"before\n{bench.BEGIN}\nold\n{bench.END}\nafter\n")
-    bench.write_docs(figures, tmp_path)
-    text = page.read_text()
+    path = tmp_path / "reconstruction.md"
+    path.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    write_docs(figures, tmp_path)
+    text = path.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert "| **mean** | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |" in text
     assert "| **of raw** | 0.50 | 0.50 |  | 0.50 |  |" in text and "| no 3D | 80.0 |" in text
-    assert (tmp_path / "images" / "reconstruction.png").stat().st_size > 1000
-    page.write_text("no marks")
+    for picture in ("reconstruction.png", "reconstruction_views.png"):
+        assert (tmp_path / "images" / picture).stat().st_size > 1000
+    path.write_text(text.replace("50.0", "60.0"))
+    book(["reconstruction"], tmp_path)
+    assert path.read_text() == text
+    path.write_text("no marks")
     with pytest.raises(SFVError, match="no place for figures"):
-        bench.write_docs(figures, tmp_path)
+        write_docs(figures, tmp_path)
 
 
-def test_figures_can_be_shown_again(figures, tmp_path, capsys):
-    (tmp_path / "figures.json").write_text(json.dumps(figures))
-    bench.reconstruction(
-        tmp_path, out=tmp_path / "out", only=None, from_json=tmp_path / "figures.json"
-    )
-    assert "one, full" in capsys.readouterr().out
-    assert json.loads((tmp_path / "out" / "reconstruction.json").read_text())["clips"].keys() == {
-        "one", "two",
-    }  # fmt: skip
+def test_figures_are_shown_on_the_terminal(figures, capsys):
+    page(figures).show(Console(width=120))
+    shown = capsys.readouterr().out
+    assert "one, raw" in shown and "**" not in shown
 
 
 def test_bad_input(tmp_path):
     with pytest.raises(VideoError, match="with its truth"):
-        bench.reconstruction(tmp_path, out=tmp_path / "out", only=None)
+        reconstruction(tmp_path, docs=tmp_path / "out")
+    with pytest.raises(UnknownIdError, match="estimator"):
+        reconstruction(tmp_path, docs=tmp_path / "out", estimator="crystal-ball")
     (tmp_path / "clip.npz").write_text("no truth")
     with pytest.raises(MotionError, match="not a truth"):
-        bench.Clip(tmp_path / "clip.mp4")
+        Clip(tmp_path / "clip.mp4")
 
 
 @pytest.mark.slow
@@ -107,7 +112,7 @@ def test_bad_input(tmp_path):
 def test_the_shipped_clip_is_reconstructed_better_than_raw(tmp_path):
     shutil.copy(ROOT / "assets" / "clips" / "backflip_a.mp4", tmp_path)
     shutil.copy(TRUTH, tmp_path)
-    rows = bench.measure_clip(bench.Clip(tmp_path / "backflip_a.mp4"), tick=lambda _: None)["rows"]
+    rows = measure_clip(Clip(tmp_path / "backflip_a.mp4"), tick=lambda _: None)["rows"]
     raw, full = rows[bench.RAW], rows[bench.FULL]
     assert 70 < raw["pa_mm"] < 90  # MediaPipe as it comes
     for name, share in (("pa_mm", 0.8), ("root_mm", 0.7), ("accel_ms2", 0.5)):

@@ -14,11 +14,12 @@ pytest.importorskip("stable_baselines3")
 
 from typer.testing import CliRunner
 
-from sfv_gym.benchmarks import policies as policies_module
-from sfv_gym.benchmarks import results_page, targets
 from sfv_gym.benchmarks.cli import app
-from sfv_gym.benchmarks.policies import measure_all, shipped, stale, write_card
-from sfv_gym.benchmarks.results_page import README_BEGIN, README_END, notes, page, readme_table
+from sfv_gym.benchmarks.studies.policies import measure as measuring
+from sfv_gym.benchmarks.studies.policies import targets
+from sfv_gym.benchmarks.studies.policies.cards import known_origin, write_card
+from sfv_gym.benchmarks.studies.policies.measure import measure_all, shipped, stale
+from sfv_gym.benchmarks.studies.policies.page import README, Notes, page, readme, remark
 from sfv_gym.errors import SFVError
 from sfv_gym.jobs.local import LocalExecutor
 from sfv_gym.library import library_clips
@@ -45,11 +46,11 @@ def quick(monkeypatch):
         asked.append(env_id)
         figures = evaluate(lambda obs: np.zeros((len(obs), 28)), env_id, episodes=2, horizon=5)
         return {
-            "made_of": policies_module.made_of(policy, env_id, episodes),
+            "made_of": measuring.made_of(policy, env_id, episodes),
             **dict.fromkeys(("first_frame", "rsi", "selection"), figures.as_dict()),
         }
 
-    monkeypatch.setattr(policies_module, "measure", measure)
+    monkeypatch.setattr(measuring, "measure", measure)
     return asked
 
 
@@ -65,10 +66,6 @@ def two(tmp_path):
 
 
 TWO = ("SFV-Backflip-v0", "SFV-Punch-v0")
-
-
-def test_the_committed_page_is_that_of_the_committed_figures(committed):
-    assert (DOCS / "results.md").read_text() == page(committed)
 
 
 def test_every_shipped_policy_is_on_the_page_with_figures_of_its_motion(committed):
@@ -93,15 +90,14 @@ def test_a_card_that_began_from_a_policy_says_what_had_gone_into_it():
         card = json.loads(path.read_text())
         policy = Policy.load(path.with_suffix(".safetensors"))
         if card.get("init"):  # by its own words, or by what `--cards` will put there
-            whole = {**card, **policies_module.known_origin(path.stem, policy)}
+            whole = {**card, **known_origin(path.stem, policy)}
             assert whole.get("samples_before", 0) > 0, path.name
 
 
 def test_the_readme_shows_the_figures_of_the_json(committed):
     text = (ROOT / "README.md").read_text()
-    between = text.partition(README_BEGIN)[2].partition(README_END)[0]
-    assert between.strip() == readme_table(committed), "run sfv bench policies --docs docs"
-    for env_id in notes()["readme"]:
+    between = text.partition(README[0])[2].partition(README[1])[0]
+    for env_id in Notes.read().readme:
         first = committed[env_id]["first_frame"]
         [row] = [line for line in between.splitlines() if line.startswith(f"| `{env_id}`")]
         cells = [cell.strip() for cell in row.split("|")][1:-1]
@@ -122,9 +118,9 @@ def test_the_readme_counts_the_skills_that_there_are():
 
 
 def test_remarks_hold_no_figures_of_ours():
-    known = notes()
-    texts = [note["text"] for note in known["remarks"].values()]
-    for text in [*texts, *known["unlearned"].values()]:
+    known = Notes.read()
+    texts = [note["text"] for note in known.remarks.values()]
+    for text in [*texts, *known.unlearned.values()]:
         assert not re.search(r"\d", re.sub(r"\{[^}]*\}", "", text)), text
 
 
@@ -133,16 +129,16 @@ def test_a_remark_is_of_the_policy_that_was_looked_at(committed):
     record = {**committed[env_id], "made_of": {"policy_hash": "this"}}
     of_this = {"of": "this", "text": "lands after {mean_seconds:.2f} s"}
     seconds = record["first_frame"]["mean_seconds"]
-    assert results_page.remark(env_id, record, of_this) == f"lands after {seconds:.2f} s"
-    assert results_page.remark(env_id, record, {**of_this, "of": "another"}) == ""
+    assert remark(env_id, record, of_this) == f"lands after {seconds:.2f} s"
+    assert remark(env_id, record, {**of_this, "of": "another"}) == ""
     untouched = {"init": "SFV-Walk-v0.safetensors", "samples": 0, "samples_total": 1000}
     record = {**record, "training": untouched}
-    said = results_page.remark(env_id, record, of_this)
+    said = remark(env_id, record, of_this)
     assert said.startswith("Walk's policy as it is; 1,000 further samples") and "Lands" in said
 
 
 def test_targets_are_judged_by_the_figures(committed):
-    paper = notes()["paper"]
+    paper = Notes.read().paper
 
     def judged(success: float, returned: float) -> dict[str, bool | None]:
         low, high = max(success - 0.1, 0.0), min(success + 0.1, 1.0)
@@ -163,7 +159,7 @@ def test_targets_are_judged_by_the_figures(committed):
     assert {one.met for one in some} == {True, False}
     assert any(one.figure == "0.85 [0.75, 0.95]" for one in some)
     assert any("[0, 27]" in one.figure for one in some)  # by lower and upper ends
-    text = page(committed)
+    text = page(committed).markdown()
     section = text.partition("## What earlier targets say")[2].partition("\n## ")[0]
     every = [one for group in targets.outcomes(committed, paper).values() for one in group]
     assert section.count("| met |") == sum(bool(one.met) for one in every)
@@ -176,13 +172,13 @@ def test_page_shows_the_figures_and_names_the_failures(committed):
     record = json.loads(json.dumps(committed[env_id]))
     record["first_frame"]["success_rate"] = 0.25
     record["first_frame"]["normalized_return_sfv"] = 0.4321
-    text = page({env_id: record})
+    text = page({env_id: record}).markdown()
     assert "| 0.432 [" in text and "0.25 [" in text
     assert "success of at least 0.9 on 0" in text
 
 
 def test_every_skill_without_a_policy_is_named_with_a_reason(committed):
-    text = page(committed)
+    text = page(committed).markdown()
     for clip in library_clips():
         env_id = make_id(clip.skill)
         name = env_id.removeprefix("SFV-").removesuffix("-v0")
@@ -251,7 +247,7 @@ def test_a_card_is_told_what_had_gone_into_the_policy_that_it_began_from(tmp_pat
     for suffix in (".safetensors", ".json"):
         shutil.copy(policies_folder() / f"{env_id}{suffix}", tmp_path)
     policy = Policy.load(tmp_path / f"{env_id}.safetensors")
-    known = policies_module.known_origin(env_id, policy)
+    known = known_origin(env_id, policy)
     if not known:
         pytest.skip("another policy ships by now, whose card says it by itself")
     records = measure_all([env_id], tmp_path, {})
@@ -259,7 +255,7 @@ def test_a_card_is_told_what_had_gone_into_the_policy_that_it_began_from(tmp_pat
     write_card(tmp_path, env_id, records[env_id])
     assert known.items() <= Policy.load(tmp_path / f"{env_id}.safetensors").card.items()
     policy.mean = policy.mean + 1
-    assert policies_module.known_origin(env_id, policy) == {}
+    assert known_origin(env_id, policy) == {}
 
 
 def test_cards_hold_no_quick_look(two, tmp_path):
@@ -272,12 +268,12 @@ def test_the_table_goes_into_the_readme_beside_the_docs(tmp_path, committed):
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "results.json").write_text(json.dumps(committed))
-    (tmp_path / "README.md").write_text(f"before\n{README_BEGIN}\nold\n{README_END}\nafter\n")
+    (tmp_path / "README.md").write_text(f"before\n{README[0]}\nold\n{README[1]}\nafter\n")
     arguments = ["policies", "--from-json", "--no-pictures", "--docs", str(docs)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     text = (tmp_path / "README.md").read_text()
-    assert text == f"before\n{README_BEGIN}\n{readme_table(committed)}\n{README_END}\nafter\n"
+    assert text == f"before\n{README[0]}\n{readme(committed).body()}\n{README[1]}\nafter\n"
 
 
 def test_processes_give_the_same_as_one(two):

@@ -178,14 +178,14 @@ def test_publication(drawn):
 
 
 def test_torques_are_of_published_episodes(drawn):
-    from sfv_gym.benchmarks.torques import joint_torques
+    from sfv_gym.benchmarks.studies.torques import joint_torques
 
     joint_torques(SKILL, load_policy(SKILL).predict, episodes=2, seconds=0.1)
     assert drawn == {(Purpose.PUBLICATION, 0, 0)}
 
 
 def test_the_results_page_and_what_selection_was(drawn):
-    from sfv_gym.benchmarks.policies import measure
+    from sfv_gym.benchmarks.studies.policies.measure import measure
 
     policy = load_policy(SKILL)
     policy.card = {**policy.card, "seed": 5, "selection": {"episodes": 20}}
@@ -194,9 +194,9 @@ def test_the_results_page_and_what_selection_was(drawn):
 
 
 def test_matrix_and_pushes(drawn):
-    from sfv_gym.benchmarks.matrix import measure_matrix
     from sfv_gym.benchmarks.players import find_player
-    from sfv_gym.benchmarks.pushes import measure_pushes
+    from sfv_gym.benchmarks.studies.matrix import measure_matrix
+    from sfv_gym.benchmarks.studies.pushes import measure_pushes
 
     player = find_player(SKILL)
     measure_matrix([player], terrains=["flat"], episodes=2, seed=3)
@@ -269,7 +269,7 @@ def test_the_study_of_choices(drawn, tmp_path):
 
     from rich.console import Console
 
-    from sfv_gym.benchmarks.choices import FINAL, Study, Variant, measure
+    from sfv_gym.benchmarks.studies.choices import FINAL, Study, Variant, measure
 
     study = Study((SKILL,), 256, (Variant("recipe", "the recipe", TINY),))
     quiet = Console(file=io.StringIO())

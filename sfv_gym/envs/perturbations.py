@@ -142,13 +142,27 @@ class PushSchedule:
     DRAWN = ("_start", "_size", "_angle")
 
     def __init__(self, settings: Pushes, n: int, control_hz: float, horizon: int) -> None:
-        self._settings = settings
+        self._settings, self._control_hz = settings, control_hz
         self._length = max(1, round(settings.duration * control_hz))
         self._interval = settings.interval * control_hz
         self._count = max(1, math.ceil(horizon / self._interval))
         self.num_uniform = 3 * self._count
         self._start = np.zeros((n, self._count), int)
         self._size, self._angle = np.zeros((n, self._count)), np.zeros((n, self._count))
+
+    def change(self, settings: Pushes) -> None:
+        """Other pushes in the episodes that are still to begin.
+
+        Raises:
+            SettingError: they come at another interval, for which other numbers are drawn.
+        """
+        if settings.interval != self._settings.interval:
+            raise SettingError(
+                f"pushes come every {self._settings.interval} s here, not every "
+                f"{settings.interval} s: make another simulation for these"
+            )
+        self._settings = settings
+        self._length = max(1, round(settings.duration * self._control_hz))
 
     def draw(self, ids: np.ndarray, uniform: np.ndarray) -> None:
         """New pushes for the environments ``ids`` (n,), from uniform (n, num_uniform)."""

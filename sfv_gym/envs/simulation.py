@@ -15,7 +15,7 @@ from sfv_gym.checks import whole
 from sfv_gym.envs.actions import ActionTargets, checked_actions
 from sfv_gym.envs.draws import EpisodeDraws
 from sfv_gym.envs.measurement import Measurement, heading_angle
-from sfv_gym.envs.perturbations import PushSchedule
+from sfv_gym.envs.perturbations import Pushes, PushSchedule
 from sfv_gym.envs.reference import References, ReferenceTable
 from sfv_gym.envs.rewards import TrackingErrors, get_reward
 from sfv_gym.envs.scenes import Scenes
@@ -211,6 +211,17 @@ class ImitationSimulation:
     def set_motion_shares(self, weights: np.ndarray) -> None:
         """How often each motion is drawn from now on, (M,); they need not sum to 1."""
         self._draws.set_motion_shares(weights)
+
+    def set_pushes(self, pushes: Pushes) -> None:
+        """Other pushes than the task's, at the same interval, in the episodes that are still to
+        begin: they draw the same numbers.
+
+        Raises:
+            SettingError: the task has none, or at another interval.
+        """
+        if self._pushes is None:
+            raise SettingError("the task has no pushes that could be changed")
+        self._pushes.change(pushes)
 
     def observe(self) -> np.ndarray:
         """The current observations (N, D)."""

@@ -46,6 +46,8 @@ def from_json(kind: Any, value: Any) -> Any:
         return kind(**{name: from_json(hints[name], one) for name, one in value.items()})
     if origin is tuple and inner[-1] is Ellipsis:
         return tuple(from_json(inner[0], one) for one in value)
+    if origin is list:
+        return [from_json(inner[0], one) for one in value]
     if origin is tuple:
         return tuple(from_json(k, one) for k, one in zip(inner, value, strict=True))
     if origin is dict:

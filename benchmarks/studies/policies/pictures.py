@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sfv_gym.benchmarks.films import film
-from sfv_gym.benchmarks.results_page import Records, short_name
+from sfv_gym.benchmarks.studies.policies.records import short_name
 from sfv_gym.files import atomic_path
 from sfv_gym.play.policy import Policy
 from sfv_gym.registry import find_motion
@@ -61,24 +62,28 @@ def draw_sheet(env_ids: Sequence[str], docs: Path) -> None:
     sheet = np.vstack([np.hstack(rows[k : k + 2]) for k in range(0, len(rows), 2)])
     image = Image.fromarray(sheet)
     image = image.resize((image.width * 2 // 3, image.height * 2 // 3))
-    _save_image(image, docs / "images" / "results_sheet.webp")
+    with atomic_path(docs / "images" / "results_sheet.webp") as temporary:
+        temporary.write_bytes(_webp(image))
 
 
-def _save_image(image: Image.Image, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        image.save(temporary, "WEBP", quality=75, method=6)
+def _webp(image: Image.Image) -> bytes:
+    contents = io.BytesIO()
+    image.save(contents, "WEBP", quality=75, method=6)
+    return contents.getvalue()
 
 
-def draw_curves(records: Records, path: Path) -> None:
-    """Small multiples: success and normalized return over samples, one plot a policy."""
+def draw_curves(rows_by_name: Mapping[str, Sequence[Sequence[float]]]) -> bytes:
+    """Small multiples: success and normalized return over samples, one plot a policy.
+
+    Args:
+        rows_by_name: see ``Record.curve``; at least one.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    curves = {i: np.array(r["curve"], float) for i, r in records.items() if r["curve"]}
-    if not curves:
-        return
+    curves = {name: np.array(rows, float) for name, rows in rows_by_name.items()}
     columns = 7
     rows = -(-len(curves) // columns)
     figure, axes = pyplot.subplots(
@@ -87,11 +92,11 @@ def draw_curves(records: Records, path: Path) -> None:
     )  # fmt: skip
     for axis in axes.flat:
         axis.axis("off")
-    for axis, (env_id, curve) in zip(axes.flat, curves.items(), strict=False):
+    for axis, (name, curve) in zip(axes.flat, curves.items(), strict=False):
         axis.axis("on")
         axis.plot(curve[:, 0] / 1e6, curve[:, 3], color="#1f6fb4", lw=1.4)
         axis.plot(curve[:, 0] / 1e6, curve[:, 4], color="#d9730d", lw=1.4)
-        axis.set_title(short_name(env_id), fontsize=8)
+        axis.set_title(name, fontsize=8)
         axis.set_ylim(-0.02, 1.02)
         axis.set_xlim(left=0)
         axis.tick_params(labelsize=7)
@@ -100,4 +105,4 @@ def draw_curves(records: Records, path: Path) -> None:
     figure.canvas.draw()
     picture = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
     pyplot.close(figure)
-    _save_image(Image.fromarray(picture), path)
+    return _webp(Image.fromarray(picture))

@@ -6,7 +6,7 @@ by step, and adds up what acts at each joint: actuator and passive damping toget
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +15,12 @@ import mujoco
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sfv_gym import skeleton
+from sfv_gym.benchmarks.book import Column, Page, Table
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import CONTROL_HZ, Task
-from sfv_gym.files import atomic_path
+from sfv_gym.files import write_json
 from sfv_gym.play.episodes import Predict, episodes
 from sfv_gym.play.policy import load_policy
 from sfv_gym.seeds import Purpose, stream
@@ -100,28 +100,32 @@ def joint_torques(
     return out
 
 
+def page(figures: Mapping[str, Sequence[JointTorque]]) -> Page:
+    """A table of each policy."""
+    head = (
+        "joint",
+        Column("published limit, N m", ".0f"),
+        Column("peak", ".1f"),
+        Column("rms", ".1f"),
+        Column("actuator at its limit", ".1%"),
+    )
+    tables = tuple(
+        Table.of(head, [(j.joint, j.limit, j.peak, j.mean, j.saturated) for j in joints], env_id)
+        for env_id, joints in figures.items()
+    )
+    return Page("torques.md", "Net joint torques", "", tables, "sfv bench torques")
+
+
 def torques(
     env_ids: Annotated[list[str] | None, typer.Argument(help="Ids whose policy to play.")] = None,
     episodes: Annotated[int, typer.Option(help="Episodes of each.")] = 32,
     out: Annotated[Path | None, typer.Option(help="Also write the figures as JSON.")] = None,
 ) -> None:
     """Measure the net joint torques of shipped policies."""
-    console, figures = Console(), {}
-    for env_id in env_ids or ["SFV-Backflip-v0", "SFV-Walk-v0"]:
-        joints = joint_torques(env_id, load_policy(env_id).predict, episodes=episodes)
-        figures[env_id] = [asdict(joint) for joint in joints]
-        table = Table(title=env_id)
-        for column in ("joint", "published limit, N m", "peak", "rms", "actuator at its limit"):
-            table.add_column(column, justify="left" if column == "joint" else "right")
-        for joint in joints:
-            table.add_row(
-                joint.joint,
-                f"{joint.limit:.0f}",
-                f"{joint.peak:.1f}",
-                f"{joint.mean:.1f}",
-                f"{100 * joint.saturated:.1f} %",
-            )
-        console.print(table)
+    figures = {
+        env_id: joint_torques(env_id, load_policy(env_id).predict, episodes=episodes)
+        for env_id in env_ids or ["SFV-Backflip-v0", "SFV-Walk-v0"]
+    }
+    page(figures).show(Console())
     if out is not None:
-        with atomic_path(out) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1))
+        write_json(out, {i: [asdict(joint) for joint in joints] for i, joints in figures.items()})

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import typer
@@ -18,13 +18,14 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from sfv_gym.benchmarks.book import Page, Table, texts
 from sfv_gym.benchmarks.fingerprint import environment_hash, stream_name
-from sfv_gym.benchmarks.pages import fill, table_lines
+from sfv_gym.benchmarks.studies.policies.records import MadeOf
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import SFVError, UnknownIdError
-from sfv_gym.files import write_json, write_text
+from sfv_gym.files import write_json
 from sfv_gym.jobs.folder import LOG, read_json
-from sfv_gym.jobs.job import Executor, Reporter
+from sfv_gym.jobs.job import JSON, Executor, Reporter
 from sfv_gym.jobs.machine import describe_machine, versions
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 from sfv_gym.jobs.supervise import Outcome, supervise
@@ -39,14 +40,46 @@ from sfv_gym.train.runs import CHECKPOINT, CONFIG, RunState, read_curve
 
 RECIPE = "recipe"
 PAGE, FIGURES = "training.md", "training.json"
-BEGIN, END = "<!-- written by `sfv bench choices` -->", "<!-- /written -->"
+MARKS = ("<!-- written by `sfv bench choices` -->", "<!-- /written -->")
 NEVER_EARLY = {"target_evaluations": 0}
 """Every run uses its whole budget: runs of different lengths could not be compared."""
 
 FINAL = "final.json"
 """In a run's folder: what its last policy does."""
 
-Figures = dict[str, Any]
+Settings = dict[str, Any]
+"""Of the trainer, by name: a part of ``PPOConfig``."""
+
+
+class Final(MadeOf):
+    """What the last policy of a run does, and what that depends on."""
+
+    normalized_return_sfv: float
+    success_rate: float
+
+
+class VariantFigures(TypedDict):
+    """What a variant is."""
+
+    name: str
+    settings: Settings
+
+
+class Figures(TypedDict):
+    """What ``training.json`` holds; curves and finals by variant, skill and seed.
+
+    A curve has rows of samples, normalized return, success. Those of an earlier version have no
+    finals.
+    """
+
+    samples: int
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    motions: dict[str, str]
+    variants: dict[str, VariantFigures]
+    curves: dict[str, dict[str, dict[str, list[list[float]]]]]
+    episodes: NotRequired[int]
+    finals: NotRequired[dict[str, dict[str, dict[str, Final]]]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +88,7 @@ class Variant:
 
     key: str
     name: str
-    settings: dict[str, Any]
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -69,7 +102,7 @@ class Study:
     @classmethod
     def read(cls) -> Study:
         """The one in ``choices.yml``."""
-        text = resources.files("sfv_gym.benchmarks").joinpath("choices.yml").read_text()
+        text = resources.files("sfv_gym.benchmarks.studies").joinpath("choices.yml").read_text()
         table = yaml.safe_load(text)
         entries = {RECIPE: table["recipe"], **table["choices"]}
         variants = tuple(Variant(key, e["name"], e["settings"]) for key, e in entries.items())
@@ -103,13 +136,13 @@ class Choice:
         return f"{self.training.env_id} {self.variant} seed {self.training.seed}"
 
 
-def run(choice: Choice, reporter: Reporter) -> dict[str, Any]:
+def run(choice: Choice, reporter: Reporter) -> JSON:
     """Train, unless that is done, and measure the last policy: a job's function."""
     training = choice.training
     if not RunState.read(training.folder, training.budget).finished:
         train(training, reporter)
     reporter.say("is trained; its last policy is measured")
-    return _final(training)
+    return {**_final(training)}
 
 
 def measure(
@@ -143,8 +176,8 @@ def measure(
         for env_id in study.skills
     ]
     finals = _finals(choices, executor, console)
-    curves: dict[str, dict[str, dict[str, Any]]] = {}
-    ends: dict[str, dict[str, dict[str, Any]]] = {}
+    curves: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    ends: dict[str, dict[str, dict[str, Final]]] = {}
     for choice, final in zip(choices, finals, strict=True):
         training = choice.training
         env_id, seed = training.env_id, str(training.seed)
@@ -166,14 +199,12 @@ def measure(
     }
 
 
-def _finals(
-    choices: Sequence[Choice], executor: Executor, console: Console
-) -> list[dict[str, Any]]:
+def _finals(choices: Sequence[Choice], executor: Executor, console: Console) -> list[Final]:
     """What the last policy of each run does, once all are trained."""
     for choice in choices:
         choice.training.check()
         _check_settings(choice.training)
-    finals: dict[str, dict[str, Any]] = {}
+    finals: dict[str, Final] = {}
     failed: list[str] = []
 
     def ended(outcome: Outcome) -> str:
@@ -181,7 +212,7 @@ def _finals(
         if outcome.result is None:
             failed.append(f"{outcome.error} ({outcome.job.folder / LOG})")
             return f"{label}: [red]failed[/red]: {escape(failed[-1])}"
-        finals[label] = outcome.result
+        finals[label] = cast("Final", outcome.result)
         return f"{label}: success {outcome.result['success_rate']:.2f}"
 
     jobs = []
@@ -193,7 +224,7 @@ def _finals(
         if state.finished and (kept := _kept(training)) is not None:
             finals[choice.label] = kept
         else:
-            function = "sfv_gym.benchmarks.choices:run"
+            function = f"{__name__}:{run.__name__}"
             jobs.append(training_job(function, choice, training, choice.label))
     done = len(choices) - len(jobs)
     supervise(jobs, executor, ended, title="all runs", console=console, done=done)
@@ -202,7 +233,7 @@ def _finals(
     return [finals[choice.label] for choice in choices]
 
 
-def _final(training: Training) -> dict[str, Any]:
+def _final(training: Training) -> Final:
     """What the last policy of a run that is over does, kept in the run's folder."""
     if (kept := _kept(training)) is not None:
         return kept
@@ -210,7 +241,7 @@ def _final(training: Training) -> dict[str, Any]:
     found = evaluate(
         policy.predict, training.env_id, episodes=PUBLISHED_EPISODES, seed=stream(Purpose.CHOICES)
     )
-    final = {
+    final: Final = {
         "normalized_return_sfv": round(found.normalized_return_sfv, 4),
         "success_rate": round(found.success_rate, 4),
         **_made_of(training, policy),
@@ -219,15 +250,15 @@ def _final(training: Training) -> dict[str, Any]:
     return final
 
 
-def _kept(training: Training) -> dict[str, Any] | None:
+def _kept(training: Training) -> Final | None:
     """The same from the run's folder; None if it is not there, or of something else."""
     kept = read_json(training.folder / FINAL)
     if not kept or not _made_of(training, _last_policy(training)).items() <= kept.items():
         return None
-    return kept
+    return cast("Final", kept)
 
 
-def _made_of(training: Training, policy: Policy) -> dict[str, Any]:
+def _made_of(training: Training, policy: Policy) -> MadeOf:
     """What the figures of a run depend on."""
     return {
         "policy_hash": policy.content_hash(),
@@ -263,38 +294,33 @@ def _check_settings(training: Training) -> None:
         raise SFVError(f"{training.folder} was trained with other settings: choose another --out")
 
 
-def table(figures: Figures) -> str:
-    """Markdown: normalized return and success of each variant on each skill, over the seeds."""
-    curves = figures["curves"]
+def page(figures: Figures) -> Page:
+    """Normalized return and success of each variant on each skill, over the seeds."""
+    said = texts("sfv_gym.benchmarks.studies", "choices_prose.yml")
     skills = list(figures["motions"])
-    seeds = len(curves[RECIPE][skills[0]])
-    finals = figures.get("finals")
-    what = (
-        "of the last evaluation"
-        if finals is None  # of an earlier version
-        else f"of the last policy in {figures['episodes']} episodes that no run was chosen by"
+    runs = said["curves" if "finals" not in figures else "finals"]
+    note = said["note"].format(
+        what=runs.format(episodes=figures.get("episodes")),
+        samples=figures["samples"],
+        seeds=len(figures["curves"][RECIPE][skills[0]]),
     )
-    lines = [
-        f"Normalized return (`sfv`) and success {what}, after "
-        f"{figures['samples']:,} samples, learning rate and noise as in a run of that length: mean "
-        f"over {seeds} seeds, and the smallest and largest. In bold, that every seed is on the "
-        "same side of every seed of the recipe's.",
-        "",
-    ]
-
-    def ends(key: str, skill: str) -> np.ndarray:
-        """Normalized return and success (2, R) of the runs of a variant on a skill."""
-        if finals is None:
-            return np.array([rows[-1][1:] for rows in curves[key][skill].values()]).T
-        keys = ("normalized_return_sfv", "success_rate")
-        runs = finals[key][skill].values()
-        return np.array([[run[name] for run in runs] for name in keys])
-
     rows = [
-        (variant["name"], *(_cell(ends(key, skill), ends(RECIPE, skill)[0]) for skill in skills))
+        (
+            variant["name"],
+            *(_cell(_ends(figures, key, i), _ends(figures, RECIPE, i)[0]) for i in skills),
+        )
         for key, variant in figures["variants"].items()
     ]
-    return "\n".join([*lines, *table_lines(["", *(f"`{skill}`" for skill in skills)], rows)])
+    table = Table.of(("", *(f"`{skill}`" for skill in skills)), rows)
+    return Page(PAGE, "Training", note, (table,), "sfv bench choices", MARKS)
+
+
+def _ends(figures: Figures, key: str, skill: str) -> np.ndarray:
+    """Normalized return and success (2, R) of the runs of a variant on a skill."""
+    if "finals" not in figures:  # of an earlier version
+        return np.array([rows[-1][1:] for rows in figures["curves"][key][skill].values()]).T
+    runs = figures["finals"][key][skill].values()
+    return np.array([[run["normalized_return_sfv"], run["success_rate"]] for run in runs]).T
 
 
 def _cell(ends: np.ndarray, others: np.ndarray) -> str:
@@ -306,13 +332,14 @@ def _cell(ends: np.ndarray, others: np.ndarray) -> str:
 
 
 def write_docs(figures: Figures, docs: Path) -> None:
-    """``training.json``, and the table in ``training.md``: between its marks, or at the end."""
-    page = docs / PAGE
-    text = page.read_text(encoding="utf-8") if page.is_file() else "# Training\n"
-    if BEGIN not in text or END not in text:
-        write_text(page, f"{text}\n## Over several seeds\n\n{BEGIN}\n{END}\n")
+    """``training.json``, and the table between the marks of ``training.md``.
+
+    Raises:
+        SFVError: the page has no marks.
+        OutputError: something cannot be written.
+    """
     write_json(docs / FIGURES, figures)
-    fill(page, BEGIN, END, table(figures))
+    page(figures).write(docs)
 
 
 def choices(

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import TypedDict
 
 import yaml
 
-from sfv_gym.benchmarks.pages import table_lines
-from sfv_gym.registry import get_entry
-
-Records = Mapping[str, Mapping[str, Any]]
-"""Environment id -> record of ``results.json``."""
+from sfv_gym.benchmarks.book import Part, Table, Text, with_interval
+from sfv_gym.benchmarks.studies.policies.records import Figures, Paper, Records, kind_of
 
 WORDS = {"success_rate": "success", "normalized_return_sfv": "NR `sfv`"}
-INTERVAL = {
-    "success_rate": "success_interval",
-    "normalized_return_sfv": "normalized_return_sfv_interval",
-}
+DIGITS = {"success_rate": 2, "normalized_return_sfv": 3}
+
+
+class Target(TypedDict, total=False):
+    """One in ``targets.yml``, see there."""
+
+    one: str
+    figure: str
+    above: str
+    count: str
+    of: list[str]
+    least: float
+    number: int
+    without: str
 
 
 @dataclass(frozen=True)
@@ -39,17 +46,15 @@ class Outcome:
     met: bool | None
 
 
-def outcomes(
-    records: Records, paper: Mapping[str, Mapping[str, float]]
-) -> dict[str, list[Outcome]]:
+def outcomes(records: Records, paper: Mapping[str, Paper]) -> dict[str, list[Outcome]]:
     """Title -> outcomes of the targets in ``targets.yml``.
 
     Args:
         paper: environment id -> the paper's figures, of which ``return`` is used.
     """
-    text = resources.files("sfv_gym.benchmarks").joinpath("targets.yml").read_text()
+    package = resources.files("sfv_gym.benchmarks.studies.policies")
     judged: dict[str, list[Outcome]] = {}
-    for group in yaml.safe_load(text):
+    for group in yaml.safe_load(package.joinpath("targets.yml").read_text()):
         judged[group["title"]] = [
             _count(target, records) if "count" in target else _one(target, records, paper)
             for target in group["targets"]
@@ -57,9 +62,14 @@ def outcomes(
     return judged
 
 
-def _one(
-    target: Mapping[str, Any], records: Records, paper: Mapping[str, Mapping[str, float]]
-) -> Outcome:
+def _figure(figures: Figures, key: str) -> tuple[float, list[float] | None]:
+    """One that targets are of, with its 95 % interval."""
+    if key == "success_rate":
+        return figures["success_rate"], figures.get("success_interval")
+    return figures["normalized_return_sfv"], figures.get("normalized_return_sfv_interval")
+
+
+def _one(target: Target, records: Records, paper: Mapping[str, Paper]) -> Outcome:
     env_id, key = target["one"], target["figure"]
     above = target.get("above") == "paper"
     least = paper[env_id]["return"] if above else target["least"]
@@ -67,28 +77,26 @@ def _one(
     what = f"`{env_id}`: {WORDS[key]}"
     if env_id not in records:
         return Outcome(what, words, "", None)
-    figures = records[env_id]["first_frame"]
-    value, digits = figures[key], 2 if key == "success_rate" else 3
+    value, interval = _figure(records[env_id]["first_frame"], key)
     return Outcome(
         what,
         words,
-        with_interval(value, figures.get(INTERVAL[key]), digits),
+        with_interval(value, interval, DIGITS[key]),
         value > least if above else value >= least,
     )
 
 
-def _count(target: Mapping[str, Any], records: Records) -> Outcome:
+def _count(target: Target, records: Records) -> Outcome:
     key, least, number = target["count"], target["least"], target["number"]
     chosen = [
-        record["first_frame"]
+        _figure(record["first_frame"], key)
         for env_id, record in records.items()
-        if [get_entry(env_id).character, get_entry(env_id).terrain] == target["of"]
-        and env_id != target.get("without")
+        if list(kind_of(env_id)) == target["of"] and env_id != target.get("without")
     ]
-    reached = sum(figures[key] >= least for figures in chosen)
-    intervals = [figures.get(INTERVAL[key]) for figures in chosen]
+    reached = sum(value >= least for value, _ in chosen)
+    intervals = [interval for _, interval in chosen if interval]
     text = f"{reached} of {len(chosen)}"
-    if chosen and all(intervals):
+    if chosen and len(intervals) == len(chosen):
         # how many would count by the lower and by the upper ends: more than a 95 % interval
         low, high = (sum(bounds[end] >= least for bounds in intervals) for end in (0, 1))
         text += f" [{low}, {high}]"
@@ -101,8 +109,12 @@ def _count(target: Mapping[str, Any], records: Records) -> Outcome:
     )
 
 
-def lines(records: Records, paper: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The section of the results page, from its heading on."""
+def parts(records: Records, paper: Mapping[str, Paper], said: Mapping[str, str]) -> list[Part]:
+    """The section of the results page.
+
+    Args:
+        said: the prose of the page.
+    """
     judged = outcomes(records, paper)
     every = [one for group in judged.values() for one in group]
     rows = [
@@ -115,24 +127,10 @@ def lines(records: Records, paper: Mapping[str, Mapping[str, float]]) -> list[st
         for title, group in judged.items()
         for one in group
     ]
-    old = sum("made_of" not in record for record in records.values())
-    caution = f" **Of {old} policies the figures are not of fresh episodes yet.**" if old else ""
+    note = said["targets"].format(met=sum(bool(one.met) for one in every), number=len(every))
+    if old := sum("made_of" not in record for record in records.values()):
+        note += " " + said["targets_old"].format(old=old)
     return [
-        "## What earlier targets say of fresh episodes",
-        "",
-        "Earlier versions of these policies reached targets in episodes that had also chosen them, "
-        "which flatters. Here the same targets are held against the figures above, from the first "
-        f"frame, with 95 % intervals; behind a number of skills, how many would count by the lower "
-        f"and by the upper ends of theirs. {sum(bool(one.met) for one in every)} of {len(every)} "
-        f"are met.{caution}",
-        "",
-        *table_lines(("what", "target", "fresh episodes", ""), rows),
-        "",
+        Text(note, "What earlier targets say of fresh episodes"),
+        Table.of(("what", "target", "fresh episodes", ""), rows),
     ]
-
-
-def with_interval(value: float, bounds: Any, digits: int) -> str:
-    """``0.97 [0.92, 0.99]``; the value alone where there is no interval."""
-    if bounds is None:
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"

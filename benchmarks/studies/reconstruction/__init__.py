@@ -1,0 +1,1 @@
+"""Reconstruction against the truth: joint errors beside raw MediaPipe's."""

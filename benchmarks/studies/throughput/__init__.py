@@ -1,0 +1,1 @@
+"""Control steps per second, ours against raw MuJoCo and against the usual ways to vectorise."""
