@@ -317,7 +317,7 @@ def two_shots(first: int, second: int) -> list[np.ndarray]:
 def test_a_cut_is_refused_with_a_range_to_take(tmp_path: Path) -> None:
     write_video(tmp_path / "cut.mp4", two_shots(12, 24), 30.0)
     says = refusal(tmp_path / "cut.mp4")
-    assert "the scene changes at 0.40 s" in says
+    assert "cut at 0.40 s, where the scene changes" in says
     assert says.endswith("the longest one: --start 0.40")
     check_one_shot(open_video(tmp_path / "cut.mp4", 0.40))
     check_one_shot(open_video(tmp_path / "cut.mp4", None, 0.40))
