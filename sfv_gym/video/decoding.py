@@ -54,12 +54,10 @@ class StreamDecoder(Decoder):
     def __init__(
         self, container: av.container.InputContainer, stream: av.VideoStream, top: bool | None
     ) -> None:
-        length = _seconds(container, stream)
-        rate = stream.guessed_rate or stream.average_rate
         super().__init__(
-            rate=float(rate or 0.0),
-            announced=stream.frames or round(length * float(rate or 0.0)),
-            seconds=length,
+            rate=float(stream.guessed_rate or stream.average_rate or 0.0),
+            announced=stream.frames,
+            seconds=_seconds(container, stream),
             pixel_aspect=stream.sample_aspect_ratio,
         )
         self._container, self._stream, self._top = container, stream, top
@@ -156,7 +154,11 @@ _UNREADABLE = (
 def _main_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     """The video that a player shows, beside covers, previews and second tracks."""
     streams = [s for s in container.streams.video if not s.disposition & NOT_THE_VIDEO]
+    if unknown := [s for s in streams if s.codec_context is None]:  # FFmpeg has no decoder for it
+        streams = [s for s in streams if s not in unknown]
     if not streams:
+        if unknown:
+            raise VideoError(f"{path}: {_UNREADABLE}")
         if container.streams.audio or container.streams.video:
             raise VideoError(f"{path}: there is only sound in it; name a file with pictures")
         raise VideoError(f"{path}: {_UNREADABLE}")
@@ -165,7 +167,7 @@ def _main_stream(path: Path, container: av.container.InputContainer) -> av.Video
     chosen = max(
         streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)
     )
-    if chosen.codec_context is None or chosen.codec_context.pix_fmt is None or not chosen.width:
+    if not chosen.width or chosen.pix_fmt is None:  # a header that promises what is not there
         raise VideoError(f"{path}: {_UNREADABLE}")
     return chosen
 
@@ -188,10 +190,11 @@ def _seconds(container: av.container.InputContainer, stream: av.VideoStream) -> 
         return float(stream.duration * stream.time_base)
     if "DURATION" in stream.metadata:  # Matroska's, "00:00:02.500000000"
         try:
-            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-            return 3600.0 * float(hours) + 60.0 * float(minutes) + float(seconds)
+            hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
         except ValueError:
             return 0.0
+        start = (stream.start_time or 0) * (stream.time_base or 0)
+        return 3600.0 * hours + 60.0 * minutes + seconds - float(start)  # it tells the end
     if container.duration and len(container.streams) == 1:  # the sound may last longer
         return container.duration / av.time_base
     return 0.0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 
 MAX_ASPECT = 10
@@ -80,7 +81,8 @@ def _turn(picture: av.VideoFrame) -> tuple[bool, bool, bool]:
     goes to (a p + c q, b p + d q).
     """
     try:
-        matrix = np.frombuffer(bytes(picture.side_data[Type.DISPLAYMATRIX]), np.int32)
+        side_data = cast(Mapping[str, Any], picture.side_data)
+        matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32)
     except KeyError:
         return False, False, False
     a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))

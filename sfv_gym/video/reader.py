@@ -207,6 +207,7 @@ class _Survey:
     Attributes:
         shown: how its pictures are shown. times: (N,) seconds that the container gives each.
         again: (N,) bool, pictures that repeat the one before.
+        span: seconds from the first to the last, wherever the clock jumps.
         top_field_first: of the interlaced ones. lost: pictures that are damaged.
         whole_until: seconds from the first picture to the first damage.
     """
@@ -214,6 +215,7 @@ class _Survey:
     shown: Shown
     times: np.ndarray
     again: np.ndarray
+    span: float
     top_field_first: bool | None
     lost: int
     whole_until: float
@@ -247,9 +249,11 @@ def _survey(decoder: Decoder, end: float | None, max_side: int) -> _Survey | Non
                 break
     if shown is None:
         return None
+    times = orderly(np.array(shows), np.array(decodes))
     return _Survey(
         shown=shown,
-        times=orderly(np.array(shows), np.array(decodes)),
+        times=times,
+        span=float(np.nanmax(times) - np.nanmin(times)) if np.isfinite(times).any() else 0.0,
         again=repeats.found(),
         top_field_first=fields.top_field_first(),
         lost=decoder.lost,
@@ -286,16 +290,24 @@ def _check_whole(
     """
     until = math.inf if end is None else end
     count = len(seen.times)
-    expected = min(decoder.announced, until * timing.file_rate)
     seconds = min(decoder.seconds, until)
     covered = len(timing.indices) / timing.rate
-    enough = count >= MIN_DECODED_SHARE * expected or covered >= MIN_DECODED_SHARE * seconds
-    if enough and count >= MIN_DECODED_SHARE * (count + seen.lost):
+    announced = min(decoder.announced, until * timing.file_rate)
+    span = max(covered, seen.span + 1.0 / timing.rate)
+    told = (
+        (count, announced, decoder.announced > 0),
+        (span, seconds, decoder.seconds > 0),
+    )
+    # either is enough: an edit list hides pictures, and the last one may be shown for long
+    enough = any(found >= MIN_DECODED_SHARE * whole for found, whole, known in told if known)
+    unknown = decoder.announced <= 0 and decoder.seconds <= 0
+    if (enough or unknown) and count >= MIN_DECODED_SHARE * (count + seen.lost):
         return
+    of = max(decoder.announced or round(decoder.seconds * decoder.rate), count + seen.lost)
     good = min(covered, seen.whole_until)
     raise VideoError(
-        f"{path}: only {count} of {max(decoder.announced, count + seen.lost)} frames can be read, "
-        "the file is cut off or damaged; copy it again"
+        f"{path}: only {count} of {of} frames can be read, the file is cut off or damaged; copy it "
+        "again"
         + (f", or use its good part with --end {good:.2f}" if good * timing.rate > 30 else "")
     )
 
@@ -311,7 +323,7 @@ def _notes(timing: Timing, seen: _Survey, fps: float, speed: float) -> Iterator[
     if seen.lost:
         yield f"{seen.lost} damaged frames are left out"
     if timing.jumps:
-        yield f"the file's clock jumps {timing.jumps} times: it is taken to go on without"
+        yield f"the file's clock jumps ({timing.jumps} times): it is taken to go on without"
     if timing.varying:
         yield f"the frame rate varies: {timing.rate:.4g} frames per second are taken by their times"
     if timing.ramp is not None:

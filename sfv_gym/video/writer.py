@@ -149,20 +149,25 @@ def _encode(
     container_options: dict[str, str],
 ) -> None:
     """Write the pictures to a file, whose suffix says in which container."""
+    first = next(pictures)
+    assert first.time_base is not None
     with atomic_path(path) as temporary:
         try:
-            first = next(pictures)
-            assert first.time_base is not None
-            with av.open(str(temporary), "w", options=container_options) as container:
+            container = av.open(str(temporary), "w", options=container_options)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise OutputError(f"cannot write {path}: {_reason(error)}") from None
+        try:
+            with container:
                 stream = container.add_stream(codec, rate=1 / first.time_base)
+                assert isinstance(stream, av.VideoStream)
                 stream.width, stream.height, stream.pix_fmt = first.width, first.height, pixels
-                stream.options = codec_options
+                stream.options = {**codec_options}
                 for picture in chain([first], pictures):
                     container.mux(stream.encode(picture))
                 container.mux(stream.encode(None))
-        except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-        except ValueError as error:
-            if "frames must be" in str(error):
-                raise
-            raise OutputError(f"cannot write {path}: {error}") from None
+        except av.FFmpegError as error:
+            raise OutputError(f"cannot write {path}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
