@@ -249,6 +249,8 @@ def _survey(decoder: Decoder, end: float | None, max_side: int) -> _Survey | Non
                 break
     if shown is None:
         return None
+    if decoder.lost and math.isinf(whole_until):
+        whole_until = shows[-1] - shows[0]
     times = orderly(np.array(shows), np.array(decodes))
     return _Survey(
         shown=shown,
@@ -301,9 +303,10 @@ def _check_whole(
     # either is enough: an edit list hides pictures, and the last one may be shown for long
     enough = any(found >= MIN_DECODED_SHARE * whole for found, whole, known in told if known)
     unknown = decoder.announced <= 0 and decoder.seconds <= 0
-    if (enough or unknown) and count >= MIN_DECODED_SHARE * (count + seen.lost):
+    lost = 0 if until <= seen.whole_until + 1.5 / timing.rate else seen.lost
+    if (enough or unknown) and count >= MIN_DECODED_SHARE * (count + lost):
         return
-    of = max(decoder.announced or round(decoder.seconds * decoder.rate), count + seen.lost)
+    of = max(decoder.announced or round(decoder.seconds * decoder.rate), count + lost)
     good = min(covered, seen.whole_until)
     raise VideoError(
         f"{path}: only {count} of {of} frames can be read, the file is cut off or damaged; copy it "

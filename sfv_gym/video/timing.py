@@ -179,7 +179,8 @@ def resample(times: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _steady(times: np.ndarray, rate: float) -> bool:
-    drift = np.abs((times - times[0]) * rate - np.arange(len(times)))
+    drift = times * rate - np.arange(len(times))
+    drift = np.abs(drift - np.median(drift))  # the first one may be as far off as any
     return bool((drift >= MAX_DRIFT).mean() <= STRAYS and drift.max() < MAX_DRIFT + 1.0)
 
 
