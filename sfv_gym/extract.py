@@ -102,7 +102,7 @@ def extract_motion(
             _check_writable(Path(target))
 
     from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
-    from sfv_gym.pose.jumps import find_jumps
+    from sfv_gym.pose.jumps import WHAT, find_jumps
     from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
@@ -117,7 +117,7 @@ def extract_motion(
     poses = estimate_pose(reader, estimator=chosen, subject=subject, progress=progress)
     poses, notes = _from_video(poses, reader, notes)
     if jumps := find_jumps(poses, np.array(reader.repeated)):
-        raise cut_error(reader, jumps, "the person jumps while the scene stays")
+        raise cut_error(reader, jumps, WHAT)
     if poses_out is not None:
         poses.save(poses_out)
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)

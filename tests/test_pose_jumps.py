@@ -12,12 +12,13 @@ pytest.importorskip("cv2")
 pytest.importorskip("mediapipe")
 
 from sfv_gym import pose
-from sfv_gym.pose.jumps import MIN_JUMP, find_jumps, jump_scores
+from sfv_gym.errors import VideoError
+from sfv_gym.pose.jumps import MIN_JUMP, find_far_jumps, find_jumps, jump_scores
 from sfv_gym.pose.mediapipe import LANDMARKS
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.sequence import PoseSequence
 from sfv_gym.pose.tracking import choose_track, tracks
-from sfv_gym.video import open_video, write_video
+from sfv_gym.video import VideoReader, open_video, write_video
 
 WALK = Path(__file__).parents[1] / "assets" / "clips" / "walk.mp4"
 HEIGHT = 200.0  # pixels
@@ -120,32 +121,58 @@ def test_frames_shown_again_are_no_stops_and_jumps() -> None:
     assert find_jumps(cut, again[: cut.num_frames]) == [24]
 
 
-def test_who_jumps_far_is_followed_across_the_cut() -> None:
-    """The track ends; the one that begins in the very next frame is the same person."""
-    poses = without(person(30.0, seconds=4.0), 40, 100)
-    people = [
-        [
-            Person(
-                landmarks=LANDMARKS,
-                landmarks_2d=poses.landmarks_2d[t],
-                visibility=poses.visibility[t],
-                landmarks_3d=poses.landmarks_3d[t],
-            )
-        ]
-        for t in range(poses.num_frames)
+def scene(path: Path, poses: PoseSequence, bystander: PoseSequence | None = None) -> VideoReader:
+    """A video with a bright box where the person is, and where a bystander is."""
+    rng = np.random.default_rng(0)
+    ground = rng.integers(60, 120, (600, 1000, 3))
+    frames = []
+    for t in range(poses.num_frames):
+        frame = (ground + rng.normal(0.0, 2.0, ground.shape)).clip(0, 255).astype(np.uint8)
+        for who in (poses, bystander):
+            if who is not None:
+                left, top = who.landmarks_2d[t].min(0).astype(int)
+                right, bottom = who.landmarks_2d[t].max(0).astype(int)
+                frame[top:bottom, left:right] = 220
+        frames.append(frame)
+    write_video(path, frames, 30.0)
+    return open_video(path)
+
+
+def sightings(poses: PoseSequence, frames: range) -> list[list[Person]]:
+    return [
+        [Person(LANDMARKS, poses.landmarks_2d[t], poses.visibility[t], poses.landmarks_3d[t])]
+        for t in frames
     ]
-    found = tracks(people, 30.0)
+
+
+@pytest.mark.parametrize("subject", ["1", "2"])
+def test_who_jumps_too_far_to_be_followed(tmp_path: Path, subject: str) -> None:
+    """The track ends, and another one begins in the very next frame."""
+    poses = without(person(30.0, seconds=4.0), 20, 90)
+    video = scene(tmp_path / "far.mp4", poses)
+    found = tracks(sightings(poses, range(len(video))), 30.0)
     assert len(found) == 2, "too far for one step"
-    chosen, notes = choose_track(found, "largest", len(people), 1000, 600)
-    assert all(p is not None for p in chosen)
-    assert notes == []
-    assert find_jumps(poses) == [40]
+    chosen, _ = choose_track(found, subject, len(video), 1000, 600)
+    assert find_far_jumps(video, found, chosen) == [20]
+
+
+def test_a_bystander_who_is_noticed_when_the_person_is_lost(tmp_path: Path) -> None:
+    walker, bystander = person(30.0), person(30.0, speed=0.0)
+    bystander.landmarks_2d[..., 0] += 500.0
+    video = scene(tmp_path / "two.mp4", walker, bystander)
+    people = sightings(walker, range(20)) + sightings(bystander, range(20, len(video)))
+    found = tracks(people, 30.0)
+    assert len(found) == 2
+    chosen, _ = choose_track(found, "1", len(video), 1000, 600)
+    assert find_far_jumps(video, found, chosen) == []
 
 
 @pytest.mark.network
 def test_a_cut_with_the_camera_at_rest(tmp_path: Path) -> None:
     frames = list(open_video(WALK))
-    write_video(tmp_path / "cut.mp4", [*frames[10:22], *frames[52:64]], 30.0, crf=18)
-    video = open_video(tmp_path / "cut.mp4")
-    poses = pose.estimate_pose(video, mirror=False, ensemble=False, cache=False, progress=False)
-    assert find_jumps(poses) == [12]
+    plain = {"mirror": False, "ensemble": False, "cache": False, "progress": False}
+    write_video(tmp_path / "cut.mp4", [*frames[10:22], *frames[32:44]], 30.0, crf=18)
+    assert find_jumps(pose.estimate_pose(open_video(tmp_path / "cut.mp4"), **plain)) == [12]
+    write_video(tmp_path / "far.mp4", [*frames[4:14], *frames[74:84]], 30.0, crf=18)
+    with pytest.raises(VideoError, match=r"cut at 0\.33 s, where the person jumps"):
+        pose.estimate_pose(open_video(tmp_path / "far.mp4"), **plain)

@@ -17,8 +17,6 @@ MAX_GROWTH = 2.5  # of the size, either way: from stretched to tucked
 RIVAL = 0.2  # share of the main track's weight from which another one is worth a note
 TRAVEL = 1.0  # body sizes; who gets about by that much or more counts double
 
-MIN_SHOT = 5  # frames
-
 LARGEST = "largest"
 
 
@@ -127,7 +125,6 @@ def choose_track(
     wanted = parse_subject(subject)
     if not found:
         return [None] * frames, []
-    found = _joined(found)
     rivals = [t for t in found if t.weight > RIVAL * found[0].weight]
     if isinstance(wanted, tuple):
         x, y = wanted[0] * width, wanted[1] * height
@@ -142,27 +139,6 @@ def choose_track(
     else:
         best = found[0]
     return [best.people.get(frame) for frame in range(frames)], _notes(best, rivals, wanted)
-
-
-def _joined(found: list[Track]) -> list[Track]:
-    """Tracks of which one ends where another one of that size begins, in the next frame, as one.
-
-    That is a cut with the camera at rest: who jumps so far is found by `sfv_gym.pose.jumps`.
-    """
-    left = [t for t in found if t.weight > RIVAL * found[0].weight]
-    small = [t for t in found if t not in left]
-    for track in sorted(left, key=lambda t: t.last_frame):
-        follows = [t for t in left if min(t.people) == track.last_frame + 1 and _alike(track, t)]
-        if len(follows) == 1 and len(track.people) >= MIN_SHOT <= len(follows[0].people):
-            (later,) = follows
-            later.people = {**track.people, **later.people}
-            left.remove(track)
-    return sorted(left, key=lambda t: -t.weight) + small
-
-
-def _alike(track: Track, later: Track) -> bool:
-    growth = later.people[min(later.people)].size / track.last.size
-    return 1 / MAX_GROWTH < growth < MAX_GROWTH
 
 
 def _notes(best: Track, rivals: list[Track], wanted: str | int | tuple[float, float]) -> list[str]:
