@@ -24,7 +24,7 @@ nor more than 3.0 with all of its frames. A walk from which 25 frames are left o
 
 MIN_SHOT = 5  # frames for which somebody is seen on either side of a cut
 MIN_CHANGE = 4.0  # grey levels, mean over the place where somebody appears
-MIN_UNUSUAL = 3.0  # times the change of that place one frame before
+MIN_UNUSUAL = 3.0  # times the most that this place changes in the frames before
 
 
 def find_jumps(poses: PoseSequence, again: np.ndarray | None = None) -> list[int]:
@@ -109,15 +109,15 @@ def find_far_jumps(
             continue
         begins, ends = min(track.people), track.last_frame
         if begins == seen[-1] + 1:
-            at, before, after = begins, person[seen[-1]], track.people[begins]
+            at, ends_with, begins_with = begins, person[seen[-1]], track.people.get(begins)
         elif ends == seen[0] - 1:
-            at, before, after = seen[0], track.last, person[seen[0]]
+            at, ends_with, begins_with = seen[0], track.last, person[seen[0]]
         else:
             continue
-        assert before is not None
-        assert after is not None
-        alike = 1 / MAX_GROWTH < after.size / before.size < MAX_GROWTH
-        if alike and at >= 2 and _appears(video, at, after):
+        assert ends_with is not None
+        assert begins_with is not None
+        alike = 1 / MAX_GROWTH < begins_with.size / ends_with.size < MAX_GROWTH
+        if alike and at >= 2 and _appears(video, at, begins_with):
             return [at]
     return []
 
@@ -126,9 +126,9 @@ def _appears(video: VideoReader, at: int, somebody: Person) -> bool:
     """Whether the place of somebody in frame ``at`` changes there as it did not before."""
     low = np.clip(somebody.landmarks_2d.min(0), 0, None).astype(int)
     high = np.ceil(somebody.landmarks_2d.max(0)).astype(int) + 1
-    frames = [frame.astype(np.int16) for frame in islice(video, at - 2, at + 1)]
+    frames = [f.astype(np.int16) for f in islice(video, max(at - 1 - SIDE, 0), at + 1)]
     places = [frame[low[1] : high[1], low[0] : high[0]] for frame in frames]
     if not places[0].size:
         return False
-    usual, now = (float(np.abs(b - a).mean()) for a, b in pairwise(places))
-    return now >= max(MIN_CHANGE, MIN_UNUSUAL * usual)
+    *before, now = (float(np.abs(b - a).mean()) for a, b in pairwise(places))
+    return now >= max(MIN_CHANGE, MIN_UNUSUAL * max(before))
