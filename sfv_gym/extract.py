@@ -103,10 +103,11 @@ def extract_motion(
             _check_writable(Path(target))
 
     from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
+    from sfv_gym.pose.jumps import WHAT, find_jumps
     from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
-    from sfv_gym.video import check_one_shot, open_video, write_video
+    from sfv_gym.video import check_one_shot, cut_error, open_video, write_video
 
     parse_subject(subject)
     chosen = get_estimator(estimator)
@@ -116,6 +117,8 @@ def extract_motion(
         log.warning("%s: %s", reader.path.name, note)
     poses = estimate_pose(reader, estimator=chosen, subject=subject, progress=progress)
     poses, notes = _from_video(poses, reader, notes)
+    if jumps := find_jumps(poses, np.array(reader.repeated)):
+        raise cut_error(reader, jumps, WHAT)
     if poses_out is not None:
         poses.save(poses_out)
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)

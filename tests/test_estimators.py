@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("cv2")
-pytest.importorskip("imageio_ffmpeg")
+pytest.importorskip("av")
 pytest.importorskip("torch")
 
 from test_reconstruction import FPS, _angle, _root_relative, walking

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mediapipe")
-pytest.importorskip("imageio_ffmpeg")
+pytest.importorskip("av")
 
 import cv2
 

@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -62,7 +61,7 @@ def diagnose() -> list[Check]:
         ("OpenCV", _extra("opencv-contrib-python", "cv2", "video")),
         ("MediaPipe", _extra("mediapipe", "mediapipe", "video", _load_mediapipe)),
         ("pose model", _pose_model),
-        ("mp4 writer (ffmpeg)", _ffmpeg),
+        ("PyAV (FFmpeg)", _extra("av", "av", "video", _find_h264)),
         ("PyTorch", _torch),
         ("Stable-Baselines3", _extra("stable-baselines3", "stable_baselines3", "train")),
         ("CPU cores", _cores),
@@ -185,6 +184,11 @@ def _load_mediapipe(mediapipe: Any) -> object:
     return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
 
 
+def _find_h264(av: Any) -> object:
+    """Some builds of FFmpeg have no encoder for the videos that browsers play."""
+    return av.Codec("libx264", "w")
+
+
 def _fix_of_import(error: Exception) -> str:
     missing = system_libs.missing()
     if missing and ".so" in str(error):
@@ -255,21 +259,6 @@ def _pose_model(name: str) -> Check:
     if path is None:
         return Check(name, True, False, "not here yet: fetched once, at the first video")
     return Check(name, True, False, str(path))
-
-
-def _ffmpeg(name: str) -> Check:
-    version = _version("imageio-ffmpeg")
-    if version is None:
-        return _not_installed(name, "video")
-    import imageio_ffmpeg
-
-    try:
-        binary = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        fix = "install ffmpeg, or name yours in IMAGEIO_FFMPEG_EXE"
-        return Check(name, False, True, _first_line(error), fix)
-    ffmpeg = imageio_ffmpeg.get_ffmpeg_version()
-    return Check(name, shutil.which(binary) is not None, True, f"{ffmpeg} of imageio-ffmpeg")
 
 
 def _torch(name: str) -> Check:

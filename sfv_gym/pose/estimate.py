@@ -18,6 +18,7 @@ from sfv_gym.errors import OutputError, PoseError
 from sfv_gym.files import JSON, cache_folder
 from sfv_gym.pose import ensemble as fusion
 from sfv_gym.pose.estimator import PoseEstimator
+from sfv_gym.pose.jumps import WHAT, find_far_jumps
 from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.legs import untangle_legs
 from sfv_gym.pose.person import Person
@@ -25,7 +26,7 @@ from sfv_gym.pose.quiet import quiet_stderr
 from sfv_gym.pose.registry import DEFAULT, get_estimator
 from sfv_gym.pose.sequence import PoseSequence
 from sfv_gym.pose.tracking import LARGEST, choose_track, parse_subject, tracks
-from sfv_gym.video import VideoReader
+from sfv_gym.video import VideoReader, cut_error
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def estimate_pose(
     Raises:
         PoseError: nobody is found, or in too few frames, or ``subject`` is none, or the estimator
             finds people with other landmarks than its own.
+        VideoError: there is a cut at which the person gets too far to be followed.
         PoseModelError: the model cannot be fetched.
         UnknownIdError, SettingError: there is no such estimator.
     """
@@ -125,6 +127,8 @@ def _find(
             _check_person(somebody, estimator)
         found = tracks(people, video.fps)
         person, notes = choose_track(found, subject, len(people), video.width, video.height)
+        if cuts := find_far_jumps(video, found, person):
+            raise cut_error(video, cuts, WHAT)
         if not ensemble or all(p is None for p in person):
             return person, notes
         search = fusion.Search(people, person, video.fps)

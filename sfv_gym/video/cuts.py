@@ -35,7 +35,7 @@ def check_one_shot(video: VideoReader) -> tuple[str, ...]:
     """
     thumbs = thumbnails(video)
     if cuts := find_cuts(thumbs):
-        raise VideoError(_advice(video, cuts))
+        raise cut_error(video, cuts, "the scene changes")
     if np.abs(thumbs.astype(np.int16) - thumbs[0]).max() <= FROZEN:
         return ("the picture stands still: the motion will hold one pose",)
     return ()
@@ -79,6 +79,25 @@ def cut_scores(thumbs: np.ndarray) -> np.ndarray:
     return np.minimum.reduce([change / MIN_CHANGE, unlike / MIN_UNLIKE, unusual / MIN_UNUSUAL])
 
 
+def cut_error(video: VideoReader, cuts: list[int], what: str) -> VideoError:
+    """What to say of cuts: when they are, and which range has none.
+
+    Args:
+        cuts: frames that open a new shot, at least one. what: happens there, such as "the scene
+            changes".
+    """
+    at = [f"{video.seconds(t):.2f}" for t in cuts[:5]]
+    times = f"{', '.join(at)} s" if len(cuts) <= 5 else f"{', '.join(at)} s and later"
+    parts = [0, *cuts, len(video)]
+    longest = int(np.argmax(np.diff(parts)))
+    first, last = parts[longest], parts[longest + 1]
+    advice = "take a video of one shot"
+    if last - first >= MIN_FRAMES:
+        options = video.range_options(first, last)
+        advice = f"choose one shot, such as the longest one: {options}"
+    return VideoError(f"{video.path}: cut at {times}, where {what}: {advice}")
+
+
 def _across(distance: Callable[[int], np.ndarray], count: int) -> np.ndarray:
     """The least distance (T,) from one of the frames t - 2, t - 1 to one of t, t + 1.
 
@@ -110,17 +129,3 @@ def _unlike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     empty = 0.3
     norm = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
     return np.asarray(1.0 - ((a * b).sum(-1) + empty) / (norm + empty))
-
-
-def _advice(video: VideoReader, cuts: list[int]) -> str:
-    at = [f"{video.seconds(t):.2f}" for t in cuts[:5]]
-    times = f"{', '.join(at)} s" if len(cuts) <= 5 else f"{', '.join(at)} s and later"
-    parts = [0, *cuts, len(video)]
-    longest = int(np.argmax(np.diff(parts)))
-    first, last = parts[longest], parts[longest + 1]
-    if last - first < MIN_FRAMES:
-        return f"{video.path}: the scene changes at {times}: take a video of one shot"
-    return (
-        f"{video.path}: the scene changes at {times}: choose one shot, such as the longest one: "
-        f"{video.range_options(first, last)}"
-    )

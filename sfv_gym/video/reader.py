@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sfv_gym.errors import VideoError
-from sfv_gym.video.timing import Timing, plan
+from sfv_gym.video.decoding import Decoder, open_decoder
+from sfv_gym.video.geometry import Shown
+from sfv_gym.video.interlacing import FieldOrder
+from sfv_gym.video.repeats import Repeats
+from sfv_gym.video.timing import Timing, orderly, plan
 
 MIN_FRAMES = 5
 MIN_DECODED_SHARE = 0.9
@@ -23,8 +26,6 @@ MIN_DECODED_SHARE = 0.9
 often wrong by a frame or two, so not 1."""
 MIN_FPS, MAX_FILE_FPS = 1.0, 1000.0
 FRAMES_BEYOND = 2  # decoded after --end, to know which frame lies nearest to it
-
-
 MAX_SIDE = 1920
 """Pixels of the longer side that frames are scaled down to. The pose networks look at 256 x 256
 pixels of a person, and larger frames take longer in every stage."""
@@ -43,11 +44,13 @@ class VideoReader:
 
     Attributes:
         path: the file. sha256: of its bytes.
-        fps: frames per second of real time. width, height: pixels, of the frames that come.
+        fps: frames per second of real time.
+        shown: how a picture of the file becomes a frame.
         frames: (T,) index in the file of each; repeats one where the file has none for its time.
         repeated: (T,) whether a frame is shown again for want of one of its own.
         speed: seconds of real time per second of the file: 1/4 where it shows slow motion.
         start: the file's second of the first frame.
+        top_field_first: of the pictures that are interlaced; None where none is.
         ended: whether the range was asked to end before the file does.
         notes: what was done to the frames, for the user.
     """
@@ -55,14 +58,24 @@ class VideoReader:
     path: Path
     sha256: str
     fps: float
-    width: int
-    height: int
+    shown: Shown
     frames: tuple[int, ...]
     repeated: tuple[bool, ...]
     speed: float = 1.0
     start: float = 0.0
+    top_field_first: bool | None = None
     ended: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Pixels, of the frames that come."""
+        return self.shown.width
+
+    @property
+    def height(self) -> int:
+        """Pixels, of the frames that come."""
+        return self.shown.height
 
     @property
     def first_frame(self) -> int:
@@ -111,26 +124,16 @@ class VideoReader:
         return len(self.frames)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        with _capture(self.path) as capture:
-            at = -1
-            frame: np.ndarray | None = None
-            for wanted in self.frames:
-                if wanted > at:
-                    for _ in range(wanted - at):
-                        if not capture.grab():
-                            raise VideoError(f"{self.path}: changed while it was read")
-                    ok, raw = capture.retrieve()
-                    if not ok:
-                        raise VideoError(f"{self.path}: changed while it was read")
-                    at, frame = wanted, self._finished(raw)
-                assert frame is not None
-                yield frame.copy() if self.repeated else frame  # who draws into it spoils no other
-
-    def _finished(self, frame: np.ndarray) -> np.ndarray:
-        if frame.shape[:2] != (self.height, self.width):
-            size = (self.width, self.height)
-            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        with open_decoder(self.path, self.top_field_first) as decoder:
+            pictures = enumerate(decoder.pictures())
+            for wanted, times in groupby(self.frames):
+                picture = next((p for at, p in pictures if at == wanted), None)
+                if picture is None:
+                    raise VideoError(f"{self.path}: changed while it was read")
+                frame = self.shown.rgb(picture)
+                yield frame
+                for _ in list(times)[1:]:  # not the same array: who draws into it spoils no other
+                    yield self.shown.rgb(picture)
 
 
 def open_video(
@@ -164,45 +167,99 @@ def open_video(
         sha256 = _sha256(path)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read: {error.strerror or error}") from None
-    with _capture(path) as capture:
-        if not capture.grab():
-            raise VideoError(f"{path}: {_why_unreadable(path)}")
-        ok, frame = capture.retrieve()
-        if not ok:
-            raise VideoError(f"{path}: {_why_unreadable(path)}")
-        size = _upright_size(capture, frame)
-        claimed = capture.get(cv2.CAP_PROP_FPS)
-        announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)  # negative where the container has none
-        times = _times(capture, claimed, end)
-    count = len(times)
-    if count == 1 and announced <= 1:
+    with open_decoder(path) as decoder:
+        seen = _survey(decoder, end, max_side)
+    if seen is None:
+        raise VideoError(f"{path}: no picture in it can be read; copy it again")
+    if len(seen.times) == 1 and decoder.announced <= 1:
         raise VideoError(f"{path}: this is a single picture; a motion needs a video")
-    timing = plan(times, claimed, speed)
+    timing = plan(seen.times, decoder.rate, speed, seen.again)
     if timing is None or not MIN_FPS <= timing.file_rate <= MAX_FILE_FPS:
-        rate = claimed if timing is None else timing.file_rate
+        rate = decoder.rate if timing is None else timing.file_rate
         raise VideoError(
             f"{path}: no usable frame rate ({rate:g} per second); convert it to mp4 (H.264)"
         )
     first = round((start or 0.0) * timing.rate)
     last = math.inf if end is None else round(end * timing.rate)
-    _check_whole(path, timing, count, announced, claimed, end)
-    picked = len(timing.indices)
-    _check_length(path, picked, first, last, timing.rate)
+    _check_whole(path, timing, seen, decoder, end)
+    _check_length(path, len(timing.indices), first, last, timing.rate)
     chosen = slice(first, None if math.isinf(last) else int(last))
-    width, height = _limited(size, max_side)
     fps = timing.rate / speed
     return VideoReader(
         path=path,
         sha256=sha256,
         fps=fps,
-        width=width,
-        height=height,
+        shown=seen.shown,
         frames=tuple(timing.indices[chosen].tolist()),
         repeated=tuple(timing.repeated[chosen].tolist()),
         speed=speed,
         start=first / timing.rate,
+        top_field_first=seen.top_field_first,
         ended=end is not None,
-        notes=tuple(_notes(timing, fps, speed)),
+        notes=tuple(_notes(timing, seen, fps, speed)),
+    )
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What one look through a file tells.
+
+    Attributes:
+        shown: how its pictures are shown. times: (N,) seconds that the container gives each.
+        again: (N,) bool, pictures that repeat the one before.
+        span: seconds from the first to the last, wherever the clock jumps.
+        top_field_first: of the interlaced ones. lost: pictures that are damaged.
+        whole_until: seconds from the first picture to the first damage.
+    """
+
+    shown: Shown
+    times: np.ndarray
+    again: np.ndarray
+    span: float
+    top_field_first: bool | None
+    lost: int
+    whole_until: float
+
+
+def _survey(decoder: Decoder, end: float | None, max_side: int) -> _Survey | None:
+    """Look through a file; None if no picture in it can be read.
+
+    It stops some pictures after ``end``: enough to know which of them lies nearest to it.
+    """
+    shown: Shown | None = None
+    shows: list[float] = []
+    decodes: list[float] = []
+    repeats, fields = Repeats(), FieldOrder()
+    whole_until = math.inf
+    fps = decoder.rate or math.inf
+    beyond = 0
+    for picture in decoder.pictures():
+        if shown is None:
+            shown = Shown.of(picture, decoder.pixel_aspect, max_side)
+        if decoder.lost and shows and math.isinf(whole_until):
+            whole_until = shows[-1] - shows[0]
+        shows.append(_seconds(picture.pts, picture.time_base))
+        decodes.append(_seconds(picture.dts, picture.time_base))
+        repeats.add(picture)
+        fields.add(picture)
+        # both clocks, since either may be wrong
+        if end is not None and shows[-1] - shows[0] > end and len(shows) > end * fps:
+            beyond += 1
+            if beyond == FRAMES_BEYOND:
+                break
+    if shown is None:
+        return None
+    if decoder.lost and math.isinf(whole_until):
+        whole_until = shows[-1] - shows[0]
+    times = orderly(np.array(shows), np.array(decodes))
+    return _Survey(
+        shown=shown,
+        times=times,
+        span=float(np.nanmax(times) - np.nanmin(times)) if np.isfinite(times).any() else 0.0,
+        again=repeats.found(),
+        top_field_first=fields.top_field_first(),
+        lost=decoder.lost,
+        whole_until=whole_until,
     )
 
 
@@ -221,63 +278,63 @@ def _checked_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _times(capture: cv2.VideoCapture, claimed: float, end: float | None) -> np.ndarray:
-    """Seconds (N,) that the container gives each frame, from the one just grabbed on.
-
-    It stops some frames after ``end``: enough to know which of them lies nearest to it.
-    """
-    times = [1e-3 * capture.get(cv2.CAP_PROP_POS_MSEC)]
-    fps = claimed if math.isfinite(claimed) and claimed > 0 else math.inf
-    beyond = 0
-    while beyond < FRAMES_BEYOND and capture.grab():
-        times.append(1e-3 * capture.get(cv2.CAP_PROP_POS_MSEC))
-        # both clocks, since either may be wrong
-        if end is not None and times[-1] - times[0] > end and len(times) > end * fps:
-            beyond += 1
-    return np.array(times)
+def _seconds(stamp: int | None, unit: Fraction | None) -> float:
+    return math.nan if stamp is None or unit is None else float(stamp * unit)
 
 
 def _check_whole(
-    path: Path, timing: Timing, count: int, announced: float, claimed: float, end: float | None
+    path: Path, timing: Timing, seen: _Survey, decoder: Decoder, end: float | None
 ) -> None:
-    """Refuse a file that stops early, by its frames and by their times.
+    """Refuse a file that stops early or is damaged, by its pictures and by their times.
 
-    Containers of varying rate announce the frames that a constant rate would have had.
+    Containers of varying rate announce the pictures that a constant rate would have had, and some
+    those that an edit list hides.
     """
     until = math.inf if end is None else end
-    frames = min(announced, until * timing.file_rate)
-    seconds = min(announced / claimed if claimed > 0 else 0.0, until)
+    count = len(seen.times)
+    seconds = min(decoder.seconds, until)
     covered = len(timing.indices) / timing.rate
-    if count >= MIN_DECODED_SHARE * frames or covered >= MIN_DECODED_SHARE * seconds:
+    announced = min(decoder.announced, until * timing.file_rate)
+    span = max(covered, seen.span + 1.0 / timing.rate)
+    told = (
+        (count, announced, decoder.announced > 0),
+        (span, seconds, decoder.seconds > 0),
+    )
+    # either is enough: an edit list hides pictures, and the last one may be shown for long
+    enough = any(found >= MIN_DECODED_SHARE * whole for found, whole, known in told if known)
+    unknown = decoder.announced <= 0 and decoder.seconds <= 0
+    lost = 0 if until <= seen.whole_until + 1.5 / timing.rate else seen.lost
+    if (enough or unknown) and count >= MIN_DECODED_SHARE * (count + lost):
         return
+    of = max(decoder.announced or round(decoder.seconds * decoder.rate), count + lost)
+    good = min(covered, seen.whole_until)
     raise VideoError(
-        f"{path}: only {count} of {announced:.0f} frames can be read, the file is cut off or "
-        "damaged; copy it again"
-        + (f", or use its good part with --end {covered:.2f}" if count > 30 else "")
+        f"{path}: only {count} of {of} frames can be read, the file is cut off or damaged; copy it "
+        "again"
+        + (f", or use its good part with --end {good:.2f}" if good * timing.rate > 30 else "")
     )
 
 
-def _upright_size(capture: cv2.VideoCapture, frame: np.ndarray) -> tuple[int, int]:
-    """Width and height of a frame that OpenCV has turned upright, once its pixels are square."""
-    height, width = frame.shape[:2]
-    wide, high = (capture.get(p) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
-    if not (wide > 0 and high > 0):
-        return width, height
-    if (
-        capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 == 90
-    ):  # the ratio is of the frame as stored
-        wide, high = high, wide
-    return round(width * max(wide / high, 1.0)), round(height * max(high / wide, 1.0))
-
-
-def _limited(size: tuple[int, int], max_side: int) -> tuple[int, int]:
-    scale = min(1.0, max_side / max(size))
-    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
-
-
-def _notes(timing: Timing, fps: float, speed: float) -> Iterator[str]:
+def _notes(timing: Timing, seen: _Survey, fps: float, speed: float) -> Iterator[str]:
+    if seen.top_field_first is not None:
+        yield "interlaced: the first field of each frame is used"
+    if seen.again.any():
+        yield (
+            f"{seen.again.sum()} of {len(seen.again)} frames repeat the one before and are left "
+            f"out: {timing.file_rate:.4g} different ones per second"
+        )
+    if seen.lost:
+        yield f"{seen.lost} damaged frames are left out"
+    if timing.jumps:
+        yield f"the file's clock jumps ({timing.jumps} times): it is taken to go on without"
     if timing.varying:
         yield f"the frame rate varies: {timing.rate:.4g} frames per second are taken by their times"
+    if timing.ramp is not None:
+        slow, fast = timing.ramp
+        yield (
+            f"from {slow:.4g} to {fast:.4g} frames per second: a slow-motion ramp? Times are taken "
+            "as they are; choose a part that plays slowly with --start and --end, and give --speed"
+        )
     if timing.file_rate / speed > 1.01 * fps:
         yield f"{timing.file_rate / speed:.4g} frames per second, of which {fps:.4g} are used"
     if fps < LOW_FPS:
@@ -309,44 +366,6 @@ def _check_length(path: Path, frames: int, first: int, last: float, rate: float)
     )
 
 
-@contextmanager
-def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
-    # OpenCV and FFmpeg explain themselves on stderr; our error says it in one line.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        # FFmpeg alone: other backends take a picture, or a name with digits, for a video
-        # FFmpeg takes "a:b.mp4" for an address, but not with a slash in front
-        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    try:
-        yield capture
-    finally:
-        capture.release()
-
-
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _why_unreadable(path: Path) -> str:
-    """What FFmpeg itself says of a file that OpenCV shows no frame of."""
-    if path.stat().st_size == 0:
-        return "the file is empty, not a video; copy it again"
-    import imageio_ffmpeg
-
-    try:
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path.absolute())]
-        told = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
-        ).stderr.decode(errors="replace")
-    except (OSError, RuntimeError, subprocess.SubprocessError):
-        told = ""
-    if ": Audio:" in told and ": Video:" not in told:
-        return "there is only sound in it; name a file with pictures"
-    return (
-        "not a video, or one cut off before its index; copy it again, or convert it to mp4 (H.264)"
-    )

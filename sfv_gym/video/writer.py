@@ -1,18 +1,21 @@
-"""Videos and pictures, animated or not, written with the FFmpeg that imageio-ffmpeg carries."""
+"""Videos and pictures, animated or not, written by FFmpeg through PyAV."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
-import imageio_ffmpeg
+import av
 import numpy as np
 
 from sfv_gym.errors import OutputError
 from sfv_gym.files import atomic_path
+from sfv_gym.video.filters import chain_of, pulled
+
+MAX_DENOMINATOR = 1001  # of a rate: 30000/1001 is television's
 
 
 def write_video(
@@ -28,9 +31,10 @@ def write_video(
     Raises:
         OutputError: the folder cannot be written, the disk is full, or there are no frames.
     """
-    arguments = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(crf)]
+    pictures = _pictures(path, frames, fps)
     # the index in front, so that a browser shows the first frame before it has the last byte
-    _encode(path, frames, fps, [*arguments, "-preset", "medium", "-movflags", "+faststart"])
+    options = {"crf": str(crf), "preset": "medium"}
+    _encode(path, pictures, "libx264", "yuv420p", options, {"movflags": "+faststart"})
 
 
 def write_animation(
@@ -56,16 +60,21 @@ def write_animation(
     Raises:
         OutputError: as for `write_video`, or another suffix.
     """
-    shrink = f"fps={min(fps, max_fps):g},scale={width - width % 2}:-2:flags=lanczos"
     suffix = Path(path).suffix.lower()
-    if suffix == ".webp":
-        arguments = ["-vf", shrink, "-c:v", "libwebp_anim", "-quality", str(quality)]
-    elif suffix == ".gif":
-        palette = "split[a][b];[a]palettegen=max_colors=96[p];[b][p]paletteuse=dither=bayer"
-        arguments = ["-filter_complex", f"{shrink},{palette}"]
-    else:
+    if suffix not in (".webp", ".gif"):
         raise OutputError(f"cannot write {path}: an animation ends in .webp or .gif")
-    _encode(path, frames, fps, [*arguments, "-loop", "0"])
+    pictures = _filtered(
+        _pictures(path, frames, fps),
+        ("fps", f"{_rate(min(fps, max_fps))}"),
+        ("scale", f"{width - width % 2}:-2:flags=lanczos"),
+        palette=96 if suffix == ".gif" else 0,
+    )
+    endless = {"loop": "0"}
+    if suffix == ".gif":
+        _encode(path, pictures, "gif", "pal8", {}, endless)
+    else:
+        options = {"quality": str(quality)}
+        _encode(path, pictures, "libwebp_anim", "bgra", options, endless)
 
 
 def write_picture(
@@ -86,57 +95,79 @@ def write_picture(
     """
     if Path(path).suffix.lower() != ".webp":
         raise OutputError(f"cannot write {path}: a picture ends in .webp")
-    shrink = [] if width is None else ["-vf", f"scale={width - width % 2}:-2:flags=area"]
-    _encode(path, [picture], 1.0, [*shrink, "-c:v", "libwebp", "-quality", str(quality)])
+    pictures = _pictures(path, [picture], 1.0)
+    if width is not None:
+        pictures = _filtered(pictures, ("scale", f"{width - width % 2}:-2:flags=area"))
+    _encode(path, pictures, "libwebp", "bgra", {"quality": str(quality)}, {})
 
 
-def _encode(
-    path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float, arguments: list[str]
-) -> None:
-    """Pipe raw frames into FFmpeg; ``arguments`` say what it makes of them."""
+def _rate(fps: float) -> Fraction:
+    return Fraction(fps).limit_denominator(MAX_DENOMINATOR)
+
+
+def _pictures(
+    path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float
+) -> Iterator[av.VideoFrame]:
+    """Frames (H, W, 3) for FFmpeg, with their times, less an odd last row or column."""
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
         raise OutputError(f"cannot write {path}: there are no frames")
     height, width = (side - side % 2 for side in first.shape[:2])
-    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps}"]
-    with atomic_path(path) as temporary, tempfile.TemporaryFile() as messages:
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, "-i", "-"]
-        process = subprocess.Popen(
-            [*command, "-an", *arguments, str(temporary)], stdin=subprocess.PIPE, stderr=messages
-        )
-        assert process.stdin is not None
+
+    def made() -> Iterator[av.VideoFrame]:
+        for t, frame in enumerate(chain([first], iterator)):
+            if frame.shape != first.shape or frame.dtype != np.uint8 or frame.ndim != 3:
+                raise ValueError(
+                    f"frames must be uint8 (H, W, 3) of one size; got {frame.dtype} {frame.shape}, "
+                    f"the first was {first.shape}"
+                )
+            pixels = np.ascontiguousarray(frame[:height, :width])
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            picture.pts, picture.time_base = t, 1 / _rate(fps)
+            yield picture
+
+    return made()
+
+
+def _filtered(
+    pictures: Iterator[av.VideoFrame], *filters: tuple[str, str], palette: int = 0
+) -> Iterator[av.VideoFrame]:
+    first = next(pictures)
+    graph = chain_of(first, *filters, palette=palette)
+    for picture in chain([first], pictures, [None]):
+        graph.vpush(picture)
+        yield from pulled(graph)
+
+
+def _encode(
+    path: str | os.PathLike[str],
+    pictures: Iterator[av.VideoFrame],
+    codec: str,
+    pixels: str,
+    codec_options: dict[str, str],
+    container_options: dict[str, str],
+) -> None:
+    """Write the pictures to a file, whose suffix says in which container."""
+    first = next(pictures)
+    assert first.time_base is not None
+    with atomic_path(path) as temporary:
         try:
-            broken = False
-            for frame in _with_first(first, iterator):
-                try:
-                    process.stdin.write(_pixels(frame, first.shape, height, width))
-                except BrokenPipeError:  # FFmpeg gave up, and says below why
-                    broken = True
-                    break
-            try:
-                process.stdin.close()
-            except BrokenPipeError:
-                broken = True
-            if process.wait() != 0 or broken:
-                messages.seek(0)
-                lines = messages.read().decode(errors="replace").strip().splitlines()
-                raise OutputError(f"cannot write {path}: {lines[-1] if lines else 'FFmpeg failed'}")
-        finally:
-            if process.poll() is None:  # an exception or Ctrl-C came through
-                process.kill()
-                process.communicate()
+            container = av.open(str(temporary), "w", options=container_options)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise OutputError(f"cannot write {path}: {_reason(error)}") from None
+        try:
+            with container:
+                stream = container.add_stream(codec, rate=1 / first.time_base)
+                assert isinstance(stream, av.VideoStream)
+                stream.width, stream.height, stream.pix_fmt = first.width, first.height, pixels
+                stream.options = {**codec_options}
+                for picture in chain([first], pictures):
+                    container.mux(stream.encode(picture))
+                container.mux(stream.encode(None))
+        except av.FFmpegError as error:
+            raise OutputError(f"cannot write {path}: {_reason(error)}") from None
 
 
-def _with_first(first: np.ndarray, rest: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
-    yield first
-    yield from rest
-
-
-def _pixels(frame: np.ndarray, shape: tuple[int, ...], height: int, width: int) -> bytes:
-    if frame.shape != shape or frame.dtype != np.uint8 or frame.ndim != 3 or shape[2] != 3:
-        raise ValueError(
-            f"frames must be uint8 (H, W, 3) of one size; got {frame.dtype} {frame.shape}, "
-            f"the first was {shape}"
-        )
-    return np.ascontiguousarray(frame[:height, :width]).tobytes()
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
