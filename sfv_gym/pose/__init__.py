@@ -13,7 +13,7 @@ from sfv_gym.pose.frame_estimator import FrameEstimator
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.registry import ESTIMATORS, get_estimator, register_estimator
 from sfv_gym.pose.sequence import PoseSequence
-from sfv_gym.pose.tracking import parse_subject
+from sfv_gym.pose.subject import parse_subject
 
 if TYPE_CHECKING:
     from sfv_gym.pose.estimate import estimate_pose

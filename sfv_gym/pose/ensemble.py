@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfv_gym.pose.person import Person
+from sfv_gym.pose.person import Person, confidence, pixels_per_metre, tilt
 from sfv_gym.pose.view import View
 
 ENSEMBLE_VERSION = 1
@@ -74,27 +74,6 @@ class Hypothesis:
 
 
 # --- one sighting ----------------------------------------------------------------------------
-
-
-def confidence(person: Person) -> float:
-    """Mean visibility of the joints."""
-    return float(person.visibility[person.landmarks.joints].mean())
-
-
-def pixels_per_metre(person: Person) -> float:
-    """Size in the picture against size in space, seen from the camera."""
-    joints = person.landmarks.joints
-    pixels, metres = person.landmarks_2d[joints], person.landmarks_3d[joints, :2]
-    spread = float(np.linalg.norm(metres - metres.mean(0)))
-    return float(np.linalg.norm(pixels - pixels.mean(0)) / max(spread, 1e-6))
-
-
-def tilt(person: Person) -> float:
-    """Radians, clockwise, from the picture's up to the direction from hips to shoulders."""
-    known, pixels = person.landmarks, person.landmarks_2d
-    shoulders = pixels[known.indices("left_shoulder", "right_shoulder")].mean(0)
-    right, down = shoulders - pixels[known.indices("left_hip", "right_hip")].mean(0)
-    return float(np.arctan2(right, -down))
 
 
 def swapped(person: Person) -> Person:

@@ -18,13 +18,15 @@ from rich.progress import Progress
 from sfv_gym.errors import OutputError, PoseError
 from sfv_gym.files import cache_folder
 from sfv_gym.pose import ensemble as fusion
+from sfv_gym.pose.appearance import with_colours
 from sfv_gym.pose.estimator import LandmarkSet, PoseEstimator
 from sfv_gym.pose.legs import untangle_legs
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.quiet import quiet_stderr
 from sfv_gym.pose.registry import DEFAULT, get_estimator
 from sfv_gym.pose.sequence import PoseSequence
-from sfv_gym.pose.tracking import LARGEST, choose_track, parse_subject, tracks
+from sfv_gym.pose.subject import LARGEST, Subject, choose, notes_on, parse_subject, subjects
+from sfv_gym.pose.tracking import tracks
 from sfv_gym.video import VideoReader
 
 log = logging.getLogger(__name__)
@@ -50,10 +52,10 @@ def estimate_pose(
         mirror: average with the mirrored frame's pose: twice the time, better 3D.
         ensemble: look at doubtful frames again, closer and turned (`sfv_gym.pose.ensemble`), and
             put legs that change places right (`sfv_gym.pose.legs`).
-        subject: which of several people: ``"largest"`` (the largest, longest track, where
-            getting about counts double), their number in that order from 1 on, or ``"x,y"`` for
-            the one who comes nearest to a point, in shares of the picture's width and height. A
-            note says so when there is a choice.
+        subject: which of several people: ``"largest"`` (who counts most by size, time in view and
+            movement), their number in that order from 1 on, or ``"x,y"`` for the one on whom a
+            point lies at some time, in shares of the picture's width and height. A note says so
+            when there is a choice; `find_people` lists everyone.
         cache: keep the result in the user's cache folder, and take it from there.
         progress: show a progress bar on stderr.
 
@@ -97,6 +99,26 @@ def estimate_pose(
     return poses
 
 
+def find_people(
+    video: VideoReader,
+    *,
+    estimator: str | PoseEstimator = DEFAULT,
+    mirror: bool = True,
+    progress: bool = True,
+) -> list[Subject]:
+    """Everyone in a video, in the order of the numbers that ``subject`` takes.
+
+    Args:
+        video, estimator, mirror, progress: as for `estimate_pose`, which numbers people alike.
+
+    Raises:
+        PoseError, PoseModelError, UnknownIdError, SettingError: as by `estimate_pose`.
+    """
+    with quiet_stderr(), _progress(progress) as bar:
+        people = _plain_look(video, get_estimator(estimator), mirror, True, bar)
+    return _subjects(video, people)
+
+
 def _find(
     video: VideoReader,
     estimator: PoseEstimator,
@@ -106,28 +128,18 @@ def _find(
     progress: bool,
 ) -> tuple[list[Person | None], list[str]]:
     """The person in each frame, and notes on what was decided."""
-    with (
-        quiet_stderr(),
-        Progress(console=Console(file=sys.stderr), disable=not progress) as bar,
-    ):
-        people = list(
-            bar.track(
-                estimator.people_in(video, mirror=mirror, strict=ensemble),
-                total=len(video),
-                description="pose",
-            )
-        )
-        if len(people) != len(video):
-            raise PoseError(
-                f"{estimator.name}: people of {len(people)} frames, not of {len(video)}"
-            )
-        for somebody in (p for frame in people for p in frame):
-            _check_person(somebody, estimator)
-        found = tracks(people, video.fps)
-        person, notes = choose_track(found, subject, len(people), video.width, video.height)
-        if not ensemble or all(p is None for p in person):
+    with quiet_stderr(), _progress(progress) as bar:
+        people = _plain_look(video, estimator, mirror, ensemble, bar)
+        everyone = _subjects(video, people)
+        if not everyone:
+            return [None] * len(people), []
+        best = choose(everyone, subject, video.width, video.height)
+        notes = notes_on(best, everyone, subject)
+        person = [best.track.people.get(t) for t in range(len(people))]
+        if not ensemble:
             return person, notes
-        search = fusion.Search(people, person, video.fps)
+        others = [other.track.people for other in everyone if other is not best]
+        search = fusion.Search(people, person, video.fps, others)
         for attempt in range(fusion.ROUNDS):
             plan = search.plan(attempt)
             if not plan:
@@ -139,6 +151,27 @@ def _find(
                 search.add(t, seen)
             search.settle()
         return search.person, notes
+
+
+def _plain_look(
+    video: VideoReader, estimator: PoseEstimator, mirror: bool, strict: bool, bar: Progress
+) -> list[list[Person]]:
+    """(T,) everyone in each frame."""
+    looks = estimator.people_in(video, mirror=mirror, strict=strict)
+    people = list(bar.track(looks, total=len(video), description="pose"))
+    if len(people) != len(video):
+        raise PoseError(f"{estimator.name}: people of {len(people)} frames, not of {len(video)}")
+    for somebody in (p for frame in people for p in frame):
+        _check_person(somebody, estimator)
+    return with_colours(video, people)
+
+
+def _subjects(video: VideoReader, people: list[list[Person]]) -> list[Subject]:
+    return subjects(tracks(people, video.fps), video.fps, video.width, video.height)
+
+
+def _progress(shown: bool) -> Progress:
+    return Progress(console=Console(file=sys.stderr), disable=not shown)
 
 
 def _check_person(person: Person, estimator: PoseEstimator) -> None:
