@@ -1,4 +1,4 @@
-"""Which of several people: everyone's track weighed, one chosen, and the user told who else is there."""
+"""Which of several people: each track weighed, one chosen, and the user told who else is there."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ LARGEST = "largest"
 
 # Weight: size in metres' pixels, times seconds in view, times what movement adds
 HOLE = 1.0  # s out of sight that count as in view: who is upside down is often missed
-SIZE = 2 / 3  # power: who stands near the camera to watch must not win by that
-STILL, HALF = 0.3, 0.3
+SIZE = 0.6  # power: who stands near the camera to watch must not win by that
+STILL, HALF = 0.3, 0.15
 """A person who stands still counts STILL, one who moves faster and faster nears STILL + 1; at HALF
-m/s half of that is added: tai chi is about as fast."""
+m/s half of that is added: tai chi is as fast."""
 STEP, SMOOTH = 0.3, 0.1  # s: movement is measured over STEP, between means of SMOOTH either side
 MAX_LIMB_SPEED = 3.0  # m/s, faster ones are errors
+JITTER = 2.0  # times what smoothing takes out is no movement, but a person who is badly seen
 MAX_TRAVEL_SPEED, TRAVEL = 1.0, 0.5
 """m/s beyond which getting about counts no more, and what it counts against limbs that move:
 passers-by get about, and a panning camera moves everybody who stands."""
 
 # A point
 ON_BODY, NEAR_BODY = 0.15, 0.4
-"""Metres from the nearest bone or landmark: on the person, and so near that nobody else is meant."""
+"""Metres from the nearest limb or landmark: on the person, and so near that they are meant."""
 
 LISTED = 6  # people named in a line
 WORTH_MENTION = 0.1  # of the weight of the one who counts most: less is a glimpse
@@ -89,7 +90,8 @@ def activity(track: Track, fps: float) -> float:
     flat = np.array([p.landmarks_2d[joints] for p in track.people.values()]) / track.scale
     seen = np.array([p.visibility[joints] for p in track.people.values()])
     near = np.abs(frames[:, None] - frames) <= SMOOTH * fps
-    flat = np.array([np.median(flat[row], axis=0) for row in near])
+    smooth = np.array([np.median(flat[row], axis=0) for row in near])
+    jitter = np.linalg.norm(_about_middle(flat) - _about_middle(smooth), axis=-1).mean(0)
     later = np.searchsorted(frames, frames + STEP * fps - 1e-6)
     pairs = [(i, j) for i, j in enumerate(later) if j < len(frames)]
     pairs = [(i, j) for i, j in pairs if frames[j] - frames[i] <= 2 * STEP * fps + 1]
@@ -97,12 +99,16 @@ def activity(track: Track, fps: float) -> float:
         return 0.0
     i, j = np.array(pairs).T
     time = (frames[j] - frames[i]) / fps
-    middle = flat.mean(1)
+    middle, own = smooth.mean(1), _about_middle(smooth)
     travel = np.linalg.norm(middle[j] - middle[i], axis=-1) / time
-    own = flat - middle[:, None]
-    limbs = np.linalg.norm(own[j] - own[i], axis=-1) / time[:, None]
-    limbs = np.minimum(limbs, MAX_LIMB_SPEED) * np.minimum(seen[i], seen[j])
+    limbs = np.linalg.norm(own[j] - own[i], axis=-1)
+    limbs = np.clip((limbs - JITTER * jitter) / time[:, None], 0.0, MAX_LIMB_SPEED)
+    limbs *= np.minimum(seen[i], seen[j])
     return float((limbs.mean(1) + TRAVEL * np.minimum(travel, MAX_TRAVEL_SPEED)).mean())
+
+
+def _about_middle(joints: np.ndarray) -> np.ndarray:
+    return np.asarray(joints - joints.mean(1, keepdims=True))
 
 
 def parse_subject(subject: str | int) -> str | int | tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -20,12 +20,15 @@ HISTORY = 0.5  # s of sightings that the velocity is fitted to
 MIN_HISTORY = 4  # sightings, fewer say nothing of it
 MAX_PREDICTION = 0.7  # s out of sight, after which nobody is known to go on
 
+# Costs, in body sizes from where a track should be
+POSE = 0.3  # part of the landmarks' mean distance, which a turn or a flip changes, too
+LOST = 0.2  # for each second out of sight
 COLOUR, OTHER_COLOUR = 0.3, 30.0
-"""What other clothes cost, in body sizes, and from which difference in CIELAB they are others."""
+"""What other clothes cost, and from which difference in CIELAB they are others."""
 COLOUR_MEMORY = 0.9
 """Of a track's colours, what stays in the next frame."""
-SECOND_SIGHTING = 0.35
-"""Body sizes from where a track should be, within which an alternative sighting is its person."""
+NEARER = 0.1
+"""Body sizes by which an alternative sighting is nearer to somebody else's place, to be theirs."""
 
 
 class Track:
@@ -73,6 +76,15 @@ class Track:
         apart = person.landmarks_2d - self.last.landmarks_2d - moved
         return float(np.linalg.norm(apart, axis=-1).mean()) / self.last.size
 
+    def cost(self, frame: int, person: Person, moved: np.ndarray, fps: float) -> float:
+        """Of going on with this person, in body sizes."""
+        sightings = [p for p in (person, person.alternative) if p is not None]
+        places = [np.linalg.norm(p.centre - self.last.centre - moved) for p in sightings]
+        place = min(float(away) for away in places) / self.last.size
+        pose = min(self.off(p, moved) for p in sightings)
+        lost = (frame - self.last_frame - 1) / fps
+        return place + POSE * pose + LOST * lost + COLOUR * self.other_clothes(person)
+
     def add(self, frame: int, person: Person) -> None:
         """Go on with this person."""
         self.people[frame] = person
@@ -102,35 +114,58 @@ def tracks(frames: Sequence[Sequence[Person]], fps: float) -> list[Track]:
     for frame, people in enumerate(frames):
         moved = [track.moved(frame, fps) for track in found]
         pairs = _assigned(found, people, moved, frame, fps)
-        spare: list[tuple[Track, Person]] = []  # second sightings, and who was taken for the first
+        spare: list[_Spare] = []
         for i, j in pairs:
             track, person = found[i], people[j]
+            place = track.last.centre + moved[i]
             if person.alternative is not None:
                 next_to = frame - track.last_frame == 1
                 first, second = replace(person, alternative=None), person.alternative
                 if next_to and track.off(second, moved[i]) < track.off(first, moved[i]):
                     first, second = second, first
                     person = replace(first, alternative=second)
-                spare.append((track, second))
+                spare.append(_Spare(track, second, place))
             track.add(frame, person)
-        for i in set(range(len(found))) - {i for i, _ in pairs}:
+        for i in sorted(set(range(len(found))) - {i for i, _ in pairs}):
             _take_spare(found[i], spare, moved[i], frame, fps)
         taken = {j for _, j in pairs}
         found += [Track(frame, person) for j, person in enumerate(people) if j not in taken]
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Spare:
+    """The second sighting of someone, which may be somebody else.
+
+    Attributes:
+        owner: the track that went on with the first sighting. person: the second one.
+        place: (2,) pixels, where the owner's centre was to be expected.
+    """
+
+    owner: Track
+    person: Person
+    place: np.ndarray
+
+
 def _take_spare(
-    track: Track, spare: list[tuple[Track, Person]], moved: np.ndarray, frame: int, fps: float
+    track: Track, spare: list[_Spare], moved: np.ndarray, frame: int, fps: float
 ) -> None:
-    """Give a track that would go without the second sighting that is in the place to expect."""
-    fitting = [pair for pair in spare if track.fits(frame, pair[1], moved, fps)]
-    best = min(fitting, key=lambda pair: track.off(pair[1], moved), default=None)
-    if best is not None and track.off(best[1], moved) < SECOND_SIGHTING:
+    """Give a track that would go without the second sighting that is in its place, if one is."""
+
+    def away(one: _Spare, place: np.ndarray) -> float:
+        return float(np.linalg.norm(one.person.centre - place)) / track.last.size
+
+    place = track.last.centre + moved
+    fitting = [
+        s
+        for s in spare
+        if track.fits(frame, s.person, moved, fps) and away(s, place) + NEARER < away(s, s.place)
+    ]
+    best = min(fitting, key=lambda s: away(s, place), default=None)
+    if best is not None:
         spare.remove(best)
-        owner, sighting = best
-        owner.add(frame, replace(owner.last, alternative=None))
-        track.add(frame, sighting)
+        best.owner.add(frame, replace(best.owner.last, alternative=None))
+        track.add(frame, best.person)
 
 
 def _assigned(
@@ -146,8 +181,6 @@ def _assigned(
     for i, track in enumerate(found):
         for j, person in enumerate(people):
             if track.fits(frame, person, moved[i], fps):
-                sightings = (person, person.alternative)
-                off = min(track.off(p, moved[i]) for p in sightings if p is not None)
-                cost[i, j] = off + COLOUR * track.other_clothes(person)
+                cost[i, j] = track.cost(frame, person, moved[i], fps)
     pairs = zip(*linear_sum_assignment(cost), strict=True)
     return [(int(i), int(j)) for i, j in pairs if cost[i, j] < impossible]
