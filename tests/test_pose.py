@@ -36,7 +36,8 @@ from sfv_gym.pose.mediapipe import estimator as mediapipe_estimator
 from sfv_gym.pose.mediapipe.model import ensure_pose_model, variant_of
 from sfv_gym.pose.overlay import LEFT, RIGHT
 from sfv_gym.pose.person import merge, without_doubles
-from sfv_gym.pose.tracking import choose_track, parse_subject, tracks
+from sfv_gym.pose.subject import choose, notes_on, parse_subject, subjects
+from sfv_gym.pose.tracking import tracks
 from sfv_gym.pose.view import View
 from sfv_gym.video import VideoReader, open_video, write_video
 
@@ -149,7 +150,10 @@ def test_someone_seen_only_in_the_mirror_is_kept_and_nobody_twice() -> None:
 def chosen(
     frames: list[list[Person]], subject: str | int = "largest"
 ) -> tuple[list[Person | None], list[str]]:
-    return choose_track(tracks(frames, 30.0), subject, len(frames), width=640, height=480)
+    people = subjects(tracks(frames, 30.0), 30.0, 640, 480)
+    best = choose(people, subject, 640, 480)
+    track = [best.track.people.get(t) for t in range(len(frames))]
+    return track, notes_on(best, people, subject)
 
 
 def test_the_largest_track_wins_and_a_note_says_so() -> None:
@@ -198,11 +202,10 @@ def test_the_subject_can_be_chosen() -> None:
     assert chosen(frames)[0][0] is chosen(frames, 1)[0][0] is left
     assert chosen(frames, 2)[0][5] is chosen(frames, "2")[0][5] is right
     assert chosen(frames, "0.8,0.2")[0][5] is right  # of 640 x 480 pixels
-    assert chosen(frames, "0, 1")[0][5] is left
+    assert chosen(frames, "0.15, 0.2")[0][5] is left
     assert "--subject 2" in chosen(frames)[1][0], "how to get the other one"
     with pytest.raises(PoseError, match="only 2 people"):
         chosen(frames, 3)
-    assert chosen([[]] * 4, 2) == ([None] * 4, [])
 
 
 def test_who_gets_about_counts_more_than_who_sits() -> None:

@@ -86,6 +86,19 @@ def tilt(person: Person) -> float:
     return float(np.arctan2(right, -down))
 
 
+def change(a: Person, b: Person, scale: float) -> float:
+    """Metres between two poses: mean over the joints, of picture and space."""
+    return float(joint_changes(a, b, scale).mean())
+
+
+def joint_changes(a: Person, b: Person, scale: float) -> np.ndarray:
+    """(12,) metres, mean of picture and space."""
+    joints = a.landmarks.joints
+    flat = np.linalg.norm(a.landmarks_2d[joints] - b.landmarks_2d[joints], axis=-1)
+    deep = np.linalg.norm(a.landmarks_3d[joints] - b.landmarks_3d[joints], axis=-1)
+    return np.asarray(0.5 * (flat / scale + deep))
+
+
 def pose_distance(a: Person, b: Person) -> float:
     """Mean distance of the landmarks, pixels."""
     return float(np.linalg.norm(a.landmarks_2d - b.landmarks_2d, axis=-1).mean())

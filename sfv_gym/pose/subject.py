@@ -27,8 +27,8 @@ MAX_TRAVEL_SPEED, TRAVEL = 1.0, 0.5
 passers-by get about, and a panning camera moves everybody who stands."""
 
 # A point
-ON_BODY, NEAR_BODY = 0.15, 0.4
-"""Metres from the nearest limb or landmark: on the person, and so near that they are meant."""
+ON_BODY, NEAR_BODY = 0.1, 0.25
+"""Body sizes from the nearest limb or landmark: on the person, and so near that they are meant."""
 
 LISTED = 6  # people named in a line
 WORTH_MENTION = 0.1  # of the weight of the one who counts most: less is a glimpse
@@ -64,7 +64,7 @@ def subjects(found: Sequence[Track], fps: float, width: int, height: int) -> lis
     for i in sorted(range(len(found)), key=lambda i: -weights[i]):
         frames = found[i].frames
         x, y = found[i].people[int(frames[len(frames) // 2])].centre / (width, height)
-        span = (frames[0] / fps, (frames[-1] + 1) / fps)
+        span = (float(frames[0] / fps), float((frames[-1] + 1) / fps))
         out.append(Subject(len(out) + 1, found[i], weights[i], (float(x), float(y)), span))
     return out
 
@@ -161,7 +161,7 @@ def choose(people: Sequence[Subject], subject: str | int, width: int, height: in
 def _at(wanted: tuple[float, float], people: Sequence[Subject], point: np.ndarray) -> Subject:
     """Whom a point (2,) lies on at some time; of several, the one on whom it lies longest."""
     away = [distances(someone.track, point) for someone in people]
-    nearest = min(float(metres.min()) for metres in away)
+    nearest = min(float(sizes.min()) for sizes in away)
     if nearest > NEAR_BODY:
         raise PoseError(
             f"subject {_written(wanted)}: nobody is there at any time; people at "
@@ -173,14 +173,14 @@ def _at(wanted: tuple[float, float], people: Sequence[Subject], point: np.ndarra
 
 
 def distances(track: Track, point: np.ndarray) -> np.ndarray:
-    """(S,) metres, from a point (2,) in the picture to the person's nearest limb or landmark."""
+    """(S,) body sizes, from a point (2,) in the picture to the nearest limb or landmark."""
     landmarks = next(iter(track.people.values())).landmarks
     flat = np.array([p.landmarks_2d for p in track.people.values()]) - point
     ends = np.array([landmarks.indices(a, b) for a, b in LIMBS])
     a, b = flat[:, ends[:, 0]], flat[:, ends[:, 1]]
     along = ((b - a) * -a).sum(-1) / np.maximum(((b - a) ** 2).sum(-1), 1e-9)
     limbs = np.linalg.norm(a + np.clip(along, 0.0, 1.0)[..., None] * (b - a), axis=-1).min(1)
-    return np.asarray(np.minimum(limbs, np.linalg.norm(flat, axis=-1).min(1)) / track.scale)
+    return np.asarray(np.minimum(limbs, np.linalg.norm(flat, axis=-1).min(1)) / track.size)
 
 
 def notes_on(best: Subject, people: Sequence[Subject], subject: str | int) -> list[str]:

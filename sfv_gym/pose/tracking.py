@@ -13,6 +13,7 @@ from sfv_gym.pose.person import Person, pixels_per_metre
 SLACK = 0.5  # body sizes that a centre may jump beside that: people half out of the picture jitter
 MAX_SPEED = 5.0  # body sizes per second: a sprinter
 MAX_JUMP = 2.0  # body sizes, however long someone was out of sight
+HEIGHT = 1.7  # m
 MAX_GROWTH = 2.5  # of the size, either way: from stretched to tucked
 
 # Prediction: people who cross go on as they went
@@ -52,6 +53,12 @@ class Track:
     def scale(self) -> float:
         """Pixels per metre, the median: how large the person is, in whatever pose."""
         return float(np.median([pixels_per_metre(p) for p in self.people.values()]))
+
+    @property
+    def size(self) -> float:
+        """Pixels, of the whole body: tucked or seen head-on, the outline is smaller."""
+        outline = float(np.median([p.size for p in self.people.values()]))
+        return max(outline, HEIGHT * self.scale)
 
     def moved(self, frame: int, fps: float) -> np.ndarray:
         """(2,) pixels that the person must have moved by ``frame``, going on as before."""
