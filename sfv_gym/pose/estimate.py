@@ -25,7 +25,7 @@ from sfv_gym.pose.person import Person
 from sfv_gym.pose.quiet import quiet_stderr
 from sfv_gym.pose.registry import DEFAULT, get_estimator
 from sfv_gym.pose.sequence import PoseSequence
-from sfv_gym.pose.subject import LARGEST, Subject, choose, notes_on, parse_subject, subjects
+from sfv_gym.pose.subject import LARGEST, Subject, beside, choose, notes_on, parse_subject, subjects
 from sfv_gym.pose.tracking import tracks
 from sfv_gym.video import VideoReader
 
@@ -86,9 +86,9 @@ def estimate_pose(
     path, cache = _cache_path(decides), cache and bool(facts)
     poses = _read_cache(path, video, chosen.landmarks, source) if cache else None
     if poses is None:
-        person, notes = _find(video, chosen, mirror, ensemble, subject, progress)
+        person, decided = _find(video, chosen, mirror, ensemble, subject, progress)
         _check_detected(video, person)
-        poses = _as_sequence(video, chosen.landmarks, person, {**source, "notes": notes})
+        poses = _as_sequence(video, chosen.landmarks, person, {**source, **decided})
         if cache:
             _write_cache(path, poses)
     if ensemble:
@@ -126,18 +126,21 @@ def _find(
     ensemble: bool,
     subject: str | int,
     progress: bool,
-) -> tuple[list[Person | None], list[str]]:
-    """The person in each frame, and notes on what was decided."""
+) -> tuple[list[Person | None], dict[str, Any]]:
+    """The person in each frame; how many people there are, and notes on what was decided."""
     with quiet_stderr(), _progress(progress) as bar:
         people = _plain_look(video, estimator, mirror, ensemble, bar)
         everyone = _subjects(video, people)
         if not everyone:
-            return [None] * len(people), []
+            return [None] * len(people), {}
         best = choose(everyone, subject, video.width, video.height)
-        notes = notes_on(best, everyone, subject)
+        decided = {
+            "people": 1 + len(beside(best, everyone)),
+            "notes": notes_on(best, everyone, subject),
+        }
         person = [best.track.people.get(t) for t in range(len(people))]
         if not ensemble:
-            return person, notes
+            return person, decided
         others = [other.track.people for other in everyone if other is not best]
         search = fusion.Search(people, person, video.fps, others)
         for attempt in range(fusion.ROUNDS):
@@ -150,7 +153,7 @@ def _find(
                     _check_person(somebody, estimator)
                 search.add(t, seen)
             search.settle()
-        return search.person, notes
+        return search.person, decided
 
 
 def _plain_look(

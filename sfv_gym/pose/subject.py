@@ -16,7 +16,7 @@ LARGEST = "largest"
 # Weight: size in metres' pixels, times seconds in view, times what movement adds
 HOLE = 1.0  # s out of sight that count as in view: who is upside down is often missed
 SIZE = 0.6  # power: who stands near the camera to watch must not win by that
-STILL, HALF = 0.3, 0.15
+STILL, HALF = 0.45, 0.15
 """A person who stands still counts STILL, one who moves faster and faster nears STILL + 1; at HALF
 m/s half of that is added: tai chi is as fast."""
 STEP, SMOOTH = 0.3, 0.1  # s: movement is measured over STEP, between means of SMOOTH either side
@@ -183,11 +183,20 @@ def distances(track: Track, point: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(limbs, np.linalg.norm(flat, axis=-1).min(1)) / track.size)
 
 
+def _others(best: Subject, people: Sequence[Subject]) -> list[Subject]:
+    worth = WORTH_MENTION * people[0].weight
+    return [s for s in people if s is not best and s.weight > worth]
+
+
+def beside(best: Subject, people: Sequence[Subject]) -> list[Subject]:
+    """Those who are seen at a time with the one who was taken, and for more than a glimpse."""
+    frames = best.track.people.keys()
+    return [s for s in _others(best, people) if s.track.people.keys() & frames]
+
+
 def notes_on(best: Subject, people: Sequence[Subject], subject: str | int) -> list[str]:
     """For the user: who was taken, and who else is there."""
-    worth = WORTH_MENTION * people[0].weight
-    others = [s for s in people if s is not best and s.weight > worth]
-    together = [s for s in others if s.track.people.keys() & best.track.people.keys()]
+    together = beside(best, people)
     notes = []
     if together:
         wanted = parse_subject(subject)
@@ -197,10 +206,10 @@ def notes_on(best: Subject, people: Sequence[Subject], subject: str | int) -> li
             else f"is asked for by --subject {_written(wanted)}"
         )
         notes.append(
-            f"{len(together) + 1} people seen at a time; the one at {best}, who {why}, was taken; "
+            f"{len(together) + 1} people seen; the one at {best}, who {why}, was taken; "
             f"others at {_listed(together)} (--subject {together[0].number}, or x,y)"
         )
-    if apart := len(others) - len(together):
+    if apart := len(_others(best, people)) - len(together):
         notes.append(
             f"the person was lost and maybe found again elsewhere: {apart} more tracks left out"
         )
