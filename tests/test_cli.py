@@ -12,6 +12,7 @@ COMMANDS = (
     "demo",
     "doctor",
     "extract",
+    "people",
     "assess",
     "envs",
     "train",

@@ -29,6 +29,7 @@ from sfv_gym.pose import (
     estimate_pose,
     overlay_frames,
 )
+from sfv_gym.pose.bystanders import Bystanders
 from sfv_gym.pose.legs import untangle_legs
 from sfv_gym.pose.mediapipe import LANDMARKS, model
 from sfv_gym.pose.mediapipe import bundle as bundles
@@ -36,7 +37,8 @@ from sfv_gym.pose.mediapipe import estimator as mediapipe_estimator
 from sfv_gym.pose.mediapipe.model import ensure_pose_model, variant_of
 from sfv_gym.pose.overlay import LEFT, RIGHT
 from sfv_gym.pose.person import merge, without_doubles
-from sfv_gym.pose.tracking import choose_track, parse_subject, tracks
+from sfv_gym.pose.subject import choose, notes_on, parse_subject, subjects
+from sfv_gym.pose.tracking import tracks
 from sfv_gym.pose.view import View
 from sfv_gym.video import VideoReader, open_video, write_video
 
@@ -149,7 +151,10 @@ def test_someone_seen_only_in_the_mirror_is_kept_and_nobody_twice() -> None:
 def chosen(
     frames: list[list[Person]], subject: str | int = "largest"
 ) -> tuple[list[Person | None], list[str]]:
-    return choose_track(tracks(frames, 30.0), subject, len(frames), width=640, height=480)
+    people = subjects(tracks(frames, 30.0), 30.0, 640, 480)
+    best = choose(people, subject, 640, 480)
+    track = [best.track.people.get(t) for t in range(len(frames))]
+    return track, notes_on(best, people, subject)
 
 
 def test_the_largest_track_wins_and_a_note_says_so() -> None:
@@ -198,17 +203,68 @@ def test_the_subject_can_be_chosen() -> None:
     assert chosen(frames)[0][0] is chosen(frames, 1)[0][0] is left
     assert chosen(frames, 2)[0][5] is chosen(frames, "2")[0][5] is right
     assert chosen(frames, "0.8,0.2")[0][5] is right  # of 640 x 480 pixels
-    assert chosen(frames, "0, 1")[0][5] is left
+    assert chosen(frames, "0.15, 0.2")[0][5] is left
     assert "--subject 2" in chosen(frames)[1][0], "how to get the other one"
     with pytest.raises(PoseError, match="only 2 people"):
         chosen(frames, 3)
-    assert chosen([[]] * 4, 2) == ([None] * 4, [])
 
 
 def test_who_gets_about_counts_more_than_who_sits() -> None:
     sitting = person(500, size=120, seed=1)
     frames = [[sitting, person(100 + 10.0 * t, size=90, seed=2)] for t in range(30)]
     assert all(p is not None and p.size < 100 for p in chosen(frames)[0])
+
+
+def test_a_point_on_nobody_names_who_is_there() -> None:
+    frames = [[standing(100), standing(500)]] * 20
+    with pytest.raises(PoseError, match=r"nobody is there .* 0\.16,0\.\d\d \(1\), 0\.78"):
+        chosen(frames, "0.47,0.4")
+
+
+def test_a_faint_track_can_be_chosen_by_a_point_on_it() -> None:
+    frames = [[standing(100), *([standing(500)] if t < 6 else [])] for t in range(60)]
+    track, notes = chosen(frames, "0.78,0.4")
+    assert [p is not None for p in track] == [True] * 6 + [False] * 54
+    assert "subject 0.78,0.4" in notes[0] and "0.16" in notes[0]
+
+
+def test_who_moves_on_the_floor_outweighs_who_stands() -> None:
+    def on_floor(t: int) -> Person:
+        return standing(450, turn=np.pi / 2, swing=0.5 * np.cos(0.2 * t))
+
+    frames = [[standing(150), on_floor(t)] for t in range(60)]
+    assert chosen(frames)[0][0] is frames[0][1]
+
+
+def test_who_stands_alone_outweighs_a_smaller_passer_by() -> None:
+    def passing(t: int) -> Person:
+        walker = standing(0, swing=0.5 * np.cos(0.2 * t))
+        return replace(walker, landmarks_2d=0.5 * walker.landmarks_2d + (50 + 3.0 * t, 100))
+
+    frames = [[standing(300), *([passing(t)] if 20 <= t < 50 else [])] for t in range(60)]
+    assert chosen(frames)[0][0] is frames[0][0]
+
+
+def test_people_who_cross_keep_who_they_are() -> None:
+    right = [standing(100 + 5.0 * t) for t in range(60)]
+    left = [standing(400 - 5.0 * t) for t in range(60)]
+    frames = [[b] if 25 <= t < 35 else [a, b] for t, (a, b) in enumerate(zip(right, left))]  # noqa: B905
+    found = tracks(frames, 30.0)
+    assert len(found) == 2
+    for t in (0, 20, 40, 59):
+        assert found[0].people[t] is right[t]
+        assert found[1].people[t] is left[t]
+
+
+def test_sightings_of_others_and_mixtures_are_told() -> None:
+    own, other = [standing(300)] * 20, [standing(380)] * 20
+    around = Bystanders(own, [dict(enumerate(other))], 30.0)
+    assert not around.has(10, own[10], 100.0)
+    assert around.has(10, other[10], 100.0)
+    mixed = own[10].landmarks_2d.copy()
+    trunk = [LANDMARKS.index(f"{s}_{p}") for s in ("left", "right") for p in ("shoulder", "elbow")]
+    mixed[trunk] = other[10].landmarks_2d[trunk]
+    assert around.has(10, replace(own[10], landmarks_2d=mixed), 100.0)
 
 
 @pytest.mark.parametrize("bad", ["", "tall", "0", -1, "1.5", "0.5,", "0.5,2", "1,2,3", "nan,0"])

@@ -96,8 +96,9 @@ def extract(
     subject: Annotated[
         str,
         typer.Option(
-            help="Which of several people: largest (and longest in view), a number in that order "
-            "from 1 on, or x,y: the one nearest to that point, in shares of width and height."
+            help="Which of several people: largest (who counts most by size, time in view and "
+            "movement), a number in that order from 1 on, or x,y: the one on whom that point lies "
+            "at some time, in shares of width and height. sfv people shows them all."
         ),
     ] = "largest",
     overlay: Annotated[
@@ -134,6 +135,44 @@ def extract(
         f"Use it with [bold]SFV_GYM_MOTIONS={target.parent.resolve()}[/bold] or "
         f"sfv_gym.register_motion({str(target)!r})."
     )
+
+
+@app.command(epilog="Example: [bold]sfv people dance.mp4 --out people.png[/bold]")
+def people(
+    video: Annotated[Path, typer.Argument(help="A video of several people.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Picture to write, .png; <video>_people.png by default."),
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option(help="First second to use, as a player shows it.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    estimator: Annotated[
+        str, typer.Option(help="What finds the people, as for sfv extract.")
+    ] = "mediapipe",
+    as_json: AsJson = False,
+) -> None:
+    """Show who is in a video, with the numbers that sfv extract --subject takes."""
+    from sfv_gym.pose.people_sheet import write_people
+
+    target = out or Path(f"{video.stem}_people.png")
+    rows = write_people(video, target, start=start, end=end, estimator=estimator)
+    if as_json:
+        typer.echo(json.dumps({"picture": str(target), "people": rows}))
+        return
+    table = Table(title=f"{target}: {len(rows)} people")
+    for name in ("--subject", "x,y", "seconds", "frames", "moves m/s"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row["subject"]),
+            f"{row['x']:.2f},{row['y']:.2f}",
+            f"{row['start']:.2f} to {row['end']:.2f}",
+            str(row["frames"]),
+            f"{row['speed']:.2f}",
+        )
+    console.print(table)
 
 
 @app.command(

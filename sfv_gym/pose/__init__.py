@@ -14,16 +14,19 @@ from sfv_gym.pose.landmarks import LandmarkSet, Marker, marker_pair
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.registry import ESTIMATORS, get_estimator, register_estimator
 from sfv_gym.pose.sequence import PoseSequence
-from sfv_gym.pose.tracking import parse_subject
+from sfv_gym.pose.subject import parse_subject
 
 if TYPE_CHECKING:
-    from sfv_gym.pose.estimate import estimate_pose
+    from sfv_gym.pose.estimate import estimate_pose, find_people
     from sfv_gym.pose.overlay import draw_pose, overlay_frames
+    from sfv_gym.pose.people_sheet import people_sheet
 
 _LAZY = {
     "draw_pose": "sfv_gym.pose.overlay",
     "estimate_pose": "sfv_gym.pose.estimate",
+    "find_people": "sfv_gym.pose.estimate",
     "overlay_frames": "sfv_gym.pose.overlay",
+    "people_sheet": "sfv_gym.pose.people_sheet",
 }
 
 __all__ = [
@@ -36,10 +39,12 @@ __all__ = [
     "PoseSequence",
     "draw_pose",
     "estimate_pose",
+    "find_people",
     "get_estimator",
     "marker_pair",
     "overlay_frames",
     "parse_subject",
+    "people_sheet",
     "register_estimator",
 ]
 

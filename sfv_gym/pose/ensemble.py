@@ -12,22 +12,18 @@ which the person's own 3D landmarks give.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfv_gym.pose.person import Person
+from sfv_gym.pose.bystanders import Bystanders
+from sfv_gym.pose.doubt import NOISE, doubtful, jumps, stretched
+from sfv_gym.pose.person import Person, confidence, joint_changes, pixels_per_metre, tilt
 from sfv_gym.pose.view import View
 
-ENSEMBLE_VERSION = 1
+ENSEMBLE_VERSION = 2
 """Part of every cache key: raised whenever the same clip gives other poses."""
-
-# Doubt
-LOW_VISIBILITY = 0.6  # mean of the joints
-MAX_TILT = np.radians(60.0)  # of the trunk in the picture
-MAX_SPEED = 4.0  # m/s, mean over the joints, in the picture and hip-centred in space
-SMALL = 120.0  # pixels, of a person's diagonal
 
 # Views
 SCALE_WINDOW = 0.5  # s, either side, of the running median of pixels per metre
@@ -53,7 +49,7 @@ REACH = 0.4  # of a view's side, from its centre to that of a candidate
 # The sequence; costs are in units of what one clear hypothesis can cost, two at most
 NOBODY = 3.5  # a frame without a pose
 SWAPPED = 0.1  # a hypothesis with left and right exchanged
-NOISE, SPEED = 0.06, 2.0  # m and m/s: a change of pose by NOISE + SPEED * time costs 1 ...
+SPEED = 2.0  # m/s: a change of pose by NOISE + SPEED * time costs 1 ...
 MAX_CHANGE = 4.0  # ... and no change costs more than this
 MEMORY = 0.5  # s, within which poses are compared across frames without one
 
@@ -76,27 +72,6 @@ class Hypothesis:
 # --- one sighting ----------------------------------------------------------------------------
 
 
-def confidence(person: Person) -> float:
-    """Mean visibility of the joints."""
-    return float(person.visibility[person.landmarks.joints].mean())
-
-
-def pixels_per_metre(person: Person) -> float:
-    """Size in the picture against size in space, seen from the camera."""
-    joints = person.landmarks.joints
-    pixels, metres = person.landmarks_2d[joints], person.landmarks_3d[joints, :2]
-    spread = float(np.linalg.norm(metres - metres.mean(0)))
-    return float(np.linalg.norm(pixels - pixels.mean(0)) / max(spread, 1e-6))
-
-
-def tilt(person: Person) -> float:
-    """Radians, clockwise, from the picture's up to the direction from hips to shoulders."""
-    known, pixels = person.landmarks, person.landmarks_2d
-    shoulders = pixels[known.indices("left_shoulder", "right_shoulder")].mean(0)
-    right, down = shoulders - pixels[known.indices("left_hip", "right_hip")].mean(0)
-    return float(np.arctan2(right, -down))
-
-
 def swapped(person: Person) -> Person:
     """The other body that looks alike: left and right exchanged, near and far too.
 
@@ -109,20 +84,7 @@ def swapped(person: Person) -> Person:
     return Person(person.landmarks, person.landmarks_2d[order], person.visibility[order], metres)
 
 
-def change(a: Person, b: Person, scale: float) -> float:
-    """Metres between two poses: mean over the joints, of picture and space."""
-    return float(_joint_changes(a, b, scale).mean())
-
-
-def _joint_changes(a: Person, b: Person, scale: float) -> np.ndarray:
-    """(12,) metres, mean of picture and space."""
-    joints = a.landmarks.joints
-    flat = np.linalg.norm(a.landmarks_2d[joints] - b.landmarks_2d[joints], axis=-1)
-    deep = np.linalg.norm(a.landmarks_3d[joints] - b.landmarks_3d[joints], axis=-1)
-    return np.asarray(0.5 * (flat / scale + deep))
-
-
-# --- doubt and views -------------------------------------------------------------------------
+# --- views -----------------------------------------------------------------------------------
 
 
 def track_scale(track: Sequence[Person | None], window: int) -> np.ndarray:
@@ -131,31 +93,6 @@ def track_scale(track: Sequence[Person | None], window: int) -> np.ndarray:
     raw = np.array([pixels_per_metre(p) for p in track if p is not None])
     smooth = [np.median(raw[np.abs(np.array(seen) - t) <= window]) for t in seen]
     return np.interp(np.arange(len(track)), seen, smooth)
-
-
-def doubtful(track: Sequence[Person | None], scale: np.ndarray, fps: float) -> np.ndarray:
-    """(T,) bool: where the plain look at the frame may be wrong."""
-    hard = np.array([p is None or _looks_hard(p) for p in track])
-    return hard | jumps(track, scale, fps)
-
-
-def jumps(track: Sequence[Person | None], scale: np.ndarray, fps: float) -> np.ndarray:
-    """(T,) bool: frames on either side of a change of pose that is too fast."""
-    found = np.zeros(len(track), bool)
-    for t in range(1, len(track)):
-        a, b = track[t - 1], track[t]
-        if a is not None and b is not None and change(a, b, scale[t]) > NOISE + MAX_SPEED / fps:
-            found[t - 1 : t + 1] = True
-    return found
-
-
-def _looks_hard(person: Person) -> bool:
-    return (
-        person.alternative is not None
-        or confidence(person) < LOW_VISIBILITY
-        or abs(tilt(person)) > MAX_TILT
-        or person.size < SMALL
-    )
 
 
 def view_of(track: Sequence[Person | None], t: int, *, angle: float = 0.0) -> View:
@@ -229,7 +166,7 @@ def hypotheses(sightings: Sequence[Person], scale: float) -> list[Hypothesis]:
     """Sightings of one frame that agree, averaged; the most trusted first."""
     groups: list[list[Person]] = []
     for person in sorted(sightings, key=lambda p: -confidence(p)):
-        apart = [_joint_changes(mean_person(group), person, scale) for group in groups]
+        apart = [joint_changes(mean_person(group), person, scale) for group in groups]
         same = [i for i, d in enumerate(apart) if d.mean() < SAME_POSE and d.max() < SAME_JOINT]
         if same:
             groups[min(same, key=lambda i: float(apart[i].mean()))].append(person)
@@ -271,12 +208,21 @@ def is_candidate(person: Person, view: View, scale: float) -> bool:
 class Search:
     """What is known about the person while hard frames are looked at again.
 
+    Args:
+        people: (T,) everyone in each frame. track: (T,) the person among them, or None.
+        fps: frames per second.
+        others: the other tracks' sightings, by frame, see `Bystanders`.
+
     Attributes:
         person: (T,) the best sequence so far.
     """
 
     def __init__(
-        self, people: Sequence[Sequence[Person]], track: Sequence[Person | None], fps: float
+        self,
+        people: Sequence[Sequence[Person]],
+        track: Sequence[Person | None],
+        fps: float,
+        others: Sequence[Mapping[int, Person]] = (),
     ) -> None:
         self.person, self._fps = list(track), fps
         self._window = max(round(SCALE_WINDOW * fps), 1)
@@ -285,12 +231,18 @@ class Search:
         self._looks_left = MAX_LOOKS
         self._sightings: list[list[Person]] = []
         self._shares = np.zeros(len(track))
+        self._bystanders = Bystanders(track, others, fps)
+        if others:
+            self._doubt |= stretched(track, self._scale)
         for t, (seen, chosen) in enumerate(zip(people, track, strict=True)):
             place = view_of(track, t)
             near = [p for p in seen if p is chosen or is_candidate(p, place, self._scale[t])]
             if chosen is not None and all(p is not chosen for p in near):
                 near.append(chosen)  # the track's own choice of two sightings
-            self._sightings.append([look for p in near for look in _looks(p)])
+            looks = [look for p in near for look in _looks(p)]
+            own = [look for look in looks if not self._bystanders.has(t, look, self._scale[t])]
+            self._doubt[t] |= len(own) < len(looks)
+            self._sightings.append(own)
 
     def plan(self, attempt: int) -> dict[int, list[View]]:
         """The views to take next, by frame: few where a pose is known, all around where none is."""
@@ -309,7 +261,9 @@ class Search:
 
     def add(self, t: int, seen: Sequence[tuple[View, Person]]) -> None:
         """Take note of whom the views of frame ``t`` show."""
-        self._sightings[t] += [p for v, p in seen if is_candidate(p, v, self._scale[t])]
+        scale = self._scale[t]
+        near = [p for v, p in seen if is_candidate(p, v, scale)]
+        self._sightings[t] += [p for p in near if not self._bystanders.has(t, p, scale)]
 
     def settle(self) -> None:
         """Find the best sequence with all that is known."""

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from sfv_gym.errors import OutputError, PoseError
 from sfv_gym.files import JSON, cache_folder
 from sfv_gym.pose import ensemble as fusion
+from sfv_gym.pose.appearance import with_colours
 from sfv_gym.pose.estimator import PoseEstimator
 from sfv_gym.pose.jumps import WHAT, find_far_jumps
 from sfv_gym.pose.landmarks import LandmarkSet
@@ -25,7 +26,8 @@ from sfv_gym.pose.person import Person
 from sfv_gym.pose.quiet import quiet_stderr
 from sfv_gym.pose.registry import DEFAULT, get_estimator
 from sfv_gym.pose.sequence import PoseSequence
-from sfv_gym.pose.tracking import LARGEST, choose_track, parse_subject, tracks
+from sfv_gym.pose.subject import LARGEST, Subject, beside, choose, notes_on, parse_subject, subjects
+from sfv_gym.pose.tracking import tracks
 from sfv_gym.video import VideoReader, cut_error
 
 log = logging.getLogger(__name__)
@@ -51,10 +53,10 @@ def estimate_pose(
         mirror: average with the mirrored frame's pose: twice the time, better 3D.
         ensemble: look at doubtful frames again, closer and turned (`sfv_gym.pose.ensemble`), and
             put legs that change places right (`sfv_gym.pose.legs`).
-        subject: which of several people: ``"largest"`` (the largest, longest track, where
-            getting about counts double), their number in that order from 1 on, or ``"x,y"`` for
-            the one who comes nearest to a point, in shares of the picture's width and height. A
-            note says so when there is a choice.
+        subject: which of several people: ``"largest"`` (who counts most by size, time in view and
+            movement), their number in that order from 1 on, or ``"x,y"`` for the one on whom a
+            point lies at some time, in shares of the picture's width and height. A note says so
+            when there is a choice; `find_people` lists everyone.
         cache: keep the result in the user's cache folder, and take it from there.
         progress: show a progress bar on stderr.
 
@@ -86,9 +88,9 @@ def estimate_pose(
     path, cache = _cache_path(decides), cache and bool(facts)
     poses = _read_cache(path, video, chosen.landmarks, source) if cache else None
     if poses is None:
-        person, notes = _find(video, chosen, mirror, ensemble, subject, progress)
+        person, decided = _find(video, chosen, mirror, ensemble, subject, progress)
         _check_detected(video, person)
-        poses = _as_sequence(video, chosen.landmarks, person, {**source, "notes": notes})
+        poses = _as_sequence(video, chosen.landmarks, person, {**source, **decided})
         if cache:
             _write_cache(path, poses)
     if ensemble:
@@ -99,6 +101,26 @@ def estimate_pose(
     return poses
 
 
+def find_people(
+    video: VideoReader,
+    *,
+    estimator: str | PoseEstimator = DEFAULT,
+    mirror: bool = True,
+    progress: bool = True,
+) -> list[Subject]:
+    """Everyone in a video, in the order of the numbers that ``subject`` takes.
+
+    Args:
+        video, estimator, mirror, progress: as for `estimate_pose`, which numbers people alike.
+
+    Raises:
+        PoseError, PoseModelError, UnknownIdError, SettingError: as by `estimate_pose`.
+    """
+    with quiet_stderr(), _progress(progress) as bar:
+        people = _plain_look(video, get_estimator(estimator), mirror, True, bar)
+    return _subjects(video, people)
+
+
 def _find(
     video: VideoReader,
     estimator: PoseEstimator,
@@ -106,32 +128,25 @@ def _find(
     ensemble: bool,
     subject: str | int,
     progress: bool,
-) -> tuple[list[Person | None], list[str]]:
-    """The person in each frame, and notes on what was decided."""
-    with (
-        quiet_stderr(),
-        Progress(console=Console(file=sys.stderr), disable=not progress) as bar,
-    ):
-        people = list(
-            bar.track(
-                estimator.people_in(video, mirror=mirror, strict=ensemble),
-                total=len(video),
-                description="pose",
-            )
-        )
-        if len(people) != len(video):
-            raise PoseError(
-                f"{estimator.name}: people of {len(people)} frames, not of {len(video)}"
-            )
-        for somebody in (p for frame in people for p in frame):
-            _check_person(somebody, estimator)
-        found = tracks(people, video.fps)
-        person, notes = choose_track(found, subject, len(people), video.width, video.height)
-        if cuts := find_far_jumps(video, found, person):
+) -> tuple[list[Person | None], JSON]:
+    """The person in each frame; how many people there are, and notes on what was decided."""
+    with quiet_stderr(), _progress(progress) as bar:
+        people = _plain_look(video, estimator, mirror, ensemble, bar)
+        everyone = _subjects(video, people)
+        if not everyone:
+            return [None] * len(people), {}
+        best = choose(everyone, subject, video.width, video.height)
+        decided = {
+            "people": 1 + len(beside(best, everyone)),
+            "notes": notes_on(best, everyone, subject),
+        }
+        person = [best.track.people.get(t) for t in range(len(people))]
+        if cuts := find_far_jumps(video, [each.track for each in everyone], person):
             raise cut_error(video, cuts, WHAT)
-        if not ensemble or all(p is None for p in person):
-            return person, notes
-        search = fusion.Search(people, person, video.fps)
+        if not ensemble:
+            return person, decided
+        others = [other.track.people for other in everyone if other is not best]
+        search = fusion.Search(people, person, video.fps, others)
         for attempt in range(fusion.ROUNDS):
             plan = search.plan(attempt)
             if not plan:
@@ -142,7 +157,28 @@ def _find(
                     _check_person(somebody, estimator)
                 search.add(t, seen)
             search.settle()
-        return search.person, notes
+        return search.person, decided
+
+
+def _plain_look(
+    video: VideoReader, estimator: PoseEstimator, mirror: bool, strict: bool, bar: Progress
+) -> list[list[Person]]:
+    """(T,) everyone in each frame."""
+    looks = estimator.people_in(video, mirror=mirror, strict=strict)
+    people = list(bar.track(looks, total=len(video), description="pose"))
+    if len(people) != len(video):
+        raise PoseError(f"{estimator.name}: people of {len(people)} frames, not of {len(video)}")
+    for somebody in (p for frame in people for p in frame):
+        _check_person(somebody, estimator)
+    return with_colours(video, people)
+
+
+def _subjects(video: VideoReader, people: list[list[Person]]) -> list[Subject]:
+    return subjects(tracks(people, video.fps), video.fps, video.width, video.height)
+
+
+def _progress(shown: bool) -> Progress:
+    return Progress(console=Console(file=sys.stderr), disable=not shown)
 
 
 def _check_person(person: Person, estimator: PoseEstimator) -> None:

@@ -17,6 +17,13 @@ mean."""
 SAME_PERSON = 0.6
 """Overlap of two boxes that belong to one person."""
 
+LIMBS = tuple(
+    (f"{side}_{a}", f"{side}_{b}")
+    for side in ("left", "right")
+    for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+) + tuple((f"{a}_shoulder", f"{b}_hip") for a in ("left", "right") for b in ("left", "right"))
+"""Pairs of joints that a limb or the trunk lies between."""
+
 
 @dataclass(frozen=True, eq=False)  # equal is who is the same object: arrays do not compare
 class Person:
@@ -29,6 +36,7 @@ class Person:
         visibility: (K,) in 0..1, how sure it is that the landmark is not hidden.
         landmarks_3d: (K, 3) metres from the middle of the hips: x right, y down, z away.
         alternative: what the mirrored frame shows, where that is another pose.
+        colour: (2, 3) mean CIELAB colours of trunk and legs, where somebody took them.
     """
 
     landmarks: LandmarkSet
@@ -36,6 +44,7 @@ class Person:
     visibility: np.ndarray
     landmarks_3d: np.ndarray
     alternative: Person | None = None
+    colour: np.ndarray | None = None
 
     @property
     def centre(self) -> np.ndarray:
@@ -54,6 +63,40 @@ class Person:
         pixels[:, 0] = width - pixels[:, 0]
         metres[:, 0] *= -1
         return Person(self.landmarks, pixels, self.visibility[order], metres)
+
+
+def confidence(person: Person) -> float:
+    """Mean visibility of the joints."""
+    return float(person.visibility[person.landmarks.joints].mean())
+
+
+def pixels_per_metre(person: Person) -> float:
+    """Size in the picture against size in space, seen from the camera."""
+    joints = person.landmarks.joints
+    pixels, metres = person.landmarks_2d[joints], person.landmarks_3d[joints, :2]
+    spread = float(np.linalg.norm(metres - metres.mean(0)))
+    return float(np.linalg.norm(pixels - pixels.mean(0)) / max(spread, 1e-6))
+
+
+def tilt(person: Person) -> float:
+    """Radians, clockwise, from the picture's up to the direction from hips to shoulders."""
+    known, pixels = person.landmarks, person.landmarks_2d
+    shoulders = pixels[known.indices("left_shoulder", "right_shoulder")].mean(0)
+    right, down = shoulders - pixels[known.indices("left_hip", "right_hip")].mean(0)
+    return float(np.arctan2(right, -down))
+
+
+def change(a: Person, b: Person, scale: float) -> float:
+    """Metres between two poses: mean over the joints, of picture and space."""
+    return float(joint_changes(a, b, scale).mean())
+
+
+def joint_changes(a: Person, b: Person, scale: float) -> np.ndarray:
+    """(12,) metres, mean of picture and space."""
+    joints = a.landmarks.joints
+    flat = np.linalg.norm(a.landmarks_2d[joints] - b.landmarks_2d[joints], axis=-1)
+    deep = np.linalg.norm(a.landmarks_3d[joints] - b.landmarks_3d[joints], axis=-1)
+    return np.asarray(0.5 * (flat / scale + deep))
 
 
 def pose_distance(a: Person, b: Person) -> float:
@@ -87,8 +130,9 @@ def merge(people: list[Person], twins: list[Person], *, strict: bool = False) ->
     """
     merged, left = [], list(twins)
     for person in people:
-        twin = max(left, key=lambda t: overlap(person, t), default=None)
-        if twin is None or overlap(person, twin) < SAME_PERSON:
+        over = [t for t in left if overlap(person, t) >= SAME_PERSON]
+        twin = min(over, key=lambda t: pose_distance(person, t), default=None)
+        if twin is None:
             merged.append(person)
             continue
         left.remove(twin)
