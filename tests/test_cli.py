@@ -12,6 +12,8 @@ COMMANDS = (
     "demo",
     "doctor",
     "extract",
+    "import",
+    "export",
     "assess",
     "envs",
     "train",

@@ -20,10 +20,10 @@ _FEET = tuple(
     f"{side}_{part}" for side in ("left", "right") for part in ("foot_index", "small_toe", "heel")
 )
 
-COCO = LANDMARKS.subset("coco", (*_FACE, *JOINTS))
+COCO = LANDMARKS.subset("coco17", (*_FACE, *JOINTS))
 WHOLEBODY = LANDMARKS.subset("coco_wholebody", (*COCO.names, *_FEET))
 BODY_25 = LANDMARKS.subset(
-    "openpose_body25",
+    "body_25",
     (
         "nose", "neck",
         "right_shoulder", "right_elbow", "right_wrist",

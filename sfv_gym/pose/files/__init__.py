@@ -109,7 +109,7 @@ def read_joints(
             source["kind"], otherwise = "BVH", "y"
         elif kind in (".trc", ".csv"):
             table = read_trc(path) if kind == ".trc" else read_csv(path)
-            source["kind"], otherwise = kind[1:].upper(), None
+            source["kind"], otherwise = kind[1:].upper(), "z" if kind == ".csv" else None
         else:
             data = read_plain(path)
             if not is_smpl(data):
@@ -118,7 +118,7 @@ def read_joints(
                     "GVHMR, WHAM, PromptHMR and AMASS write them, and SMPL's joints"
                 )
             tracks = read_smpl(data)
-            table, otherwise = _chosen(tracks, person), None
+            table, otherwise = _chosen(tracks, person), tracks.up
             source["kind"] = tracks.kind
         joints = in_our_world(
             table.names,

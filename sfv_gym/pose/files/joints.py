@@ -27,8 +27,9 @@ AXES: dict[str, np.ndarray] = {
     "-z": np.diag([1.0, -1.0, -1.0]),
 }
 """(3, 3) rotation into our world, z up, of a world in which this axis is up."""
-UPRIGHT = 0.6
-"""Mean component of the trunk along the axis that is taken for up."""
+UPRIGHT, CLEARLY = 0.3, 1.5
+"""Mean component of the trunk along the axis that is taken for up, at least, and how many times as
+large it is as along any other."""
 MOST_FPS = 60.0
 """Frames per second that are kept, as of a video."""
 
@@ -142,7 +143,8 @@ def _axis(at: dict[str, np.ndarray], otherwise: str | None) -> str:
     trunk = np.asarray(trunk) / np.linalg.norm(trunk, axis=-1, keepdims=True)
     mean = np.nanmean(trunk, axis=0)
     best = int(np.abs(mean).argmax())
-    if abs(mean[best]) >= UPRIGHT:
+    second = np.sort(np.abs(mean))[1]
+    if abs(mean[best]) >= max(UPRIGHT, CLEARLY * second):
         return ("-" if mean[best] < 0 else "") + "xyz"[best]
     if otherwise is None:
         raise PoseFileError("nobody stands upright in it: say which axis is up with --up y or z")

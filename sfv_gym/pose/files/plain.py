@@ -111,7 +111,9 @@ class _Array:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, kind, fortran, data = state
-        self.values = _array(bytes(data), kind, shape, "F" if fortran else "C")
+        if kind.numpy.hasobject or not isinstance(data, bytes):
+            raise PoseFileError("an array without its bytes")
+        self.values = _array(data, kind, shape, "F" if fortran else "C")
 
 
 class _Scalar:

@@ -66,13 +66,18 @@ class Track:
 
 @dataclass(frozen=True)
 class Tracks:
-    """Everyone in a file, and its camera as for `Sightings`."""
+    """Everyone in a file, and its camera as for `Sightings`.
+
+    Attributes:
+        up: axis of the world that is, where nobody stands upright.
+    """
 
     kind: str
     people: list[Track]
     fps: float | None = None
     focal: float | None = None
     centre: np.ndarray | None = None
+    up: str | None = "y"
 
     def sightings(self) -> Sightings:
         """The people as a camera sees them; raises PoseFileError where the file has no camera."""
@@ -249,14 +254,14 @@ def _amass(data: dict[str, Any]) -> Tracks:
     else:
         world = _parameters(data, "the file")
     track = Track("smplx", np.arange(len(world[1])), None, world)
-    return Tracks("SMPL parameters", [track], _rate(data))
+    return Tracks("SMPL parameters", [track], _rate(data), up="z")
 
 
 def _joints(data: dict[str, Any]) -> Tracks:
     joints = np.asarray(data["joints"], float)[:, :COUNT]
     joints = numbers(joints, "joints", None, COUNT, 3)
     track = Track("smpl", np.arange(len(joints)), None, None, joints)
-    return Tracks("SMPL joints", [track], _rate(data))
+    return Tracks("SMPL joints", [track], _rate(data), up=None)
 
 
 def _rate(data: dict[str, Any]) -> float | None:
