@@ -102,6 +102,7 @@ def read_joints(
     if path.stat().st_size == 0:
         raise PoseFileError(f"{path}: the file is empty")
     source: dict[str, Any] = {"file": path.name}
+    otherwise: str | None
     with _named(path):
         if kind == ".bvh":
             found = read_bvh(path)
