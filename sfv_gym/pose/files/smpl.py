@@ -81,7 +81,10 @@ class Tracks:
 
     def sightings(self) -> Sightings:
         """The people as a camera sees them; raises PoseFileError where the file has no camera."""
-        frames = 1 + max(int(track.frames.max()) for track in self.people)
+        named = np.concatenate([track.frames for track in self.people])
+        if named.min() < 0 or named.max() > 100 * len(named) + 1000:
+            raise PoseFileError(f"frame {named.min()} to {named.max()} are named, of {len(named)}")
+        frames = int(named.max()) + 1
         found: list[list[Seen]] = [[] for _ in range(frames)]
         for track in self.people:
             if track.camera is None:
