@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import yaml
 from rich import table as rich_table
@@ -22,6 +22,9 @@ from rich.markup import escape
 
 from sfv_gym.errors import SFVError
 from sfv_gym.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 Cell = str | float | None
 """A text, a number that its column formats, or nothing: None and NaN stay empty."""
@@ -290,7 +293,7 @@ def _shown(cell: Cell, column: Column) -> str:
     return "" if cell is None or math.isnan(cell) else format(cell, column.format)
 
 
-def _reader():  # type: ignore[no-untyped-def]  # of a package that only pages need
+def _reader() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": False, "breaks": True})

@@ -34,9 +34,9 @@ from sfv_gym.envs.starts import ReferenceStateInitialization
 from sfv_gym.envs.task import Task
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import ActionError, AlgorithmError, BenchmarkError, OutputError, RenderError
-from sfv_gym.files import write_json
+from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import read_json
-from sfv_gym.jobs.job import JSON, Reporter
+from sfv_gym.jobs.job import Reporter
 from sfv_gym.jobs.machine import describe_machine, git_revision, versions
 from sfv_gym.play.evaluation import Evaluation, evaluate
 from sfv_gym.registry import find_motion

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from sfv_gym.envs.task import Task
     from sfv_gym.envs.terminations import EarlyTermination
     from sfv_gym.envs.vector_env import ImitationVectorEnv
-    from sfv_gym.extract import extract_motion
+    from sfv_gym.export import export_motion
+    from sfv_gym.extract import extract_motion, import_motion
     from sfv_gym.motion import ReferenceMotion
     from sfv_gym.objects import SceneObject
     from sfv_gym.play.evaluation import Evaluation, evaluate
@@ -85,9 +86,11 @@ _LAZY = {
     "TrackingErrors": "envs.rewards",
     "assess": "assessment",
     "evaluate": "play.evaluation",
+    "export_motion": "export",
     "extract_motion": "extract",
     "find_motion": "registry",
     "get_character": "characters",
+    "import_motion": "extract",
     "load_policy": "play.policy",
     "register_estimator": "pose",
     "retarget": "retargeting.retarget",
@@ -126,9 +129,11 @@ __all__ = [
     "__version__",
     "assess",
     "evaluate",
+    "export_motion",
     "extract_motion",
     "find_motion",
     "get_character",
+    "import_motion",
     "list_envs",
     "load_policy",
     "register_character",

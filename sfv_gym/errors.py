@@ -17,6 +17,10 @@ class PoseError(SFVError):
     """No person, or too little of one, was found in a video."""
 
 
+class PoseFileError(PoseError):
+    """A file of poses or joints is missing, damaged, of an unknown layout, or not of this video."""
+
+
 class PoseModelError(SFVError):
     """The pose model cannot be fetched or is damaged."""
 

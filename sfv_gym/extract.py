@@ -1,4 +1,4 @@
-"""Video file to motion file: stages 1 and 2 in a row."""
+"""Video file, or file of joints, to motion file: stages 1 and 2 in a row."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CAMERAS = ("static", "moving")
+_ANY_SIDE = 2**16
+"""Pixels: frames as large as the video's, which is what other people's pixels are of."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def extract_motion(
     speed: float = 1.0,
     loop: str = "auto",
     estimator: str | PoseEstimator = "mediapipe",
+    pose: str | os.PathLike[str] | None = None,
     camera: str = "static",
     focal: float | None = None,
     subject: str | int = "largest",
@@ -71,6 +74,9 @@ def extract_motion(
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
         estimator: what finds the person in the frames, as for ``sfv_gym.pose.get_estimator``: a
             name, ``module:function``, ``path/file.py:function``, or an object of one's own.
+        pose: a file of poses that another program saw in this video, in place of an estimator: see
+            ``sfv_gym.pose.files.read_poses``. Where it has pixels alone, ``estimator`` is asked for
+            depth.
         camera: ``"static"``, or ``"moving"`` for one that pans after the person from where it
             stands.
         focal: the camera's focal length, where it is known, in units of the picture's longer
@@ -84,11 +90,11 @@ def extract_motion(
 
     Raises:
         VideoError, PoseError, PoseModelError: of the video and the person in it; see ``errors``.
+        PoseFileError: of the file of poses.
         MotionError, OutputError, UnknownIdError, SettingError: of what was asked for and comes out.
     """
     # Wrong settings must not cost the minutes that the pose stage takes.
-    if loop not in ("auto", *LOOPS):
-        raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
+    _check_asked(skill, loop, out, overlay, poses_out)
     if camera not in CAMERAS:
         raise MotionError(f"camera must be one of {', '.join(CAMERAS)}, not {camera!r}")
     if focal is not None and not 0.2 <= focal <= 20.0:
@@ -96,32 +102,39 @@ def extract_motion(
             "the focal length is counted in longer sides of the picture, from 0.2 to 20 (its 35 mm "
             f"equivalent / 36), not {focal:g}"
         )
-    if not is_skill_name(skill):
-        raise MotionError(f"{skill!r} is no skill name: use snake_case, such as back_flip")
-    for target in (out, overlay, poses_out):
-        if target is not None:
-            _check_writable(Path(target))
 
     from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
+    from sfv_gym.pose.files import read_poses
     from sfv_gym.pose.jumps import WHAT, find_jumps
     from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
     from sfv_gym.video import check_one_shot, cut_error, open_video, write_video
+    from sfv_gym.video.reader import MAX_SIDE
 
     parse_subject(subject)
     chosen = get_estimator(estimator)
-    reader = open_video(video, start, end, speed=speed)
+    file = None if pose is None else read_poses(pose, depth=chosen)
+    max_side = MAX_SIDE if file is None else _ANY_SIDE
+    reader = open_video(video, start, end, speed=speed, max_side=max_side)
     notes = [*reader.notes, *check_one_shot(reader)]
     for note in notes:
         log.warning("%s: %s", reader.path.name, note)
-    poses = estimate_pose(reader, estimator=chosen, subject=subject, progress=progress)
+    poses = estimate_pose(
+        reader,
+        estimator=file or chosen,
+        ensemble=file is None,  # a file has no second look
+        subject=subject,
+        progress=progress,
+    )
     poses, notes = _from_video(poses, reader, notes)
     if jumps := find_jumps(poses, np.array(reader.repeated)):
         raise cut_error(reader, jumps, WHAT)
     if poses_out is not None:
         poses.save(poses_out)
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
+    if file is not None and focal is None:
+        focal_px = file.focal_in(reader) or focal_px
     still, turns = poses, None
     if camera == "moving":
         still, turns = stabilize(poses, reader, focal_px)
@@ -147,6 +160,66 @@ def extract_motion(
         motion.provenance["source"] = {**motion.provenance.get("source", {}), **source}
     motion.save(out)
     return Extraction(motion, poses, reader, tuple(notes))
+
+
+def import_motion(
+    file: str | os.PathLike[str],
+    *,
+    skill: str,
+    out: str | os.PathLike[str],
+    start: float | None = None,
+    end: float | None = None,
+    fps: float | None = None,
+    unit: str = "auto",
+    up: str = "auto",
+    person: int = 1,
+    loop: str = "auto",
+    source: JSON | None = None,
+    prior: PosePrior | None = None,
+    progress: bool = True,
+) -> ReferenceMotion:
+    """Reconstruct the motion of joints in space, as from motion capture, and write it to ``out``.
+
+    No video is needed. Ground, contacts, gravity and the character are as for a video's.
+
+    Args:
+        file: BVH, TRC, CSV, or SMPL parameters or joints in a world; see
+            ``sfv_gym.pose.files.read_joints``.
+        skill: snake_case name.
+        start, end: seconds of the file to use.
+        fps: frames per second, where the file does not say; 30 by default.
+        unit: of the file: ``"m"``, ``"cm"``, ``"mm"``, ``"in"``, metres as a number, or ``"auto"``.
+        up: the axis that is up in it: ``"y"``, ``"z"``, ``"-y"``, ..., or ``"auto"``.
+        person: which of several, the one who is longest in view first.
+        loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
+        source: title, licence and author, for the motion's provenance.
+        prior: of the person's pose; by default the shipped one.
+
+    Raises:
+        PoseFileError: of the file.
+        PoseError, MotionError, OutputError: of what was asked for and comes out.
+    """
+    _check_asked(skill, loop, out)
+
+    from sfv_gym.pose.files import read_joints
+    from sfv_gym.reconstruction import reconstruct_joints
+
+    joints = read_joints(file, fps=fps, unit=unit, up=up, person=person).between(start, end)
+    motion = reconstruct_joints(joints, skill=skill, loop=loop, prior=prior, progress=progress)
+    if source:
+        motion.provenance["source"] = {**motion.provenance["source"], **source}
+    motion.save(out)
+    return motion
+
+
+def _check_asked(skill: str, loop: str, *targets: str | os.PathLike[str] | None) -> None:
+    if loop not in ("auto", *LOOPS):
+        raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
+    if not is_skill_name(skill):
+        raise MotionError(f"{skill!r} is no skill name: use snake_case, such as back_flip")
+    for target in targets:
+        if target is not None:
+            _check_writable(Path(target))
 
 
 def _from_video(

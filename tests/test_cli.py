@@ -13,6 +13,8 @@ COMMANDS = (
     "doctor",
     "extract",
     "people",
+    "import",
+    "export",
     "assess",
     "envs",
     "train",

@@ -13,7 +13,7 @@ FLOORS = (
     ("seeds", "skeleton"),
     ("motion",),
     ("registry",),
-    ("physics",),
+    ("export", "physics"),
     ("characters", "terrains", "video"),
     ("objects", "render"),
     ("fitting",),

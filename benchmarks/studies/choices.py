@@ -23,9 +23,9 @@ from sfv_gym.benchmarks.fingerprint import environment_hash, stream_name
 from sfv_gym.benchmarks.studies.policies.records import MadeOf
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import SFVError, UnknownIdError
-from sfv_gym.files import write_json
+from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import LOG, read_json
-from sfv_gym.jobs.job import JSON, Executor, Reporter
+from sfv_gym.jobs.job import Executor, Reporter
 from sfv_gym.jobs.machine import describe_machine, versions
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 from sfv_gym.jobs.supervise import Outcome, supervise

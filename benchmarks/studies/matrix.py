@@ -33,7 +33,8 @@ from sfv_gym.benchmarks.players import (
 from sfv_gym.benchmarks.results import Figures
 from sfv_gym.benchmarks.run import figures
 from sfv_gym.errors import UnknownIdError
-from sfv_gym.jobs.job import JSON, Executor, Reporter
+from sfv_gym.files import JSON
+from sfv_gym.jobs.job import Executor, Reporter
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 from sfv_gym.play.evaluation import evaluate
 from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, get_entry, make_id
@@ -101,7 +102,8 @@ def measure_row(row: MatrixRow, reporter: Reporter) -> JSON:
             seed=first,
             difficulty=difficulty,
         )
-        cells.append({"terrain": terrain, "difficulty": difficulty, **figures(found)})
+        cell = {"terrain": terrain, "difficulty": difficulty, **figures(found)}
+        cells.append(cast("Cell", cell))
     return {"cells": cells}
 
 

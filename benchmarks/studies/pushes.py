@@ -38,7 +38,8 @@ from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import CONTROL_HZ, Task
 from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import SFVError
-from sfv_gym.jobs.job import JSON, Executor, Reporter
+from sfv_gym.files import JSON
+from sfv_gym.jobs.job import Executor, Reporter
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 from sfv_gym.play.episodes import episodes
 from sfv_gym.seeds import Purpose, stream

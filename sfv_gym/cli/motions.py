@@ -18,6 +18,7 @@ from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, 
 
 if TYPE_CHECKING:
     from sfv_gym.library import Built
+    from sfv_gym.motion import ReferenceMotion
 
 from sfv_gym.cli.options import AsJson, app, console
 
@@ -83,6 +84,14 @@ def extract(
             "my_module:MyEstimator or path/file.py:MyEstimator."
         ),
     ] = "mediapipe",
+    pose: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of poses that another program saw in this video, in place of an "
+            "estimator: SAM 3D Body, GVHMR, WHAM, PromptHMR, COCO or COCO-WholeBody keypoints as "
+            "JSON, or a folder of OpenPose's."
+        ),
+    ] = None,
     camera: Annotated[
         str, typer.Option(help="static, or moving: it pans after the person from one place.")
     ] = "static",
@@ -119,12 +128,95 @@ def extract(
         speed=speed,
         loop=loop,
         estimator=estimator,
+        pose=pose,
         camera=camera,
         focal=focal,
         subject=subject,
         overlay=overlay,
     )
-    motion = extraction.motion
+    _print_motion(extraction.motion, target)
+
+
+@app.command("import", epilog="Example: [bold]sfv import walk.bvh --out walk.npz[/bold]")
+def import_command(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Joints in space: .bvh, .trc, .csv, or SMPL parameters in a world, as GVHMR "
+            "(.pt), WHAM, PromptHMR (.pkl) and AMASS (.npz) write them."
+        ),
+    ],
+    skill: Annotated[
+        str | None, typer.Option(help="snake_case name of the skill; the file's name by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
+    ] = None,
+    start: Annotated[float | None, typer.Option(help="First second to use.")] = None,
+    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames per second, where the file does not say; 30 by default."),
+    ] = None,
+    unit: Annotated[
+        str,
+        typer.Option(help="Of the file: m, cm, mm, in, metres such as 0.0564, or auto."),
+    ] = "auto",
+    up: Annotated[
+        str, typer.Option(help="The axis that is up in it: y, z, -y, ..., or auto.")
+    ] = "auto",
+    person: Annotated[
+        int, typer.Option(help="Which of several people, longest in view first.", min=1)
+    ] = 1,
+    loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
+) -> None:
+    """Take a motion out of motion capture or another program's joints, without a video."""
+    from sfv_gym.extract import import_motion
+
+    name = skill or _skill_of(file)
+    target = out or Path(f"{name}.npz")
+    motion = import_motion(
+        file,
+        skill=name,
+        out=target,
+        start=start,
+        end=end,
+        fps=fps,
+        unit=unit,
+        up=up,
+        person=person,
+        loop=loop,
+    )
+    _print_motion(motion, target)
+
+
+@app.command("export", epilog="Example: [bold]sfv export backflip --out backflip.glb[/bold]")
+def export_command(
+    motion: Annotated[str, typer.Argument(help="A motion file (.npz), or a skill such as walk.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File to write: .bvh (centimetres, y up), .csv (metres, z up) or .glb (binary "
+            "glTF with a figure)."
+        ),
+    ],
+    person: Annotated[
+        bool,
+        typer.Option(
+            "--person/--character",
+            help="The person's own proportions and path, or the character's.",
+        ),
+    ] = False,
+) -> None:
+    """Write a motion for another program: BVH, CSV or binary glTF."""
+    from sfv_gym.export import export_motion
+
+    export_motion(motion, out, person=person)
+    console.print(f"Wrote [bold]{escape(str(out))}[/bold].")
+
+
+def _print_motion(motion: ReferenceMotion, target: Path) -> None:
+    """What came out, and how to use it."""
     table = Table(title=f"{target}: {motion.num_frames} frames, {motion.duration:.2f} s")
     table.add_column("quality")
     table.add_column("value", justify="right")

@@ -51,6 +51,14 @@ PROPORTIONS: tuple[str, ...] = (
 )  # fmt: skip
 """The lengths that differ between people, each the same on the left and on the right."""
 
+ADULT_SIZE = 1.06
+"""An average person's size as a multiple of the character's."""
+ADULT_LENGTHS: torch.Tensor = torch.as_tensor(
+    np.log([1.0, 1.0, 1.25, 0.97, 1.02, 0.96, 0.96, 1.0, 1.0])
+)
+"""(9,) logarithms of adults' lengths beside the size, in the order of PROPORTIONS: the canonical
+figure has narrow hips."""
+
 
 def _proportion_of() -> np.ndarray:
     """(15, 3) index into PROPORTIONS for every component of OFFSETS."""

@@ -6,6 +6,7 @@ from sfv_gym.errors import PoseError, SettingError, UnknownIdError
 from sfv_gym.plugins import load_named, short
 from sfv_gym.pose.estimator import PoseEstimator
 from sfv_gym.pose.landmarks import LandmarkSet
+from sfv_gym.pose.layouts import LAYOUTS
 from sfv_gym.pose.mediapipe import MediaPipe
 
 DEFAULT = MediaPipe.name
@@ -61,8 +62,9 @@ def get_estimator(estimator: str | PoseEstimator) -> PoseEstimator:
 
 
 def get_landmarks(name: str) -> LandmarkSet:
-    """The set of that name, of one of the registered estimators; raises PoseError if none has."""
+    """The set of that name, of a registered estimator or of files; raises PoseError if none has."""
     known = {estimator.landmarks.name: estimator.landmarks for estimator in ESTIMATORS.values()}
+    known = LAYOUTS | known
     if name not in known:
         raise PoseError(
             f"unknown landmarks {name!r}; known: {', '.join(known)}; register_estimator adds more"

@@ -60,7 +60,7 @@ class Subject:
 def subjects(found: Sequence[Track], fps: float, width: int, height: int) -> list[Subject]:
     """Everyone who was tracked, the one who counts most first."""
     weights = [weight(track, fps) for track in found]
-    out = []
+    out: list[Subject] = []
     for i in sorted(range(len(found)), key=lambda i: -weights[i]):
         frames = found[i].frames
         x, y = found[i].people[int(frames[len(frames) // 2])].centre / (width, height)

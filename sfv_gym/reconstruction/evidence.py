@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from sfv_gym.errors import PoseError
 from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.pose.legs import leg_jumps
 from sfv_gym.pose.sequence import bridged
-from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, view_rotation
+from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, WORLD_TO_CAMERA, view_rotation
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet, PoseSequence
@@ -23,9 +23,37 @@ DOUBT = 0.2
 """Weight of a frame that contradicts its neighbours."""
 
 
+class Shown(Protocol):
+    """What a first guess of a pose needs to know, whether a camera or motion capture shows it."""
+
+    @property
+    def landmarks(self) -> LandmarkSet:
+        """Those that were found; M of them have markers."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+
+    @property
+    def frames(self) -> int:
+        """T."""
+
+    @property
+    def upright(self) -> np.ndarray:
+        """(T, M, 3) metres, z up."""
+
+    @property
+    def detected(self) -> np.ndarray:
+        """(T,) bool."""
+
+    @property
+    def doubt(self) -> np.ndarray:
+        """(T,) bool, frames held for wrong."""
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """Landmarks of one person, every frame filled.
+    """Landmarks of one person in a video, every frame filled.
 
     Attributes:
         landmarks: those that were found; M of them have markers on the body.
@@ -61,6 +89,11 @@ class Evidence:
     def frames(self) -> int:
         """How many there are, T; all are filled, whether the person was detected or not."""
         return len(self.detected)
+
+    @property
+    def upright(self) -> np.ndarray:
+        """(T, M, 3) metres, the points in the world of a level camera, z up."""
+        return np.asarray(self.points @ WORLD_TO_CAMERA)  # camera to world is the transpose
 
     def doubting(self, frames: np.ndarray) -> Evidence:
         """The same with little weight on these frames (T,) bool."""

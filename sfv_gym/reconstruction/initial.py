@@ -9,8 +9,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from sfv_gym import skeleton
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, DOFS
 from sfv_gym.pose.landmarks import HEAD, foot
-from sfv_gym.reconstruction.camera import WORLD_TO_CAMERA
-from sfv_gym.reconstruction.evidence import Evidence
+from sfv_gym.reconstruction.evidence import Evidence, Shown
 from sfv_gym.rotations import quat_continuous
 
 _LIMB_BEND = 0.25
@@ -21,11 +20,11 @@ _LONGEST_GAP = 0.5
 """Seconds that frames in a row may be disbelieved."""
 
 
-def initial_angles(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Root rotations (T, 4) wxyz in a level camera's world, angles (T, 28) in radians, and the
+def initial_angles(evidence: Shown) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Root rotations (T, 4) wxyz in the world of ``upright``, angles (T, 28) in radians, and the
     frames (T,) bool that are believed. The others are bridged: those that the pose stage doubts or
     ``believable`` leaves out."""
-    world = evidence.points @ WORLD_TO_CAMERA  # camera to world is the transpose
+    world = evidence.upright
 
     def at(name: str) -> np.ndarray:
         return np.asarray(world[:, evidence.landmarks.marker(name)])

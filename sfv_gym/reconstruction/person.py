@@ -1,23 +1,28 @@
-"""Stage one of the fit: the person, in their own proportions, in front of the camera."""
+"""Stage one of the fit: the person, in their own proportions, in front of the camera.
+
+What a body asks for is in `BodyProblem`, whoever saw it; `PersonProblem` adds what a video shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from sfv_gym.fitting import terms
 from sfv_gym.fitting.articulation import Pose
-from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
+from sfv_gym.fitting.canonical_body import ADULT_LENGTHS, ADULT_SIZE, DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.solver import Variables, solve
 from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
 from sfv_gym.pose.landmarks import foot
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
-from sfv_gym.reconstruction.evidence import Evidence
+from sfv_gym.reconstruction.evidence import Evidence, Shown
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
 from sfv_gym.reconstruction.markers import markers
 from sfv_gym.reconstruction.prior import PosePrior, shipped_prior
@@ -68,7 +73,7 @@ class Weights:
     spin: float = 3.0
     com_acceleration: float = 8.0
     effort: float = 12.0
-    mean_scale: float = 1.06
+    mean_scale: float = ADULT_SIZE
     lean: float = 0.15
     balance: float = 0.03
     mean_pitch: float = 0.05
@@ -77,12 +82,12 @@ class Weights:
 LONG_END = 3
 """Frames at an end of the clip, all doubted, from which on they are made to come to rest."""
 
-# Adults' joints against the canonical figure's, which has narrow hips: logarithms.
-_MEAN_LENGTHS = torch.as_tensor(np.log([1.0, 1.0, 1.25, 0.97, 1.02, 0.96, 0.96, 1.0, 1.0]))
+C = TypeVar("C", Camera, None)
+"""The camera that a person is seen with, or none."""
 
 
 @dataclass(frozen=True)
-class PersonFit:
+class PersonFit(Generic[C]):
     """A fitted person.
 
     Attributes:
@@ -99,7 +104,7 @@ class PersonFit:
     root_pos: torch.Tensor
     root_rot: torch.Tensor
     angles: torch.Tensor
-    camera: Camera
+    camera: C
     variables: Variables
     loss: float
 
@@ -109,13 +114,130 @@ class PersonFit:
         return self.body.pose(self.root_pos, self.root_rot, self.angles)
 
 
-class PersonProblem:
+class BodyProblem(ABC, Generic[C]):
+    """A person in their own proportions: smooth, adult, on the ground, under gravity.
+
+    Args:
+        evidence: what the first guess is made of.
+        prior: of the pose; by default the shipped one.
+        modes: let every frame's variables move in so many of the slowest modes over time alone.
+
+    Attributes:
+        fps: frames per second.
+        weights: spreads of the terms.
+        start: the variables of the first guess.
+    """
+
+    start: Variables
+
+    def __init__(
+        self, evidence: Shown, weights: Weights, prior: PosePrior | None, modes: int | None
+    ) -> None:
+        self.weights, self.fps, self._frames = weights, evidence.fps, evidence.frames
+        self.prior, self.modes = prior or shipped_prior(), modes
+        quat, angles, self._believed = initial_angles(evidence)
+        self._doubted_ends = _long_ends(~self._believed)
+        self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
+        self._first_angles = torch.as_tensor(angles, dtype=DTYPE)
+
+    @abstractmethod
+    def assemble(self, v: Variables) -> tuple[Body, C, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Body, camera, root positions (T, 3), root rotations (T, 3, 3) and angles (T, 28)."""
+
+    @abstractmethod
+    def agreement(self, v: Variables, body: Body, camera: C, pose: Pose) -> torch.Tensor:
+        """The terms that hold the pose against the evidence."""
+
+    def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
+        """Squares, in units of their spread, of what is the scene's and not the body's."""
+        yield from ()
+
+    @abstractmethod
+    def steps(self, camera_step: float) -> dict[str, float]:
+        """Typical changes of the variables; see ``fit``."""
+
+    def objective(self, v: Variables, contacts: Contacts | None) -> torch.Tensor:
+        """The sum of all terms at ``v``."""
+        w, fps = self.weights, self.fps
+        body, camera, root, rot, angles = self.assemble(v)
+        pose = body.pose(root, rot, angles)
+        total = self.agreement(v, body, camera, pose)
+        # in units of the person's size, or shrinking would pass for smoothness
+        size = torch.exp(v["log_size"]) / w.mean_scale
+        total = total + terms.smoothness(
+            Pose(pose.pos / size, pose.rot), angles, fps, w.link_acceleration,
+            w.angle_acceleration,
+        )  # fmt: skip
+        if self._doubted_ends.any():
+            # nothing follows that would bend the path back: without this the last velocity goes on
+            total = total + terms.stillness(angles, fps, self._doubted_ends, w.end_velocity)
+        total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
+        spread = ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum() + (
+            (v["log_lengths"] - ADULT_LENGTHS) / w.proportion
+        ).square().sum()
+        for term in self.spreads(v):
+            spread = spread + term
+        total = total + self._frames * 0.05 * spread
+        com = body.centre_of_mass(pose)
+        sway = terms.acceleration(com[:, :2] / size, fps).square().sum(-1)
+        total = total + terms.cauchy(sway / w.com_acceleration**2, 3.0).sum()
+        if contacts is not None:
+            total = total + terms.ground(
+                body, pose, contacts,
+                sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
+            )  # fmt: skip
+            # again in units of size: what is left to fix it is gravity alone
+            total = total + terms.free_fall(com, contacts.in_air, fps, w.flight * size)
+            total = total + terms.balance(body, pose, contacts, fps, w.balance * size)
+            if contacts.flights:
+                total = total + terms.support(com, fps, w.support * size)
+                total = total + terms.steady_spin(
+                    body, pose, contacts.flights, fps, w.spin * size**2
+                )
+                total = total + terms.effort(com, contacts.in_air, fps, w.effort * size)
+        return total
+
+    def fit(
+        self,
+        start: Variables,
+        *,
+        contacts: Contacts | None = None,
+        iterations: int = 200,
+        camera_step: float = 1.0,
+        callback: Callable[[], None] | None = None,
+    ) -> PersonFit[C]:
+        """Solve from ``start``.
+
+        Args:
+            camera_step: how much larger than usual the solver's steps of the camera's tilt and
+                height are, see ``pipeline.WIDE_STEP``.
+        """
+        variables, loss = solve(
+            lambda v: self.objective(v, contacts),
+            start,
+            bounds={
+                "angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]),
+                # from a child to a giant
+                "log_size": (np.log([0.6]), np.log([1.3])),
+            },
+            scales={"log_size": 0.05, "log_lengths": 0.05, **self.steps(camera_step),
+                    "turn": 0.2, "angles": 0.3},
+            over_time=("root", "rays", "log_depth", "turn", "angles"),
+            iterations=iterations,
+            modes=self.modes,
+            callback=callback,
+        )  # fmt: skip
+        with torch.no_grad():
+            body, camera, root, rot, angles = self.assemble(variables)
+        return PersonFit(body, root, rot, angles, camera, variables, loss)
+
+
+class PersonProblem(BodyProblem[Camera]):
     """The objective over one clip's evidence.
 
     Args:
         weights: spreads of the terms.
-        prior: of the pose; by default the shipped one.
-        modes: let every frame's variables move in so many of the slowest modes over time alone.
+        prior, modes: see `BodyProblem`.
     """
 
     def __init__(
@@ -126,19 +248,15 @@ class PersonProblem:
         prior: PosePrior | None = None,
         modes: int | None = None,
     ) -> None:
-        self.weights = weights or Weights()
-        self.prior, self.modes = prior or shipped_prior(), modes
-        quat, angles, believed = initial_angles(evidence)
-        self.evidence = evidence = evidence.doubting(~believed)
-        self._doubted_ends = _long_ends(~believed)
+        super().__init__(evidence, weights or Weights(), prior, modes)
+        self.evidence = evidence = evidence.doubting(~self._believed)
         rays, depth = initial_path(evidence)
-        self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
         self._pairs = torch.as_tensor(evidence.landmarks.direction_pairs)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
         zero = torch.zeros
-        self.start: Variables = {
+        self.start = {
             "log_size": torch.tensor([np.log(self.weights.mean_scale)], dtype=DTYPE),
-            "log_lengths": _MEAN_LENGTHS.clone(),
+            "log_lengths": ADULT_LENGTHS.clone(),
             "tilt": zero(2, dtype=DTYPE),
             "lean": zero(1, dtype=DTYPE),
             "height": torch.tensor(
@@ -147,13 +265,13 @@ class PersonProblem:
             "rays": torch.as_tensor(rays, dtype=DTYPE),
             "log_depth": torch.as_tensor(np.log(depth / self.weights.mean_scale), dtype=DTYPE),
             "turn": zero(evidence.frames, 3, dtype=DTYPE),
-            "angles": torch.as_tensor(angles, dtype=DTYPE),
+            "angles": self._first_angles,
         }
 
     def assemble(
         self, v: Variables
     ) -> tuple[Body, Camera, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Body, camera, root positions (T, 3), root rotations (T, 3, 3) and angles (T, 28)."""
+        """See `BodyProblem`."""
         size = torch.exp(v["log_size"])
         body = Body(size * torch.exp(v["log_lengths"]), hand_radius=WRIST_HEIGHT)
         camera = Camera(
@@ -169,92 +287,30 @@ class PersonProblem:
         rot = tilt @ self.base_rot @ rotation_matrix(v["turn"])
         return body, camera, root, rot, v["angles"]
 
-    def objective(self, v: Variables, contacts: Contacts | None) -> torch.Tensor:
-        """The sum of all terms at ``v``."""
+    def agreement(self, v: Variables, body: Body, camera: Camera, pose: Pose) -> torch.Tensor:
+        """l_2D and l_3D."""
         w, e = self.weights, self.evidence
-        body, camera, root, rot, angles = self.assemble(v)
-        pose = body.pose(root, rot, angles)
         points = markers(body, pose, e.landmarks)
         sigma_px = w.pixel * e.body_px
         total = terms.reprojection(camera.project(points), e.pixels, e.pixel_weights, sigma_px)
         # landmark networks see people lean towards the camera or away from it, all clip long
         nod = rotation_matrix(torch.cat((v["lean"], torch.zeros(2, dtype=DTYPE))))
-        total = total + terms.direction_agreement(
+        return total + terms.direction_agreement(
             points @ camera.rotation().T, self._pairs, e.directions @ nod.T,
             e.direction_weights, w.direction,
         )  # fmt: skip
-        # in units of the person's size, or shrinking would pass for smoothness
-        size = torch.exp(v["log_size"]) / w.mean_scale
-        total = total + terms.smoothness(
-            Pose(pose.pos / size, pose.rot), angles, e.fps, w.link_acceleration,
-            w.angle_acceleration,
-        )  # fmt: skip
-        if self._doubted_ends.any():
-            # nothing follows that would bend the path back: without this the last velocity goes on
-            total = total + terms.stillness(angles, e.fps, self._doubted_ends, w.end_velocity)
-        total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
-        total = total + e.frames * 0.05 * (
-            ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum()
-            + ((v["log_lengths"] - _MEAN_LENGTHS) / w.proportion).square().sum()
-            + (v["tilt"][0] / w.roll).square()
-            + ((v["tilt"][1] - w.mean_pitch) / w.pitch).square()
-            + (v["lean"] / w.lean).square().sum()
-        )
-        com = body.centre_of_mass(pose)
-        sway = terms.acceleration(com[:, :2] / size, e.fps).square().sum(-1)
-        total = total + terms.cauchy(sway / w.com_acceleration**2, 3.0).sum()
-        if contacts is not None:
-            total = total + terms.ground(
-                body, pose, contacts,
-                sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
-            )  # fmt: skip
-            # again in units of size: what is left to fix it is gravity alone
-            total = total + terms.free_fall(com, contacts.in_air, e.fps, w.flight * size)
-            total = total + terms.balance(
-                body, pose, contacts, e.fps, w.balance * size
-            )  # fmt: skip
-            if contacts.flights:
-                total = total + terms.support(com, e.fps, w.support * size)
-                total = total + terms.steady_spin(
-                    body, pose, contacts.flights, e.fps, w.spin * size**2
-                )
-                total = total + terms.effort(com, contacts.in_air, e.fps, w.effort * size)
-        return total
 
-    def fit(
-        self,
-        start: Variables,
-        *,
-        contacts: Contacts | None = None,
-        iterations: int = 200,
-        camera_step: float = 1.0,
-        callback: Callable[[], None] | None = None,
-    ) -> PersonFit:
-        """Solve from ``start``.
+    def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
+        """Of the camera's roll and pitch, and of the landmarks' lean."""
+        w = self.weights
+        yield (v["tilt"][0] / w.roll).square()
+        yield ((v["tilt"][1] - w.mean_pitch) / w.pitch).square()
+        yield (v["lean"] / w.lean).square().sum()
 
-        Args:
-            camera_step: how much larger than usual the solver's steps of the camera's tilt and
-                height are, see ``pipeline.WIDE_STEP``.
-        """
-        variables, loss = solve(
-            lambda v: self.objective(v, contacts),
-            start,
-            bounds={
-                "angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]),
-                # from a child to a giant
-                "log_size": (np.log([0.6]), np.log([1.3])),
-            },
-            scales={"log_size": 0.05, "log_lengths": 0.05, "tilt": 0.02 * camera_step,
-                    "lean": 0.05, "height": 0.05 * camera_step, "rays": 0.01, "log_depth": 0.05,
-                    "turn": 0.2, "angles": 0.3},
-            over_time=("rays", "log_depth", "turn", "angles"),
-            iterations=iterations,
-            modes=self.modes,
-            callback=callback,
-        )  # fmt: skip
-        with torch.no_grad():
-            body, camera, root, rot, angles = self.assemble(variables)
-        return PersonFit(body, root, rot, angles, camera, variables, loss)
+    def steps(self, camera_step: float) -> dict[str, float]:
+        """See `BodyProblem`."""
+        return {"tilt": 0.02 * camera_step, "lean": 0.05, "height": 0.05 * camera_step,
+                "rays": 0.01, "log_depth": 0.05}  # fmt: skip
 
 
 def _long_ends(frames: np.ndarray) -> np.ndarray:

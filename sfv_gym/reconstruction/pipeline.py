@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from sfv_gym.reconstruction.carry import Carried, carry
 from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
-from sfv_gym.reconstruction.person import PersonFit, PersonProblem, Weights
+from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem, Weights
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
 from sfv_gym.reconstruction.reprojection import motion_camera
@@ -94,8 +94,50 @@ def reconstruct(
     if loop not in ("auto", *LOOPS):
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
     evidence = gather_evidence(poses, focal_px)
+    problem = PersonProblem(evidence, weights, prior=prior)
+    motion, fit, scene = solve_motion(
+        problem, skill=skill, loop=loop, progress=progress, speed=speed,
+        carry_weights=carry_weights, iterations=iterations,
+    )  # fmt: skip
+    motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
+    motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_turns)
+    motion.provenance["source"] = dict(poses.source)
+    motion.provenance["quality"] = {
+        **person_quality(fit, evidence), **motion.provenance["quality"]
+    }  # fmt: skip
+    motion.provenance["settings"]["focal_px"] = evidence.focal
+    motion.validate()
+    return motion
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where the fit's world went: the motion's is ``turn @ (p - start)`` of it.
+
+    Attributes:
+        turn: (3, 3), about z. start: (3,) metres, on the ground.
+    """
+
+    turn: np.ndarray
+    start: np.ndarray
+
+
+def solve_motion(
+    problem: BodyProblem[C],
+    *,
+    skill: str,
+    loop: str,
+    progress: bool,
+    speed: float,
+    carry_weights: GroundedWeights | None,
+    iterations: int,
+) -> tuple[ReferenceMotion, PersonFit[C], Scene]:
+    """Both stages, whoever saw the person; the arguments are those of `reconstruct`.
+
+    Returns:
+        The motion, whose provenance has no ``source`` yet, the person, and where the scene lies.
+    """
     with one_thread(), _Progress(progress) as bar:
-        problem = PersonProblem(evidence, weights, prior=prior)
         bar.expect(PASSES * iterations + CARRY_SHARE * iterations)
         fit, contacts = fit_person(
             problem,
@@ -112,7 +154,7 @@ def reconstruct(
         root_pos, root_rot = fit.root_pos.numpy(), fit.root_rot.numpy()
         yaw, start = -_heading_angle(root_rot[0]), root_pos[0] * [1.0, 1.0, 0.0]
         root_pos, root_rot = person = _turned(root_pos, root_rot, yaw)
-        cycle = _choose_cycle(loop, fit, evidence.fps)
+        cycle = _choose_cycle(loop, fit, problem.fps)
         if cycle is None and loop == "wrap":
             raise MotionError("no cycle was found to wrap: use a longer range, or loop none")
         if cycle is not None:
@@ -123,29 +165,23 @@ def reconstruct(
             root_rot,
             fit.angles.numpy(),
             contacts,
-            evidence.fps,
+            problem.fps,
             path_scale=1 / legs,
             cycle=(cycle.first, cycle.last) if cycle else None,
             weights=carry_weights,
             iterations=CARRY_SHARE * iterations,
             callback=bar.advance,
         )
-    motion = _assemble(carried, fit, person, contacts, cycle, evidence.fps)
-    motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
-    quality = {**person_quality(fit, evidence), **motion_quality(motion, carried.angles, contacts)}
+    motion = _assemble(carried, fit, person, contacts, cycle, problem.fps)
+    quality = motion_quality(motion, carried.angles, contacts)
     if cycle is not None:
         quality["loop_gap_mm"] = round(1e3 * cycle.gap, 1)
     motion.skill = skill
     motion.person_scale = fit.body.scale.numpy()
-    motion.camera = motion_camera(
-        fit.camera, Rotation.from_euler("z", yaw).as_matrix(), start, camera_turns
-    )
     motion.provenance = {
-        "source": dict(poses.source),
         "quality": quality,
         "settings": {
             "loop": loop,
-            "focal_px": evidence.focal,
             "iterations": iterations,
             "weights": asdict(problem.weights),
             "carry_weights": asdict(carry_weights or GroundedWeights()),
@@ -157,19 +193,18 @@ def reconstruct(
             "scipy": scipy.__version__,
         },
     }
-    motion.validate()
-    return motion
+    return motion, fit, Scene(Rotation.from_euler("z", yaw).as_matrix(), start)
 
 
 def fit_person(
-    problem: PersonProblem,
+    problem: BodyProblem[C],
     iterations: int,
     *,
     loop: str = "none",
     ground: bool = True,
     callback: Callable[[], None] | None = None,
     on_second_fit: Callable[[], None] | None = None,
-) -> tuple[PersonFit, CanonicalContacts]:
+) -> tuple[PersonFit[C], CanonicalContacts]:
     """Fit the person; where nobody could stand like that, again with a freer camera.
 
     A camera that looks down on the scene, or is held aslant, tilts the person out of balance. The
@@ -187,7 +222,7 @@ def fit_person(
         _coarse_to_fine, problem, iterations, loop=loop, ground=ground, callback=callback
     )
     fit, contacts = passes()
-    if ground and _falls(fit, contacts, problem.evidence.fps):
+    if ground and _falls(fit, contacts, problem.fps):
         if on_second_fit is not None:
             on_second_fit()
         other = passes(camera_step=WIDE_STEP)
@@ -197,16 +232,16 @@ def fit_person(
 
 
 def _coarse_to_fine(
-    problem: PersonProblem,
+    problem: BodyProblem[C],
     iterations: int,
     *,
     loop: str,
     ground: bool,
     camera_step: float = 1.0,
     callback: Callable[[], None] | None,
-) -> tuple[PersonFit, CanonicalContacts]:
+) -> tuple[PersonFit[C], CanonicalContacts]:
     """No ground, then the ground found, then gravity with contacts found anew."""
-    fps = problem.evidence.fps
+    fps = problem.fps
     refit = partial(problem.fit, iterations=iterations, camera_step=camera_step, callback=callback)
     fit = refit(problem.start)
     for gravity in (False, True, True):
@@ -217,13 +252,13 @@ def _coarse_to_fine(
     return fit, _find_contacts(fit, fps, loop)
 
 
-def _find_contacts(fit: PersonFit, fps: float, loop: str) -> CanonicalContacts:
+def _find_contacts(fit: PersonFit[Any], fps: float, loop: str) -> CanonicalContacts:
     cycle = _choose_cycle(loop, fit, fps)
     period = cycle.last - cycle.first if cycle is not None else None
     return find_contacts(fit.body, fit.pose, fps, period=period)
 
 
-def _falls(fit: PersonFit, contacts: CanonicalContacts, fps: float) -> bool:
+def _falls(fit: PersonFit[Any], contacts: CanonicalContacts, fps: float) -> bool:
     """Whether the person is far out of balance."""
     beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
     size = torch.exp(fit.variables["log_size"])
@@ -243,7 +278,7 @@ def _heading_angle(rot: np.ndarray) -> float:
     return float(np.arctan2(rot[1, 0] - rot[0, 1], rot[0, 0] + rot[1, 1]))
 
 
-def _choose_cycle(loop: str, fit: PersonFit, fps: float) -> Cycle | None:
+def _choose_cycle(loop: str, fit: PersonFit[Any], fps: float) -> Cycle | None:
     if loop == "none":
         return None
     quat = np.roll(Rotation.from_matrix(fit.root_rot.numpy()).as_quat(), 1, axis=-1)
@@ -281,7 +316,7 @@ def _straighten(
 
 def _assemble(
     carried: Carried,
-    fit: PersonFit,
+    fit: PersonFit[Any],
     person: tuple[np.ndarray, np.ndarray],
     contacts: CanonicalContacts,
     cycle: Cycle | None,

@@ -10,13 +10,14 @@ from sfv_gym.fitting.ballistics import flight_residual
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.evidence import Evidence
 from sfv_gym.reconstruction.markers import markers
 from sfv_gym.reconstruction.person import PersonFit
 from sfv_gym.rotations import quat_to_matrix
 
 
-def person_quality(fit: PersonFit, evidence: Evidence) -> dict[str, float | list[float]]:
+def person_quality(fit: PersonFit[Camera], evidence: Evidence) -> dict[str, float | list[float]]:
     """Agreement of the person's fit with the video."""
     with torch.no_grad():
         points = markers(fit.body, fit.pose, evidence.landmarks)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 from av.stream import Disposition
 from PIL import Image, ImageSequence
 
@@ -86,7 +88,7 @@ class StreamDecoder(Decoder):
                     begun = True
                     yield picture
 
-    def _packets(self) -> Iterator[av.Packet]:
+    def _packets(self) -> Iterator[av.Packet[Any]]:
         try:
             yield from self._container.demux(self._stream)
         except (av.FFmpegError, EOFError):  # the container breaks off: what came until then counts
@@ -106,7 +108,7 @@ class WebPDecoder(Decoder):
         at = 0
         with Image.open(self._path) as image:
             for shown in ImageSequence.Iterator(image):
-                picture = av.VideoFrame.from_image(shown.convert("RGB"))
+                picture = av.VideoFrame.from_ndarray(np.asarray(shown.convert("RGB")), "rgb24")
                 picture.pts, picture.time_base = at, WEBP_UNIT
                 at += int(image.info.get("duration", 0))
                 yield picture

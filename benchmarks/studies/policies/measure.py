@@ -21,9 +21,9 @@ from sfv_gym.benchmarks.studies.policies.records import (
     Records,
 )
 from sfv_gym.errors import BenchmarkError, SFVError
-from sfv_gym.files import write_json
+from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import scratch_folder
-from sfv_gym.jobs.job import JSON, Executor, Job, Reporter
+from sfv_gym.jobs.job import Executor, Job, Reporter
 from sfv_gym.jobs.local import InlineExecutor
 from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, Evaluation, evaluate, publish
@@ -171,7 +171,7 @@ def _record(
     """The whole of what is known of a policy, from its card and what was ``before``, too."""
     card = {**read_card(folder, env_id, policy), **known_origin(env_id, policy)}
     facts = training_facts(card)
-    record: Record = {**measured, "training": facts, "curve": card.get("curve", [])}
+    record = cast("Record", {**measured, "training": facts, "curve": card.get("curve", [])})
     if before is not None and "again" in before:
         # what other seeds came to stands beside this policy alone
         known = before["training"]
