@@ -17,7 +17,8 @@ from sfv_gym.pose.jumps import MIN_JUMP, find_far_jumps, find_jumps, jump_scores
 from sfv_gym.pose.mediapipe import LANDMARKS
 from sfv_gym.pose.person import Person
 from sfv_gym.pose.sequence import PoseSequence
-from sfv_gym.pose.tracking import choose_track, tracks
+from sfv_gym.pose.subject import choose, subjects
+from sfv_gym.pose.tracking import Track, tracks
 from sfv_gym.video import VideoReader, open_video, write_video
 
 WALK = Path(__file__).parents[1] / "assets" / "clips" / "walk.mp4"
@@ -26,6 +27,12 @@ PLACES = {  # of the right side in a person of height 1, x to the right and y do
     "shoulder": (0.1, -0.82), "elbow": (0.13, -0.63), "wrist": (0.14, -0.45),
     "hip": (0.05, -0.53), "knee": (0.05, -0.28), "ankle": (0.05, -0.05),
 }  # fmt: skip
+
+
+def taken(found: list[Track], subject: str, frames: int) -> list[Person | None]:
+    """The subject in each frame of a picture of 1000 x 600."""
+    best = choose(subjects(found, 30.0, 1000, 600), subject, 1000, 600)
+    return [best.track.people.get(t) for t in range(frames)]
 
 
 def person(fps: float, seconds: float = 2.0, speed: float = 0.8, spin: float = 0.0) -> PoseSequence:
@@ -152,7 +159,7 @@ def test_who_jumps_too_far_to_be_followed(tmp_path: Path, subject: str) -> None:
     video = scene(tmp_path / "far.mp4", poses)
     found = tracks(sightings(poses, range(len(video))), 30.0)
     assert len(found) == 2, "too far for one step"
-    chosen, _ = choose_track(found, subject, len(video), 1000, 600)
+    chosen = taken(found, subject, len(video))
     assert find_far_jumps(video, found, chosen) == [20]
 
 
@@ -163,7 +170,7 @@ def test_a_bystander_who_is_noticed_when_the_person_is_lost(tmp_path: Path) -> N
     people = sightings(walker, range(20)) + sightings(bystander, range(20, len(video)))
     found = tracks(people, 30.0)
     assert len(found) == 2
-    chosen, _ = choose_track(found, "1", len(video), 1000, 600)
+    chosen = taken(found, "1", len(video))
     assert find_far_jumps(video, found, chosen) == []
 
 

@@ -19,8 +19,8 @@ from sfv_gym.errors import SFVError
 @app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    help="Measure and compare: algorithms, choices, matrix, policies, pushes, reconstruction, "
-    "report, run, suites, throughput, torques.",
+    help="Measure and compare: algorithms, book, choices, matrix, policies, pushes, "
+    "reconstruction, report, run, suites, throughput, torques.",
     epilog="Example: [bold]sfv bench throughput --quick[/bold]",
 )
 def bench(context: typer.Context) -> None:
