@@ -8,20 +8,17 @@ import pytest
 from jaxtyping import TypeCheckError
 
 from sfv_gym.envs.rewards import TrackingErrors, pose_reward
-from sfv_gym.rotations import quat_multiply, quat_rotate
+from sfv_gym.motion import loop_offset_between
 
 
 def test_a_wrong_shape_is_found_where_it_goes_in():
-    with pytest.raises(TypeCheckError, match="quat_rotate"):
-        quat_rotate(np.ones((2, 3)), np.ones((2, 3)))
-    with pytest.raises(TypeCheckError, match="quat_multiply"):
-        quat_multiply(np.ones((2, 4)), np.ones((3, 4)))
+    with pytest.raises(TypeCheckError, match="loop_offset_between"):
+        loop_offset_between(np.ones(3), np.ones(4), np.ones(2), np.ones(4))
     with pytest.raises(TypeCheckError):
         TrackingErrors(np.ones((2, 5)), np.ones((2, 5)), np.ones((2, 4)), np.ones(3))
 
 
 def test_what_fits_is_left_as_it_is():
-    assert quat_rotate(np.ones(4), np.ones((2, 3))).shape == (2, 3)
     errors = TrackingErrors(np.ones((2, 5)), np.ones((2, 5)), np.ones((2, 4)), np.ones(2))
     assert pose_reward(errors)[0].shape == (2,)
 
