@@ -33,9 +33,9 @@ class Figures(TypedDict):
     velocity_error_mm_s: float
     acceleration_error_m_s2: float
     mean_seconds: float
-    success_interval: NotRequired[list[float]]
-    normalized_return_interval: NotRequired[list[float]]
-    normalized_return_sfv_interval: NotRequired[list[float]]
+    success_interval: NotRequired[list[float] | None]
+    normalized_return_interval: NotRequired[list[float] | None]
+    normalized_return_sfv_interval: NotRequired[list[float] | None]
 
 
 class Machine(TypedDict):

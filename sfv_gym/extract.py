@@ -105,7 +105,7 @@ def extract_motion(
 
     from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
     from sfv_gym.pose.files import read_poses
-    from sfv_gym.pose.jumps import WHAT, find_jumps
+    from sfv_gym.pose.jumps import PERSON_JUMPS, find_jumps
     from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
@@ -129,7 +129,7 @@ def extract_motion(
     )
     poses, notes = _from_video(poses, reader, notes)
     if jumps := find_jumps(poses, np.array(reader.repeated)):
-        raise cut_error(reader, jumps, WHAT)
+        raise cut_error(reader, jumps, PERSON_JUMPS)
     if poses_out is not None:
         poses.save(poses_out)
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)

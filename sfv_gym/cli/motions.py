@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from sfv_gym.library import Built
     from sfv_gym.motion import ReferenceMotion
 
-from sfv_gym.cli.options import AsJson, app, console
+from sfv_gym.cli.options import (
+    AsJson,
+    FirstSecond,
+    LastSecond,
+    Loop,
+    MotionOut,
+    SkillName,
+    app,
+    console,
+)
 
 
 @app.command(epilog="Example: [bold]sfv demo --out out/demo[/bold]")
@@ -59,16 +68,10 @@ def doctor(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: [bold]sfv extract jump.mp4 --skill jump --start 1.5 --end 4[/bold]")
 def extract(
     video: Annotated[Path, typer.Argument(help="A video of one person, from a camera at rest.")],
-    skill: Annotated[
-        str | None, typer.Option(help="snake_case name of the skill; the file's name by default.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
-    ] = None,
-    start: Annotated[
-        float | None, typer.Option(help="First second to use, as a player shows it.")
-    ] = None,
-    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    skill: SkillName = None,
+    out: MotionOut = None,
+    start: FirstSecond = None,
+    end: LastSecond = None,
     speed: Annotated[
         float,
         typer.Option(
@@ -76,7 +79,7 @@ def extract(
             "the real speed. Without it, a slow-motion jump falls slower than gravity."
         ),
     ] = 1.0,
-    loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
+    loop: Loop = "auto",
     estimator: Annotated[
         str,
         typer.Option(
@@ -146,14 +149,10 @@ def import_command(
             "(.pt), WHAM, PromptHMR (.pkl) and AMASS (.npz) write them."
         ),
     ],
-    skill: Annotated[
-        str | None, typer.Option(help="snake_case name of the skill; the file's name by default.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
-    ] = None,
-    start: Annotated[float | None, typer.Option(help="First second to use.")] = None,
-    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    skill: SkillName = None,
+    out: MotionOut = None,
+    start: FirstSecond = None,
+    end: LastSecond = None,
     fps: Annotated[
         float | None,
         typer.Option(help="Frames per second, where the file does not say; 30 by default."),
@@ -168,7 +167,7 @@ def import_command(
     person: Annotated[
         int, typer.Option(help="Which of several people, longest in view first.", min=1)
     ] = 1,
-    loop: Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")] = "auto",
+    loop: Loop = "auto",
 ) -> None:
     """Take a motion out of motion capture or another program's joints, without a video."""
     from sfv_gym.extract import import_motion
@@ -236,10 +235,8 @@ def people(
         Path | None,
         typer.Option(help="Picture to write, .png; <video>_people.png by default."),
     ] = None,
-    start: Annotated[
-        float | None, typer.Option(help="First second to use, as a player shows it.")
-    ] = None,
-    end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
+    start: FirstSecond = None,
+    end: LastSecond = None,
     estimator: Annotated[
         str, typer.Option(help="What finds the people, as for sfv extract.")
     ] = "mediapipe",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from sfv_gym.seeds import MAX_SEED
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="sfv",
@@ -42,6 +39,17 @@ EnvId = Annotated[str, typer.Argument(help="Environment id, such as SFV-Backflip
 PolicyFile = Annotated[
     Path | None, typer.Option(help="A policy file; the shipped policy by default.")
 ]
+SkillName = Annotated[
+    str | None, typer.Option(help="snake_case name of the skill; the file's name by default.")
+]
+MotionOut = Annotated[
+    Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
+]
+FirstSecond = Annotated[
+    float | None, typer.Option(help="First second to use, as a player shows it.")
+]
+LastSecond = Annotated[float | None, typer.Option(help="Second to stop at.")]
+Loop = Annotated[str, typer.Option(help="auto, wrap (a cyclic skill) or none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Agent = Annotated[str, typer.Option(help="policy, or without learning: zero, random, reference.")]
 Settings = Annotated[

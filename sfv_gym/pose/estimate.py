@@ -19,7 +19,7 @@ from sfv_gym.files import JSON, cache_folder
 from sfv_gym.pose import ensemble as fusion
 from sfv_gym.pose.appearance import with_colours
 from sfv_gym.pose.estimator import PoseEstimator
-from sfv_gym.pose.jumps import WHAT, find_far_jumps
+from sfv_gym.pose.jumps import PERSON_JUMPS, find_far_jumps
 from sfv_gym.pose.landmarks import LandmarkSet
 from sfv_gym.pose.legs import untangle_legs
 from sfv_gym.pose.person import Person
@@ -142,7 +142,7 @@ def _find(
         }
         person = [best.track.people.get(t) for t in range(len(people))]
         if cuts := find_far_jumps(video, [each.track for each in everyone], person):
-            raise cut_error(video, cuts, WHAT)
+            raise cut_error(video, cuts, PERSON_JUMPS)
         if not ensemble:
             return person, decided
         others = [other.track.people for other in everyone if other is not best]

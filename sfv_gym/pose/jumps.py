@@ -11,7 +11,7 @@ from sfv_gym.pose.sequence import PoseSequence
 from sfv_gym.pose.tracking import MAX_GROWTH, Track
 from sfv_gym.video import VideoReader
 
-WHAT = "the person jumps while the scene stays"
+PERSON_JUMPS = "the person jumps while the scene stays"
 
 # Middles between left and right, which stay where they are when the two are confused
 PAIRS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from sfv_gym.benchmarks import results
 from sfv_gym.registry import get_entry
 
 
-class Figures(TypedDict):
+class Figures(results.Figures):
     """An ``Evaluation`` as JSON has it; see there. Intervals may be missing."""
 
     env_id: str
     episodes: int
     start: str
     horizon_steps: int
-    normalized_return: float
-    normalized_return_sfv: float
-    success_rate: float
-    completion_rate: float
-    mpjpe_mm: float
-    mpjpe_root_mm: float
-    velocity_error_mm_s: float
-    acceleration_error_m_s2: float
-    mean_seconds: float
-    success_interval: NotRequired[list[float] | None]
-    normalized_return_interval: NotRequired[list[float] | None]
-    normalized_return_sfv_interval: NotRequired[list[float] | None]
 
 
 class MadeOf(TypedDict):
