@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CAMERAS = ("static", "moving")
+CAMERAS = ("auto", "static", "moving")
 _ANY_SIDE = 2**16
 """Pixels: frames as large as the video's, which is what other people's pixels are of."""
 
@@ -55,7 +55,7 @@ def extract_motion(
     loop: str = "auto",
     estimator: str | PoseEstimator = "mediapipe",
     pose: str | os.PathLike[str] | None = None,
-    camera: str = "static",
+    camera: str = "auto",
     focal: float | None = None,
     subject: str | int = "largest",
     overlay: str | os.PathLike[str] | None = None,
@@ -77,8 +77,8 @@ def extract_motion(
         pose: a file of poses that another program saw in this video, in place of an estimator: see
             ``sfv_gym.pose.files.read_poses``. Where it has pixels alone, ``estimator`` is asked for
             depth.
-        camera: ``"static"``, or ``"moving"`` for one that pans after the person from where it
-            stands.
+        camera: ``"static"``; ``"moving"`` for one that pans or zooms from where it stands; or
+            ``"auto"`` to find out from the background.
         focal: the camera's focal length, where it is known, in units of the picture's longer
             side: the 35 mm equivalent divided by 36.
         subject: which of several people, as for ``estimate_pose``: ``"largest"``, a number from 1
@@ -106,7 +106,7 @@ def extract_motion(
     from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
     from sfv_gym.pose.files import read_poses
     from sfv_gym.pose.jumps import PERSON_JUMPS, find_jumps
-    from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
+    from sfv_gym.pose.stabilize import follow_camera, moves, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
     from sfv_gym.video import check_one_shot, cut_error, open_video, write_video
@@ -135,20 +135,17 @@ def extract_motion(
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
     if file is not None and focal is None:
         focal_px = file.focal_in(reader) or focal_px
-    still, turns = poses, None
-    if camera == "moving":
-        still, turns = stabilize(poses, reader, focal_px)
-    elif (turn := camera_turn(poses, reader, focal_px)) > WORTH_MENTIONING:
-        log.warning(
-            "%s: the camera seems to turn, by some %.0f degrees; if it does: --camera moving",
-            reader.path.name, np.degrees(turn),
-        )  # fmt: skip
+    still, path = poses, None
+    if camera == "moving" or (camera == "auto" and moves(poses, reader, focal_px)):
+        path = follow_camera(poses, reader, focal_px)
+        still = stabilize(poses, path, focal_px)
+        log.info("%s: %s", reader.path.name, path)
     motion = reconstruct(
         still,
         skill=skill,
         loop=loop,
         focal_px=focal_px,
-        camera_turns=turns,
+        camera_path=path,
         speed=reader.speed,
         prior=prior,
         progress=progress,

@@ -67,7 +67,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: [bold]sfv extract jump.mp4 --skill jump --start 1.5 --end 4[/bold]")
 def extract(
-    video: Annotated[Path, typer.Argument(help="A video of one person, from a camera at rest.")],
+    video: Annotated[
+        Path, typer.Argument(help="A video of one person, from a camera that stays in its place.")
+    ],
     skill: SkillName = None,
     out: MotionOut = None,
     start: FirstSecond = None,
@@ -96,8 +98,12 @@ def extract(
         ),
     ] = None,
     camera: Annotated[
-        str, typer.Option(help="static, or moving: it pans after the person from one place.")
-    ] = "static",
+        str,
+        typer.Option(
+            help="static, or moving: it pans or zooms from one place; auto finds out from the "
+            "background."
+        ),
+    ] = "auto",
     focal: Annotated[
         float | None,
         typer.Option(

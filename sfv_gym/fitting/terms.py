@@ -110,6 +110,45 @@ def ground(
     return ((lift + 4 * sink) / sigma_height**2 + slide / sigma_slide**2).sum()
 
 
+REACH_DOWN = 2.0
+"""Metres off the support for each metre that a point is off the ground, see ``borne``."""
+LOW = 0.03
+"""Metres above the ground below which a point bears as if it touched, see ``borne``."""
+
+
+def borne(
+    body: Articulation[P],
+    pose: P,
+    fps: float,
+    *,
+    sigma_height: float | torch.Tensor,
+    sigma_balance: float | torch.Tensor,
+) -> torch.Tensor:
+    """Something low bears the body, though nobody knows yet what: ``ground`` and ``balance`` for
+    a scene in which no contacts were found so far.
+
+    The lowest point lies at z = 0, and the zero-moment point among the points of the body, each of
+    which reaches the less far the higher it is. It is smooth in everything, so that a scene that is
+    turned the wrong way can be turned back; robust, since in flight neither holds.
+
+    Args:
+        sigma_height, sigma_balance: metres.
+    """
+    under = body.underside(pose)
+    lowest = torch.cat(under.bottoms, 1).amin(1)
+    com, spin = _smooth(body.centre_of_mass(pose)), _smooth(body.angular_momentum(pose, fps))
+    point = zero_moment_point(com, spin, body.mass, fps)
+    spots = torch.cat([patch.bearing[..., :2] for patch in under.patches], 1)
+    heights = torch.cat(
+        [patch.height.expand(patch.bearing.shape[:2]) for patch in under.patches], 1
+    )
+    directions = _compass(point)
+    reach = spots @ directions.T - REACH_DOWN * torch.relu(heights - LOW)[..., None]
+    beyond = torch.relu(point @ directions.T - reach[1:-1].amax(1)).amax(-1)
+    off = cauchy(lowest.square() / sigma_height**2, 2.0).sum()
+    return off + cauchy(beyond.square() / sigma_balance**2, 3.0).sum()
+
+
 def free_fall(
     com: torch.Tensor, in_air: torch.Tensor, fps: float, sigma: float | torch.Tensor
 ) -> torch.Tensor:
@@ -250,12 +289,17 @@ def within_support(
 def _beyond(point: torch.Tensor, spots: torch.Tensor, touching: torch.Tensor) -> torch.Tensor:
     """Metres (held,) from the hull of what touches to the zero-moment point, 0 within it."""
     touching, spots = touching[1:-1], spots[1:-1, :, :2]
-    angles = torch.arange(16, dtype=point.dtype) * (2 * torch.pi / 16)
-    directions = torch.stack((torch.cos(angles), torch.sin(angles)), -1)
+    directions = _compass(point)
     # frames in the air are left out, not masked: their reach is infinite and so its gradient NaN
     held = touching.amax(-1) >= 0.5
     reach = (spots[held] @ directions.T).masked_fill(touching[held][..., None] < 0.5, -torch.inf)
     return torch.relu(point[held] @ directions.T - reach.amax(1)).amax(-1)
+
+
+def _compass(like: torch.Tensor) -> torch.Tensor:
+    """(16, 2) unit vectors all around."""
+    angles = torch.arange(16, dtype=like.dtype) * (2 * torch.pi / 16)
+    return torch.stack((torch.cos(angles), torch.sin(angles)), -1)
 
 
 def closing(angles: torch.Tensor, pose: Pose, cycle: tuple[int, int]) -> torch.Tensor:

@@ -20,6 +20,8 @@ class MotionCamera:
         centre_px: (2,) pixels, the principal point.
         turns: of a camera that turned, (T, 3) rotation vectors from each frame's camera to this
             one; None of one at rest.
+        zooms: of a camera that zoomed, (T,) each frame's focal length over ``focal_px``; None
+            otherwise.
     """
 
     rotation: np.ndarray
@@ -27,17 +29,22 @@ class MotionCamera:
     focal_px: float
     centre_px: np.ndarray
     turns: np.ndarray | None = None
+    zooms: np.ndarray | None = None
 
     def validate(self, frames: int) -> None:
         """Raise MotionError, naming the field, unless it is the camera of so many frames."""
         shapes = {"rotation": (3, 3), "position": (3,), "focal_px": (), "centre_px": (2,)}
         if self.turns is not None:
             shapes["turns"] = (frames, 3)
+        if self.zooms is not None:
+            shapes["zooms"] = (frames,)
         for name, shape in shapes.items():
             value = np.asarray(getattr(self, name))
             if value.shape != shape:
                 raise MotionError(f"camera_{name} must have shape {shape}, it has {value.shape}")
             if not np.isfinite(value).all():
                 raise MotionError(f"camera_{name} has NaN or infinite values")
-        if not self.focal_px > 0:
-            raise MotionError(f"camera_focal_px must be positive, it is {self.focal_px}")
+        for name in ("focal_px", "zooms"):
+            value = getattr(self, name)
+            if value is not None and not np.all(np.asarray(value) > 0):
+                raise MotionError(f"camera_{name} must be positive, not {np.min(value)}")

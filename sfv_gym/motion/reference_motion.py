@@ -294,11 +294,15 @@ def _camera(fields: Mapping[str, np.ndarray], provenance: JSON) -> MotionCamera 
     missing = {"camera_position", "camera_focal_px", "camera_centre_px"} - set(fields)
     if missing:
         raise ValueError(f"a camera without {', '.join(sorted(missing))}")
-    turns = fields.get("camera_turns")
+    turns, zooms = (
+        None if (path := fields.get(f"camera_{name}")) is None else np.asarray(path, np.float64)
+        for name in ("turns", "zooms")
+    )
     return MotionCamera(
         np.asarray(fields["camera_rotation"], np.float64),
         np.asarray(fields["camera_position"], np.float64),
         float(_scalar(fields, "camera_focal_px")),
         np.asarray(fields["camera_centre_px"], np.float64),
-        None if turns is None else np.asarray(turns, np.float64),
+        turns,
+        zooms,
     )

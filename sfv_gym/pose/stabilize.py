@@ -1,16 +1,18 @@
-"""A camera that pans after the person: landmarks as a camera at rest would have seen them.
+"""A camera that pans or zooms: landmarks as a camera at rest would have seen them.
 
-A camera that turns without moving changes directions, not depths: a rotation for each frame,
-found from how the background moves, takes every landmark into the view of the clip's middle frame.
+A camera that turns or zooms where it stands changes directions, not depths: a rotation and a focal
+length for each frame, found from how the background moves, take every landmark into the view of the
+clip's middle frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from sfv_gym.errors import PoseError
@@ -24,89 +26,146 @@ MARGIN = 0.25
 INLIER_PX = 1.5
 MAX_LOST = 0.1
 """Share of frames whose background may not be found in the next."""
-WORTH_MENTIONING = np.radians(2.0)
-"""A camera that turns by less is as good as one at rest."""
+STEADY_TURN, STEADY_ZOOM = np.radians(2.0), 0.04
+"""A camera that turns, or changes its focal length, by less is as good as one at rest."""
 _LOOKS_PER_SECOND = 8.0
-"""At which a camera that is said to be at rest is looked after."""
+"""At which is looked whether a camera is at rest."""
+
+_Matches = tuple[np.ndarray, np.ndarray] | None
+"""Pixels (N, 2) of the same points of the background in a frame and in the next; None: lost."""
 
 
-def stabilize(
-    poses: PoseSequence, frames: Iterable[np.ndarray], focal: float
-) -> tuple[PoseSequence, np.ndarray]:
+@dataclass(frozen=True)
+class CameraPath:
+    """How a camera turned and zoomed.
+
+    Attributes:
+        turns: (T, 3) rotation vectors from each frame's camera to the middle frame's.
+        zooms: (T,) each frame's focal length over the middle frame's.
+        lost: frames whose background could not be followed; they count as not moved.
+    """
+
+    turns: np.ndarray
+    zooms: np.ndarray
+    lost: int
+
+    @property
+    def found(self) -> bool:
+        """Whether the background was followed well enough to believe it."""
+        return self.lost <= MAX_LOST * len(self.turns)
+
+    @property
+    def widest(self) -> float:
+        """Radians by which the view's middle turns away from the middle frame's at most."""
+        ahead = Rotation.from_rotvec(self.turns).as_matrix()[:, 2, 2]
+        return float(np.arccos(np.clip(ahead, -1.0, 1.0)).max())
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is as good as at rest."""
+        turns = Rotation.from_rotvec(self.turns)
+        turned = float((turns[0].inv() * turns).magnitude().max())
+        return turned <= STEADY_TURN and self.zoomed <= 1.0 + STEADY_ZOOM
+
+    @property
+    def zoomed(self) -> float:
+        """The longest focal length over the shortest."""
+        return float(self.zooms.max() / self.zooms.min())
+
+    def __str__(self) -> str:
+        zoom = f" and zoomed by {self.zoomed:.2g}" if self.zoomed > 1.0 + STEADY_ZOOM else ""
+        return f"camera turned by {np.degrees(self.widest):.0f} degrees{zoom}"
+
+
+def follow_camera(
+    poses: PoseSequence, frames: Iterable[np.ndarray], focal: float, *, quick: bool = False
+) -> CameraPath:
+    """How the camera moved, from the background.
+
+    Args:
+        poses: of the person, who does not count as background.
+        frames: (H, W, 3) RGB uint8, those that the poses were found in.
+        focal: focal length in pixels, of the middle frame.
+        quick: look at a few frames a second alone; the path has those then.
+    """
+    every = max(1, round(poses.fps / _LOOKS_PER_SECOND)) if quick else 1
+    some = ((t, frame) for t, frame in enumerate(frames) if t % every == 0)
+    matches = list(_matches(poses, some))
+    centre = np.array([0.5 * poses.width, 0.5 * poses.height])
+    rotations, zooms, lost = _path(matches, focal, centre)
+    middle = len(zooms) // 2
+    if abs(np.log(zooms[middle])) > 0.01:  # the first frame's focal length is another
+        rotations, zooms, lost = _path(matches, focal / zooms[middle], centre)
+    turns = (rotations[middle].inv() * rotations).as_rotvec()
+    return CameraPath(turns, zooms / zooms[middle], lost)
+
+
+def moves(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -> bool:
+    """Whether the camera turns or zooms by more than a camera at rest; a quick look, which says no
+    where there is too little background to tell. The arguments are those of ``follow_camera``."""
+    path = follow_camera(poses, frames, focal, quick=True)
+    return path.found and not path.steady
+
+
+def stabilize(poses: PoseSequence, path: CameraPath, focal: float) -> PoseSequence:
     """The same landmarks in the view of the clip's middle frame.
 
     Args:
-        frames: (H, W, 3) RGB uint8, those that the poses were found in.
-        focal: focal length in pixels.
+        path: of every frame, see ``follow_camera``.
+        focal: of the middle frame, in pixels.
 
     Raises:
-        PoseError: the background cannot be followed, or the camera turns by more than 100 degrees.
-
-    Returns:
-        the landmarks in that view, and the rotation vectors (T, 3) from each frame's camera to the
-        middle frame's.
+        PoseError: the background could not be followed, or the camera turns by more than 100
+            degrees.
     """
+    if not path.found:
+        raise PoseError(
+            f"the background could not be followed in {path.lost} of {len(path.turns)} frames; if "
+            "the camera is at rest, say so: --camera static"
+        )
+    if path.widest > MAX_PAN:
+        raise PoseError(
+            f"the camera turns by {np.degrees(path.widest):.0f} degrees from the clip's middle; "
+            f"{np.degrees(MAX_PAN):.0f} is the most that one flat view can hold: choose a shorter "
+            "range"
+        )
     centre = np.array([0.5 * poses.width, 0.5 * poses.height])
-    to_first, lost = _rotations(poses, enumerate(frames), focal, centre)
-    if lost > MAX_LOST * len(to_first):
-        raise PoseError(
-            f"the background could not be followed in {lost} of {len(to_first)} frames; if the "
-            "camera is at rest, do without --camera moving"
-        )
-    to_middle = to_first[len(to_first) // 2].T @ to_first
-    ahead = to_middle[:, :, 2]
-    widest = float(np.arccos(np.clip(ahead[:, 2], -1.0, 1.0)).max())
-    if widest > MAX_PAN:
-        raise PoseError(
-            f"the camera turns by {np.degrees(widest):.0f} degrees from the clip's middle; the "
-            f"most that can be made good is {np.degrees(MAX_PAN):.0f}: choose a shorter range"
-        )
-    rays = np.concatenate(
-        ((poses.landmarks_2d - centre) / focal, np.ones((*poses.landmarks_2d.shape[:2], 1))), -1
-    )
-    rays = np.einsum("tij,tmj->tmi", to_middle, rays)
-    notes = [*poses.source.get("notes", []), f"camera turned by {np.degrees(widest):.0f} degrees"]
-    still = replace(
+    rays = _rays(poses.landmarks_2d, focal * path.zooms[:, None, None], centre)
+    rays = np.einsum("tij,tmj->tmi", Rotation.from_rotvec(path.turns).as_matrix(), rays)
+    return replace(
         poses,
         landmarks_2d=centre + focal * rays[..., :2] / rays[..., 2:],
-        source={**poses.source, "camera": "moving", "notes": notes},
+        source={
+            **poses.source,
+            "camera": "moving",
+            "notes": [*poses.source.get("notes", []), str(path)],
+        },
     )
-    return still, Rotation.from_matrix(to_middle).as_rotvec()
 
 
-def camera_turn(poses: PoseSequence, frames: Iterable[np.ndarray], focal: float) -> float:
-    """By how much the camera turns from the first frame at most, in radians; 0 if there is too
-    little background to tell. A quick look at a few frames a second."""
-    centre = np.array([0.5 * poses.width, 0.5 * poses.height])
-    every = max(1, round(poses.fps / _LOOKS_PER_SECOND))
-    some = ((t, frame) for t, frame in enumerate(frames) if t % every == 0)
-    rotations, lost = _rotations(poses, some, focal, centre)
-    if lost > MAX_LOST * len(rotations):
-        return 0.0
-    return float(Rotation.from_matrix(rotations).magnitude().max())
+def _path(
+    matches: list[_Matches], focal: float, centre: np.ndarray
+) -> tuple[Rotation, np.ndarray, int]:
+    """Rotations of each frame's camera to the first one's, zooms (T,) over the first one's, and in
+    how many frames nothing was found. ``focal`` is the first frame's."""
+    turns, zooms, lost = [Rotation.identity()], [1.0], 0
+    for pair in matches:
+        step = None if pair is None else _step(*pair, focal * zooms[-1], centre)
+        lost += step is None
+        turn, zoom = step or (Rotation.identity(), 1.0)
+        turns.append(turns[-1] * turn)
+        zooms.append(zooms[-1] * zoom)
+    return Rotation.concatenate(turns), np.array(zooms), lost
 
 
-def _rotations(
-    poses: PoseSequence,
-    frames: Iterable[tuple[int, np.ndarray]],
-    focal: float,
-    centre: np.ndarray,
-) -> tuple[np.ndarray, int]:
-    """Rotations (N, 3, 3) from the camera of each of these frames to the first one's, and in how
-    many the background could not be followed: they count as not turned."""
-    out = [np.eye(3)]
+def _matches(poses: PoseSequence, frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[_Matches]:
+    """Points of the background that were found in a frame and in the next of ``frames``."""
     before: tuple[int, np.ndarray] | None = None
-    lost = 0
     for t, frame in frames:
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if before is not None:
-            turn = _turn(before[1], grey, _background(poses, before[0]), focal, centre)
-            if turn is None:
-                lost += 1
-                turn = np.eye(3)
-            out.append(out[-1] @ turn)
+            yield _tracked(before[1], grey, _background(poses, before[0]))
         before = (t, grey)
-    return np.array(out), lost
 
 
 def _background(poses: PoseSequence, t: int) -> np.ndarray:
@@ -121,10 +180,8 @@ def _background(poses: PoseSequence, t: int) -> np.ndarray:
     return mask
 
 
-def _turn(
-    before: np.ndarray, after: np.ndarray, mask: np.ndarray, focal: float, centre: np.ndarray
-) -> np.ndarray | None:
-    """The rotation (3, 3) from the later camera to the earlier one; None if too little is seen."""
+def _tracked(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> _Matches:
+    """Corners of the one picture, where ``mask`` is set, and their places in the other."""
     corners = cv2.goodFeaturesToTrack(before, 400, 0.01, 8, mask=mask)
     if corners is None or len(corners) < MIN_FEATURES:
         return None
@@ -134,20 +191,38 @@ def _turn(
     good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (error < 1.0)
     if good.sum() < MIN_FEATURES:
         return None
-    first, second = (_rays(p[good, 0] + 0.5, focal, centre) for p in (corners, moved))
-    weight = np.ones(len(first))
-    turn = np.eye(3)
-    for _ in range(8):  # reweighted: what moves by itself, such as a shadow, drops out
-        u, _, vt = np.linalg.svd((weight[:, None] * first).T @ second)
-        turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-        apart = np.linalg.norm(first - second @ turn.T, axis=1) * focal / INLIER_PX
-        weight = 1.0 / np.square(1.0 + np.square(apart))
-    if (apart < 1.0).sum() < MIN_FEATURES:
+    return corners[good, 0] + 0.5, moved[good, 0] + 0.5
+
+
+def _step(
+    first: np.ndarray, second: np.ndarray, focal: float, centre: np.ndarray
+) -> tuple[Rotation, float] | None:
+    """The rotation from the later camera to the earlier one, and the later one's focal length over
+    ``focal``, the earlier one's; None if too few points move together.
+
+    Args:
+        first, second: pixels (N, 2) in the earlier frame and in the later one.
+    """
+
+    def apart(step: np.ndarray) -> np.ndarray:
+        rays = _rays(second, focal * np.exp(step[3]), centre)
+        rays = rays @ Rotation.from_rotvec(step[:3]).as_matrix().T
+        pixels = centre + focal * rays[:, :2] / np.maximum(rays[:, 2:], 1e-3)
+        return np.asarray((pixels - first) / INLIER_PX)
+
+    def residuals(step: np.ndarray) -> np.ndarray:
+        return apart(step).ravel()
+
+    scales = np.full(4, 0.01)
+    step = least_squares(residuals, np.zeros(4), x_scale=scales).x
+    # what moves by itself, such as a shadow, drops out
+    step = least_squares(residuals, step, x_scale=scales, loss="cauchy").x
+    if (np.linalg.norm(apart(step), axis=1) < 1.0).sum() < MIN_FEATURES:
         return None
-    return np.asarray(turn)
+    return Rotation.from_rotvec(step[:3]), float(np.exp(step[3]))
 
 
-def _rays(points: np.ndarray, focal: float, centre: np.ndarray) -> np.ndarray:
-    """Unit vectors (N, 3) of pixels (N, 2)."""
-    rays = np.concatenate(((points - centre) / focal, np.ones((len(points), 1))), axis=1)
-    return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+def _rays(points: np.ndarray, focal: float | np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Directions (..., 3), 1 deep, of pixels (..., 2)."""
+    flat = (points - centre) / focal
+    return np.concatenate((flat, np.ones((*flat.shape[:-1], 1))), axis=-1)

@@ -136,7 +136,7 @@ class JointProblem(BodyProblem[None]):
         points = markers(body, pose, self.evidence.landmarks)
         return terms.reprojection(points, self._places + level, self._weights, PLACE)
 
-    def steps(self, camera_step: float) -> dict[str, float]:
+    def steps(self) -> dict[str, float]:
         """See `BodyProblem`."""
         return {"level": 0.02, "root": 0.05}
 

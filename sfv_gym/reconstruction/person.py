@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -52,7 +53,10 @@ class Weights:
         effort: m/s2, of the centre of mass where something touches.
         lean: radians, of the landmark directions about the camera's x axis.
         balance: metres, of the zero-moment point beyond what touches the ground.
-        mean_pitch: radians, down; cameras are held at the eye and show the feet.
+        borne_height, borne_balance: metres, before anybody knows what touches.
+        camera_height: metres, about ``mean_camera_height``.
+        mean_pitch: radians, down; cameras show the feet.
+        mean_camera_height: metres above the ground; most are held in front of the face or chest.
         mean_scale: an average person's size as a multiple of the character's.
     """
 
@@ -64,7 +68,7 @@ class Weights:
     rest: float = 0.7
     scale: float = 0.06
     proportion: float = 0.06
-    pitch: float = 0.12
+    pitch: float = 0.2
     roll: float = 0.03
     contact_height: float = 0.01
     contact_slide: float = 0.004
@@ -76,9 +80,17 @@ class Weights:
     mean_scale: float = ADULT_SIZE
     lean: float = 0.15
     balance: float = 0.03
-    mean_pitch: float = 0.05
+    borne_height: float = 0.05
+    borne_balance: float = 0.05
+    camera_height: float = 0.5
+    mean_pitch: float = 0.1
+    mean_camera_height: float = 1.3
 
 
+PITCHES = np.arange(-12.0, 48.0, 4.0)
+"""Degrees down, of a camera that is looked for."""
+ROLLS = (-4.0, 0.0, 4.0)
+"""Degrees."""
 LONG_END = 3
 """Frames at an end of the clip, all doubted, from which on they are made to come to rest."""
 
@@ -153,11 +165,18 @@ class BodyProblem(ABC, Generic[C]):
         yield from ()
 
     @abstractmethod
-    def steps(self, camera_step: float) -> dict[str, float]:
+    def steps(self) -> dict[str, float]:
         """Typical changes of the variables; see ``fit``."""
 
-    def objective(self, v: Variables, contacts: Contacts | None) -> torch.Tensor:
-        """The sum of all terms at ``v``."""
+    def levelled(self, v: Variables) -> Variables:
+        """``v`` with the scene turned so that the body stands as well as it can, as far as the
+        evidence leaves that open."""
+        return v
+
+    def objective(
+        self, v: Variables, contacts: Contacts | None, *, borne: bool = False
+    ) -> torch.Tensor:
+        """The sum of all terms at ``v``; see ``fit`` for the arguments."""
         w, fps = self.weights, self.fps
         body, camera, root, rot, angles = self.assemble(v)
         pose = body.pose(root, rot, angles)
@@ -181,6 +200,8 @@ class BodyProblem(ABC, Generic[C]):
         com = body.centre_of_mass(pose)
         sway = terms.acceleration(com[:, :2] / size, fps).square().sum(-1)
         total = total + terms.cauchy(sway / w.com_acceleration**2, 3.0).sum()
+        if borne:
+            total = total + self.bearing(body, pose, size)
         if contacts is not None:
             total = total + terms.ground(
                 body, pose, contacts,
@@ -197,30 +218,42 @@ class BodyProblem(ABC, Generic[C]):
                 total = total + terms.effort(com, contacts.in_air, fps, w.effort * size)
         return total
 
+    def bearing(self, body: Body, pose: Pose, size: torch.Tensor) -> torch.Tensor:
+        """What holds the body up before anybody knows what touches, see `terms.borne`.
+
+        Args:
+            size: of the person over the mean.
+        """
+        w = self.weights
+        return terms.borne(
+            body, pose, self.fps, sigma_height=w.borne_height * size,
+            sigma_balance=w.borne_balance * size,
+        )  # fmt: skip
+
     def fit(
         self,
         start: Variables,
         *,
         contacts: Contacts | None = None,
+        borne: bool = False,
         iterations: int = 200,
-        camera_step: float = 1.0,
         callback: Callable[[], None] | None = None,
     ) -> PersonFit[C]:
         """Solve from ``start``.
 
         Args:
-            camera_step: how much larger than usual the solver's steps of the camera's tilt and
-                height are, see ``pipeline.WIDE_STEP``.
+            contacts: what touches the ground; None where nobody knows.
+            borne: whether something is to bear the body all the same.
         """
         variables, loss = solve(
-            lambda v: self.objective(v, contacts),
+            lambda v: self.objective(v, contacts, borne=borne),
             start,
             bounds={
                 "angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]),
                 # from a child to a giant
                 "log_size": (np.log([0.6]), np.log([1.3])),
             },
-            scales={"log_size": 0.05, "log_lengths": 0.05, **self.steps(camera_step),
+            scales={"log_size": 0.05, "log_lengths": 0.05, **self.steps(),
                     "turn": 0.2, "angles": 0.3},
             over_time=("root", "rays", "log_depth", "turn", "angles"),
             iterations=iterations,
@@ -268,6 +301,30 @@ class PersonProblem(BodyProblem[Camera]):
             "angles": self._first_angles,
         }
 
+    def levelled(self, v: Variables) -> Variables:
+        """The pitch, roll and height of the camera under which the body that it sees is borne best.
+
+        Neither picture nor landmarks say anything about them: the scene turns about the camera.
+        """
+        found, least = v, np.inf
+        with torch.no_grad():
+            for pitch, roll in product(np.radians(PITCHES), np.radians(ROLLS)):
+                trial = {**v, "tilt": torch.tensor([roll, pitch], dtype=DTYPE)}
+                for _ in range(2):
+                    body, _, root, rot, angles = self.assemble(trial)
+                    pose = body.pose(root, rot, angles)
+                    lowest = torch.cat(body.underside(pose).bottoms, 1).amin(1)
+                    drop = torch.quantile(lowest, 0.3) / torch.exp(v["log_size"])
+                    trial["height"] = trial["height"] - drop
+                size = torch.exp(trial["log_size"]) / self.weights.mean_scale
+                body, _, root, rot, angles = self.assemble(trial)
+                cost = self.bearing(body, body.pose(root, rot, angles), size)
+                for term in self.spreads(trial):
+                    cost = cost + self._frames * 0.05 * term
+                if float(cost) < least:
+                    found, least = trial, float(cost)
+        return found
+
     def assemble(
         self, v: Variables
     ) -> tuple[Body, Camera, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -305,11 +362,13 @@ class PersonProblem(BodyProblem[Camera]):
         w = self.weights
         yield (v["tilt"][0] / w.roll).square()
         yield ((v["tilt"][1] - w.mean_pitch) / w.pitch).square()
+        height = v["height"] * torch.exp(v["log_size"])
+        yield ((height - w.mean_camera_height) / w.camera_height).square().sum()
         yield (v["lean"] / w.lean).square().sum()
 
-    def steps(self, camera_step: float) -> dict[str, float]:
+    def steps(self) -> dict[str, float]:
         """See `BodyProblem`."""
-        return {"tilt": 0.02 * camera_step, "lean": 0.05, "height": 0.05 * camera_step,
+        return {"tilt": 0.06, "lean": 0.05, "height": 0.15,
                 "rays": 0.01, "log_depth": 0.05}  # fmt: skip
 
 

@@ -16,7 +16,6 @@ from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
-from sfv_gym.fitting import terms
 from sfv_gym.fitting.canonical_body import DOFS
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.grounded import GroundedWeights
@@ -34,22 +33,16 @@ from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
+    from sfv_gym.pose.stabilize import CameraPath
 
 log = logging.getLogger(__name__)
 
 ITERATIONS = 120
 """Of the solver, in each of its passes."""
 PASSES = 4
-"""Of the solver over the person: one without ground, and the rest with what it found."""
+"""Of the solver over the person: one with whatever is low, the rest with what it found."""
 CARRY_SHARE = 2
 """The character's one pass may take so many times the iterations of a person's."""
-TIPPING = 0.1
-"""Metres, for a person of the character's size, by which the zero-moment point lies beyond the
-support on average over the clip, before a fit is doubted."""
-WIDE_STEP = 5.0
-"""Factor on the solver's steps of the camera's tilt and height in a second fit."""
-MARKEDLY = 0.9
-"""Share of the first fit's objective below which the second is taken."""
 STRAIGHT_YAW = np.radians(20.0)
 """A cycle that turns less than this is taken for a straight one: the depth of a single camera
 errs by as much."""
@@ -62,7 +55,7 @@ def reconstruct(
     loop: str = "auto",
     progress: bool = True,
     focal_px: float | None = None,
-    camera_turns: np.ndarray | None = None,
+    camera_path: CameraPath | None = None,
     speed: float = 1.0,
     weights: Weights | None = None,
     carry_weights: GroundedWeights | None = None,
@@ -79,8 +72,8 @@ def reconstruct(
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
         progress: show a progress bar on stderr.
         focal_px: the camera's focal length in pixels, where known.
-        camera_turns: of a camera that turned, (T, 3) rotation vectors from each frame's to the one
-            of the landmarks, see ``pose.stabilize``.
+        camera_path: of a camera that turned or zoomed, from whose middle frame the landmarks are
+            seen, see ``pose.stabilize``.
         speed: the share of the real speed at which the clip is known to play; at 1 a warning says
             so when gravity sees another.
         weights, carry_weights: spreads of the terms of the two stages.
@@ -100,7 +93,7 @@ def reconstruct(
         carry_weights=carry_weights, iterations=iterations,
     )  # fmt: skip
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
-    motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_turns)
+    motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_path)
     motion.provenance["source"] = dict(poses.source)
     motion.provenance["quality"] = {
         **person_quality(fit, evidence), **motion.provenance["quality"]
@@ -139,13 +132,7 @@ def solve_motion(
     """
     with one_thread(), _Progress(progress) as bar:
         bar.expect(PASSES * iterations + CARRY_SHARE * iterations)
-        fit, contacts = fit_person(
-            problem,
-            iterations,
-            loop=loop,
-            callback=bar.advance,
-            on_second_fit=lambda: bar.expect(PASSES * iterations),
-        )
+        fit, contacts = fit_person(problem, iterations, loop=loop, callback=bar.advance)
         if contacts.played_at is not None and speed == 1.0:
             log.warning(
                 "%s: the body is off the ground for long and hardly falls; if the clip is in slow "
@@ -203,66 +190,30 @@ def fit_person(
     loop: str = "none",
     ground: bool = True,
     callback: Callable[[], None] | None = None,
-    on_second_fit: Callable[[], None] | None = None,
 ) -> tuple[PersonFit[C], CanonicalContacts]:
-    """Fit the person; where nobody could stand like that, again with a freer camera.
-
-    A camera that looks down on the scene, or is held aslant, tilts the person out of balance. The
-    usual steps of the solver hardly turn the camera; with wider ones it finds such a tilt, and
-    otherwise a fit like the first, which then stays.
+    """Fit the person: first whatever is low bears them, then what is found to touch the ground;
+    at last there is gravity, with contacts found anew.
 
     Args:
         iterations: of the solver, in each of the ``PASSES`` passes.
         loop: as for ``reconstruct``: a run's strides are told apart from what is wrong in one.
         ground: without it neither contacts nor gravity play a part in any pass.
         callback: called after each iteration.
-        on_second_fit: called before the second fit, which few clips need.
     """
-    passes = partial(
-        _coarse_to_fine, problem, iterations, loop=loop, ground=ground, callback=callback
-    )
-    fit, contacts = passes()
-    if ground and _falls(fit, contacts, problem.fps):
-        if on_second_fit is not None:
-            on_second_fit()
-        other = passes(camera_step=WIDE_STEP)
-        if other[0].loss < MARKEDLY * fit.loss:
-            return other
-    return fit, contacts
-
-
-def _coarse_to_fine(
-    problem: BodyProblem[C],
-    iterations: int,
-    *,
-    loop: str,
-    ground: bool,
-    camera_step: float = 1.0,
-    callback: Callable[[], None] | None,
-) -> tuple[PersonFit[C], CanonicalContacts]:
-    """No ground, then the ground found, then gravity with contacts found anew."""
-    fps = problem.fps
-    refit = partial(problem.fit, iterations=iterations, camera_step=camera_step, callback=callback)
-    fit = refit(problem.start)
+    refit = partial(problem.fit, iterations=iterations, callback=callback)
+    fit = refit(problem.levelled(problem.start) if ground else problem.start, borne=ground)
     for gravity in (False, True, True):
-        contacts = _find_contacts(fit, fps, loop) if ground else None
+        contacts = _find_contacts(fit, problem.fps, loop) if ground else None
         if contacts is not None and not gravity:
             contacts = contacts.grounded()
         fit = refit(fit.variables, contacts=contacts)
-    return fit, _find_contacts(fit, fps, loop)
+    return fit, _find_contacts(fit, problem.fps, loop)
 
 
 def _find_contacts(fit: PersonFit[Any], fps: float, loop: str) -> CanonicalContacts:
     cycle = _choose_cycle(loop, fit, fps)
     period = cycle.last - cycle.first if cycle is not None else None
     return find_contacts(fit.body, fit.pose, fps, period=period)
-
-
-def _falls(fit: PersonFit[Any], contacts: CanonicalContacts, fps: float) -> bool:
-    """Whether the person is far out of balance."""
-    beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
-    size = torch.exp(fit.variables["log_size"])
-    return len(beyond) > 0 and float(beyond.mean() / size) > TIPPING
 
 
 def _turned(

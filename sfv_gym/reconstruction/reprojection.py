@@ -22,6 +22,7 @@ from sfv_gym.rotations import quat_to_matrix
 
 if TYPE_CHECKING:
     from sfv_gym.pose import PoseSequence
+    from sfv_gym.pose.stabilize import CameraPath
 
 
 SEEN_SECONDS = 0.1
@@ -30,20 +31,21 @@ GUESS = 0.01
 
 
 def motion_camera(
-    camera: Camera, turn: np.ndarray, moved: np.ndarray, turns: np.ndarray | None
+    camera: Camera, turn: np.ndarray, moved: np.ndarray, path: CameraPath | None
 ) -> MotionCamera:
     """A fitted camera in the motion's world.
 
     Args:
         turn, moved: (3, 3) and (3,): the motion's world is ``turn @ (p - moved)`` of the fit's.
-        turns: see ``MotionCamera``.
+        path: of a camera that turned or zoomed.
     """
     return MotionCamera(
         rotation=camera.rotation().numpy() @ turn.T,
         position=turn @ (np.array([0.0, 0.0, float(camera.height)]) - moved),
         focal_px=float(camera.focal),
         centre_px=camera.centre.numpy(),
-        turns=turns,
+        turns=None if path is None else path.turns,
+        zooms=None if path is None else path.zooms,
     )
 
 
@@ -77,7 +79,8 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     if camera.turns is not None:  # from each frame's camera to the one of the fit
         points = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(camera.turns).as_matrix(), points)
     depth = np.maximum(points[..., 2:], 0.1)
-    flat = camera.centre_px + camera.focal_px * points[..., :2] / depth
+    focal = camera.focal_px * (1.0 if camera.zooms is None else camera.zooms[:, None, None])
+    flat = camera.centre_px + focal * points[..., :2] / depth
     landmarks = np.repeat(flat.mean(1, keepdims=True), poses.landmarks_2d.shape[1], axis=1)
     landmarks[:, marked] = flat
     visibility = np.zeros(landmarks.shape[:2])
