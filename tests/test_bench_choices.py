@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sfv_gym.benchmarks.studies.choices import MARKS, Study, Variant, measure, page, write_docs
 from sfv_gym.errors import SFVError, UnknownIdError
-from sfv_gym.jobs.local import InlineExecutor, LocalExecutor
+from sfv_gym.jobs.local import InlineExecutor
 from sfv_gym.train.config import PPOConfig
 
 SKILL = "SFV-Punch-v0"
@@ -38,6 +38,7 @@ def test_every_choice_is_a_change_of_the_recipe():
         study.only(["nonsense"])
 
 
+@pytest.mark.usefixtures("few_episodes")
 def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
     variants = (
         Variant("recipe", "the recipe", TINY),
@@ -47,8 +48,7 @@ def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
 
     def run() -> tuple[dict, str]:
         console = Console(file=io.StringIO(), width=200)
-        with LocalExecutor(2) as executor:
-            found = measure(study, tmp_path, seeds=1, executor=executor, console=console)
+        found = measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=console)
         return found, console.file.getvalue()
 
     first, _ = run()

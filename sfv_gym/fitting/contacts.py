@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import torch
 
 from sfv_gym.array_types import Float
+from sfv_gym.fitting.canonical_body import PALMS, ROUNDS, SOLES
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The frames in which something touches, and what.
+
+    Attributes:
+        points: (P,) bool, those that ever touch, Q of them.
+        frames: (H,) those in which anything does, counted without the clip's first.
+        barrier: (H, Q) 0 of what touches, and minus infinity of what does not.
+    """
+
+    points: torch.Tensor
+    frames: torch.Tensor
+    barrier: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -16,18 +33,31 @@ class Contacts:
     """What touches the ground, in T frames.
 
     Attributes:
-        held: for each of a body's patches, see ``Articulation.underside``, which of its points
-            touch: (T, P) in 0..1, or (T, 1) where they do so together.
+        held: (T, P) in 0..1, which of the points of a body's ``Underside`` touch.
         in_air: (T,) in 0..1, 1 where nothing at all touches.
         flights: (first, last) frame in the air of each flight.
         resting: (T,) in 0..1, where something touches of which nobody knows what it is; None
-            where everything that can touch is among the patches.
+            where everything that can touch is among the points.
     """
 
-    held: tuple[Float[torch.Tensor, "T _"], ...]
+    held: Float[torch.Tensor, "T P"]
     in_air: Float[torch.Tensor, " T"]
     flights: tuple[tuple[int, int], ...]
     resting: Float[torch.Tensor, " T"] | None = None
+
+    @cached_property
+    def held_on(self) -> Float[torch.Tensor, "U P"]:
+        """(T - 1, P) in 0..1, what touches before and after a step from frame to frame."""
+        return torch.minimum(self.held[1:], self.held[:-1])
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What touches in the frames but the first and the last."""
+        touching = self.held[1:-1] >= 0.5
+        points, frames = touching.any(0), touching.any(1)
+        lifted = ~touching[frames][:, points]
+        barrier = torch.zeros(lifted.shape, dtype=self.held.dtype).masked_fill(lifted, -torch.inf)
+        return Standing(points, frames.nonzero()[:, 0], barrier)
 
     def grounded(self) -> Self:
         """The same contacts without the flights, for a fit that does not believe them yet."""
@@ -36,7 +66,7 @@ class Contacts:
 
 @dataclass(frozen=True)
 class CanonicalContacts(Contacts):
-    """Of the canonical body: its patches are soles, hands, and round shapes.
+    """Of the canonical body: its points are soles, round shapes, and hands.
 
     Attributes:
         played_at: the share of the real speed at which gravity would explain the longest stretch
@@ -49,18 +79,18 @@ class CanonicalContacts(Contacts):
     @property
     def soles(self) -> Float[torch.Tensor, "T 2 4"]:
         """(T, 2, 4) in 0..1, corners as in canonical_body.SOLE, right foot first."""
-        return self.held[0].unflatten(1, (2, 4))
+        return self.held[:, SOLES].unflatten(1, (2, 4))
 
     @property
     def hands(self) -> Float[torch.Tensor, "T 2"]:
         """(T, 2) in 0..1."""
-        return self.held[1]
+        return self.held[:, PALMS]
 
     @property
     def rounds(self) -> Float[torch.Tensor, "T R"]:
         """(T, R) in 0..1, knees, pelvis, back and so on: columns as in Body.round_bottoms, those
         of the hands left at 0."""
-        return self.held[2]
+        return self.held[:, ROUNDS]
 
     def effectors(self) -> Float[np.ndarray, "T 4"]:
         """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic
 
 import numpy as np
 import torch
 
 from sfv_gym import skeleton
 from sfv_gym.fitting import terms
-from sfv_gym.fitting.articulation import Articulation, P
+from sfv_gym.fitting.articulation import Articulation, Pose
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.solver import Variables, solve
-from sfv_gym.fitting.tensors import rotation_matrix
+from sfv_gym.fitting.tensors import acceleration, rotation_matrix
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,12 @@ class GroundedWeights:
     closing: float = 0.02
 
 
-class GroundedProblem(Generic[P]):
+class GroundedProblem:
     """The objective over one trajectory, whose variables are changes of a given one.
 
     Args:
         root: (T, 3) metres, the given path. rot: (T, 3, 3). angles: (T, N) radians.
-        contacts: of the body's patches.
+        contacts: of the points of the body's underside.
         cycle: first and last frame of a loop, whose poses are to become the same.
         averaged: see ``terms.balance``.
         own: further terms, of the variables ``root``, ``turn`` and ``angles`` and the pose.
@@ -70,7 +69,7 @@ class GroundedProblem(Generic[P]):
 
     def __init__(
         self,
-        body: Articulation[P],
+        body: Articulation,
         root: torch.Tensor,
         rot: torch.Tensor,
         angles: torch.Tensor,
@@ -80,7 +79,7 @@ class GroundedProblem(Generic[P]):
         weights: GroundedWeights,
         cycle: tuple[int, int] | None = None,
         averaged: bool = True,
-        own: Callable[[Variables, P], torch.Tensor] | None = None,
+        own: Callable[[Variables, Pose], torch.Tensor] | None = None,
     ) -> None:
         self.body, self.fps, self.weights = body, fps, weights
         self._root, self._rot, self._angles = root, rot, angles
@@ -96,30 +95,35 @@ class GroundedProblem(Generic[P]):
         """The root's (T, 3, 3)."""
         return self._rot @ rotation_matrix(v["turn"])
 
-    def pose(self, v: Variables) -> P:
+    def pose(self, v: Variables) -> Pose:
         """The body's, of every frame."""
         return self.body.pose(v["root"], self.rotations(v), v["angles"])
 
     def objective(self, v: Variables) -> torch.Tensor:
         """The sum of all terms."""
         w, fps, body, contacts = self.weights, self.fps, self.body, self._contacts
-        pose = self.pose(v)
+        root_rot = self.rotations(v)
+        pose = body.pose(v["root"], root_rot, v["angles"])
         links = body.links(pose)
         total = (links.rot - self._goal).square().sum() / (2 * w.rotation**2)
         velocity = (v["root"][1:] - v["root"][:-1]) * fps
         total = total + (self._trust * (velocity - self._velocity).square()).sum() / w.velocity**2
         total = total + terms.smoothness(
-            links, v["angles"], fps, w.link_acceleration, w.angle_acceleration
+            links.pos, links.rot[:, 0], v["angles"], fps, w.link_acceleration, w.angle_acceleration
         )
+        under = body.underside(pose)
         total = total + terms.ground(
-            body, pose, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
+            under, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
         )
-        com = body.centre_of_mass(pose)
-        total = total + terms.free_fall(com, contacts.in_air, fps, w.flight)
-        total = total + terms.support(com, fps, w.support)
-        total = total + terms.steady_spin(body, pose, contacts.flights, fps, self._spin)
-        total = total + terms.effort(com, contacts.in_air, fps, w.effort)
-        total = total + terms.balance(body, pose, contacts, fps, w.balance, averaged=self._averaged)
+        com, spin = body.centre_of_mass(pose), body.angular_momentum(pose, fps)
+        push = acceleration(com, fps)
+        total = total + terms.free_fall(push, contacts.in_air, w.flight)
+        total = total + terms.support(push, w.support)
+        total = total + terms.steady_spin(spin, contacts.flights, self._spin)
+        total = total + terms.effort(push, contacts.in_air, w.effort)
+        total = total + terms.balance(
+            com, spin, body.mass, under.bearing, contacts, fps, w.balance, averaged=self._averaged
+        )
         if self._cycle is not None:
             total = total + terms.closing(v["angles"], links, self._cycle) / w.closing**2
         if self._own is not None:

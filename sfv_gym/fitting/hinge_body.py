@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mujoco
 import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.fitting import terms
-from sfv_gym.fitting.articulation import ContactPatch, Pose, Underside
+from sfv_gym.fitting.articulation import Pose, Underside, riders
 from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.fitting.hinge_model import HingeModel
-from sfv_gym.fitting.tensors import DTYPE, matrices, tensor, turns_between
-
-
-@dataclass(frozen=True)
-class HingePose:
-    """T poses of B bodies in the world.
-
-    Attributes:
-        pos: (T, B, 3) metres, rot: (T, B, 3, 3) body to world.
-        centres: (T, B, 3) metres, the bodies' centres of mass.
-    """
-
-    pos: torch.Tensor
-    rot: torch.Tensor
-    centres: torch.Tensor
-
-    def during(self, first: int, last: int) -> HingePose:
-        """Frames ``first`` to ``last``, both included."""
-        frames = slice(first, last + 1)
-        return HingePose(self.pos[frames], self.rot[frames], self.centres[frames])
+from sfv_gym.fitting.kinematics import Tree
+from sfv_gym.fitting.tensors import DTYPE, acceleration, matrices, tensor, turns_between
 
 
 class HingeBody:
@@ -50,15 +29,17 @@ class HingeBody:
     def __init__(self, hinged: HingeModel) -> None:
         model = hinged.model
         self._parent = model.body_parentid[1:] - 1  # without the world
-        self._pos, self._rot = tensor(model.body_pos[1:]), matrices(model.body_quat[1:])
         self._hinges: list[list[int]] = [[] for _ in self._parent]
         self._hinge_body = (model.jnt_bodyid[1:] - 1).tolist()
         for hinge, body in enumerate(self._hinge_body):
             self._hinges[body].append(hinge)
         self._axis, self._anchor = tensor(model.jnt_axis[1:]), tensor(model.jnt_pos[1:])
-        self._cross = torch.stack([_skew(axis) for axis in self._axis])
-        self._masses, self._centre = tensor(model.body_mass[1:]), tensor(model.body_ipos[1:])
+        self._chain = _HingeTree(model, self._parent, self._hinges)
+        self._masses = tensor(model.body_mass[1:])
         self.mass = float(self._masses.sum())
+        bodies = len(self._parent)
+        self._centres = riders(torch.arange(bodies), tensor(model.body_ipos[1:]), bodies)
+        self._centre = self._centres @ (self._masses[:, None] / self.mass)
         principal = matrices(model.body_iquat[1:])
         spread = torch.diag_embed(tensor(model.body_inertia[1:]))
         self._inertia = principal @ spread @ principal.transpose(-1, -2)
@@ -74,8 +55,14 @@ class HingeBody:
         self.carries = beyond[:, self.effectors]
         self.limits = tensor(_motor_limits(model))
         self.touching = [tensor(points) for points in hinged.points]
-        self._radii, self._shapes = hinged.radii, hinged.shapes
+        self._shapes = hinged.shapes
         self.bearing = [self._within_ankles(hinged, e) for e in range(len(hinged.effectors))]
+        self._counts = torch.tensor([len(points) for points in self.touching])
+        self._radius = tensor(np.asarray(hinged.radii)).repeat_interleave(self._counts)
+        ends = torch.tensor(self.effectors).repeat_interleave(self._counts)
+        self._touching, self._bearing = (
+            riders(ends, torch.cat(points), bodies) for points in (self.touching, self.bearing)
+        )
 
     def _within_ankles(self, hinged: HingeModel, effector: int) -> torch.Tensor:
         """The sole's points (n, 3), moved in to where the last hinges before it can hold them.
@@ -106,71 +93,117 @@ class HingeBody:
             body = int(self._parent[body])
         return tensor(points)
 
-    def pose(self, root: torch.Tensor, rot: torch.Tensor, hinges: torch.Tensor) -> HingePose:
+    def pose(self, root: torch.Tensor, rot: torch.Tensor, hinges: torch.Tensor) -> Pose:
         """Forward kinematics of root (T, 3), its rotation (T, 3, 3) and hinges (T, H) radians."""
-        sine, versine = torch.sin(hinges)[..., None, None], 1 - torch.cos(hinges)[..., None, None]
-        eye = torch.eye(3, dtype=DTYPE)
-        turns = eye + sine * self._cross + versine * (self._cross @ self._cross)
-        pos, mat = [root], [rot]
-        for body in range(1, len(self._parent)):
-            parent = int(self._parent[body])
-            place = pos[parent] + mat[parent] @ self._pos[body]
-            frame = mat[parent] @ self._rot[body]
-            for hinge in self._hinges[body]:
-                anchor = place + frame @ self._anchor[hinge]
-                frame = frame @ turns[:, hinge]
-                place = anchor - frame @ self._anchor[hinge]
-            pos.append(place)
-            mat.append(frame)
-        places, frames = torch.stack(pos, 1), torch.stack(mat, 1)
-        return HingePose(places, frames, places + (frames @ self._centre[..., None])[..., 0])
+        return self._chain.pose(root, rot, hinges)
 
-    def links(self, pose: HingePose) -> Pose:
+    def links(self, pose: Pose) -> Pose:
         """The bodies that stand for the canonical links."""
-        return Pose(pose.pos[:, self._links], pose.rot[:, self._links])
+        return Pose(pose.frames[:, :, self._links])
 
-    def centre_of_mass(self, pose: HingePose) -> torch.Tensor:
+    def centre_of_mass(self, pose: Pose) -> torch.Tensor:
         """(T, 3) metres."""
-        return (pose.centres * self._masses[:, None]).sum(1) / self.mass
+        return pose.points(self._centre)[:, 0]
 
-    def underside(self, pose: HingePose) -> Underside:
+    def points_of(self, touch: torch.Tensor) -> torch.Tensor:
+        """What of the end effectors (T, 4) touches as ``Contacts.held`` has it: (T, P), each with
+        all of its points."""
+        return touch.repeat_interleave(self._counts, 1)
+
+    def underside(self, pose: Pose) -> Underside:
         """The end effectors and all shapes against the ground."""
-        patches = []
-        for e, body in enumerate(self.effectors):
-            pos, rot = pose.pos[:, body, None], pose.rot[:, body, None]
-            place, bearing = (
-                pos + (rot @ points[..., None])[..., 0]
-                for points in (self.touching[e], self.bearing[e])
-            )
-            patches.append(ContactPatch(place, place[..., 2] - self._radii[e], bearing))
-        return Underside(tuple(patches), (self._shapes.bottom_of_bodies(pose.pos, pose.rot),))
+        place = pose.points(self._touching)
+        whole = torch.ones(place.shape[1], dtype=DTYPE)
+        return Underside(
+            place,
+            place[..., 2] - self._radius,
+            pose.points(self._bearing),
+            whole,
+            whole,
+            self._shapes.bottom_of_bodies(pose.pos, pose.rot),
+        )
 
-    def angular_momentum(self, pose: HingePose, fps: float) -> torch.Tensor:
+    def angular_momentum(self, pose: Pose, fps: float) -> torch.Tensor:
         """About the centre of mass, between consecutive frames (T - 1, 3), kg m2/s."""
-        arms = pose.centres - self.centre_of_mass(pose)[:, None]
-        middle, velocity = 0.5 * (arms[1:] + arms[:-1]), (arms[1:] - arms[:-1]) * fps
-        orbit = (self._masses[:, None] * torch.linalg.cross(middle, velocity)).sum(1)
-        return orbit + self._own_spin(pose, fps).sum(1)
+        arms = pose.points(self._centres - self._centre)
+        swept = torch.linalg.cross(arms[:-1], arms[1:])
+        return (self._masses[:, None] * swept).sum(1) * fps + self._own_spin(pose, fps).sum(1)
 
-    def _own_spin(self, pose: HingePose, fps: float) -> torch.Tensor:
+    def _own_spin(self, pose: Pose, fps: float) -> torch.Tensor:
         """Of every body about its own centre (T - 1, B, 3)."""
         turn = fps * turns_between(pose.rot)
         inertia = pose.rot[1:] @ self._inertia @ pose.rot[1:].transpose(-1, -2)
         return (inertia @ turn[..., None])[..., 0]
 
-    def torques(self, pose: HingePose, fps: float) -> torch.Tensor:
+    def torques(self, pose: Pose, fps: float) -> torch.Tensor:
         """(T - 2, H) N m that the hinges need to move what is beyond them, no ground touching it:
         Newton's and Euler's laws for all that a hinge carries, about its axis."""
-        push = terms.acceleration(pose.centres, fps)
+        centres = pose.points(self._centres)
+        push = acceleration(centres, fps)
         push = self._masses[:, None] * (push + torch.tensor([0.0, 0.0, GRAVITY], dtype=DTYPE))
         own = self._own_spin(pose, fps)
-        turn = torch.linalg.cross(pose.centres[1:-1], push) + (own[1:] - own[:-1]) * fps
+        turn = torch.linalg.cross(centres[1:-1], push) + (own[1:] - own[:-1]) * fps
         force = torch.einsum("hb,tbk->thk", self._beyond, push)
         moment = torch.einsum("hb,tbk->thk", self._beyond, turn)
         pos, rot = pose.pos[1:-1, self._hinge_body], pose.rot[1:-1, self._hinge_body]
         anchor = pos + (rot @ self._anchor[..., None])[..., 0]
         axis = (rot @ self._axis[..., None])[..., 0]
         return (axis * (moment - torch.linalg.cross(anchor, force))).sum(-1)
+
+
+class _HingeTree:
+    """A robot's bodies as a `Tree`: one node for each hinge, at its anchor, or for a body without.
+
+    Args:
+        parents: (B,) of each body. hinges: of each body, the hinges by which it hangs there.
+    """
+
+    def __init__(self, model: mujoco.MjModel, parents: np.ndarray, hinges: list[list[int]]) -> None:
+        place, turned = tensor(model.body_pos[1:]), matrices(model.body_quat[1:])
+        axis, anchor = tensor(model.jnt_axis[1:]), tensor(model.jnt_pos[1:])
+        origin, eye = torch.zeros(3, dtype=DTYPE), torch.eye(3, dtype=DTYPE)
+        self._last = [0]  # the node that carries each body
+        at = [origin]  # each body's frame is so far behind its node's
+        above, offsets, still, moved = [-1], [], [], []
+        for body in range(1, len(parents)):
+            node, before = self._last[parents[body]], at[parents[body]]
+            step, turn = place[body] - before, turned[body]
+            for hinge in hinges[body]:
+                above.append(node)
+                offsets.append(step + turn @ anchor[hinge])
+                still.append(turn)
+                moved.append((len(above) - 2, hinge))
+                node, step, turn, before = len(above) - 1, -anchor[hinge], eye, anchor[hinge]
+            if not hinges[body]:
+                above.append(node)
+                offsets.append(step)
+                still.append(turn)
+                node, before = len(above) - 1, origin
+            self._last.append(node)
+            at.append(before)
+        self._tree, self._offsets, self._still = (
+            Tree(above),
+            torch.stack(offsets),
+            torch.stack(still),
+        )
+        self._moved = torch.zeros(len(axis), len(offsets), dtype=DTYPE)
+        cross = torch.zeros(len(offsets), 3, 3, dtype=DTYPE)
+        for node, hinge in moved:
+            self._moved[hinge, node] = 1.0
+            cross[node] = _skew(axis[hinge])
+        self._sine, self._versine = self._still @ cross, self._still @ cross @ cross
+        self._behind = torch.stack(at) if any(b.any() for b in at) else None
+
+    def pose(self, root: torch.Tensor, rot: torch.Tensor, hinges: torch.Tensor) -> Pose:
+        """Of the bodies, see ``HingeBody.pose``."""
+        angle = (hinges @ self._moved)[..., None, None]
+        local = self._still + torch.sin(angle) * self._sine
+        local = local + (1 - torch.cos(angle)) * self._versine
+        frames = self._tree.frames(root, rot, local, self._offsets)[:, :, self._last]
+        if self._behind is None:
+            return Pose(frames)
+        pose = Pose(frames)
+        return Pose.of(pose.pos - (pose.rot @ self._behind[..., None])[..., 0], pose.rot)
 
 
 def _motor_limits(model: mujoco.MjModel) -> np.ndarray:

@@ -54,31 +54,29 @@ def solve(
     Raises:
         MotionError: the objective is not finite any more.
     """
-    names = list(start)
-    shapes = [tuple(start[n].shape) for n in names]
-    sizes = [start[n].numel() for n in names]
-    origin = {n: start[n].detach() for n in names}
-    shapers = {n: smooth_coordinates(len(start[n]), modes) for n in over_time if n in origin}
-    walls = {
-        n: [torch.as_tensor(side, dtype=DTYPE) for side in bounds[n]] for n in names if n in bounds
-    }
+    over_time = [name for name in start if name in set(over_time)]
+    rest = [name for name in start if name not in over_time]
+    frames = len(start[over_time[0]])
+    blocks = [
+        _Block({name: start[name] for name in names}, rows, bounds, scales)
+        for names, rows in ((over_time, frames), (rest, 1))
+    ]
+    shaper = smooth_coordinates(frames, modes)
 
-    def unpack(point: torch.Tensor) -> Variables:
-        found = {}
-        for name, part, shape in zip(names, torch.split(point, sizes), shapes, strict=True):
-            step = part.reshape(shape) * scales.get(name, 1.0)
-            if name in shapers:
-                step = torch.tensordot(shapers[name], step, dims=1)
-            found[name] = origin[name] + step
-        return found
+    def unpack(point: torch.Tensor) -> list[torch.Tensor]:
+        """The two blocks' values."""
+        path, others = (
+            part.view(block.scale.shape) * block.scale
+            for part, block in zip(point.split([b.size for b in blocks]), blocks, strict=True)
+        )
+        return [torch.addmm(blocks[0].origin, shaper, path), blocks[1].origin + others]
 
     def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
         point = torch.tensor(x, dtype=DTYPE, requires_grad=True)
-        variables = unpack(point)
-        value = objective(variables)
-        for name, (low, high) in walls.items():
-            over = torch.relu(low - variables[name]) + torch.relu(variables[name] - high)
-            value = value + (over / (BOUND_SOFTNESS * scales.get(name, 1.0))).square().sum()
+        found = unpack(point)
+        value = objective(blocks[0].variables(found[0]) | blocks[1].variables(found[1]))
+        for block, values in zip(blocks, found, strict=True):
+            value = value + block.beyond(values)
         value.backward()
         assert point.grad is not None
         return float(value.detach()), point.grad.numpy()
@@ -86,7 +84,7 @@ def solve(
     with one_thread():
         result = minimize(
             evaluate,
-            np.zeros(sum(sizes)),
+            np.zeros(sum(block.size for block in blocks)),
             jac=True,
             method="L-BFGS-B",
             callback=(lambda _: callback()) if callback else None,
@@ -94,10 +92,60 @@ def solve(
         )
     if not np.isfinite(result.fun):
         raise MotionError("the fit diverged on this clip; try a shorter range of it")
-    best = unpack(torch.as_tensor(result.x, dtype=DTYPE))
-    for name, (low, high) in walls.items():
-        best[name] = torch.maximum(torch.minimum(best[name], high), low)
+    best: Variables = {}
+    for block, values in zip(blocks, unpack(torch.as_tensor(result.x, dtype=DTYPE)), strict=True):
+        best |= block.variables(block.clipped(values))
     return best, float(result.fun)
+
+
+class _Block:
+    """Some of the variables side by side: one array (rows, K) for all operations on them.
+
+    Args:
+        start: the variables, of whose first axes ``rows`` makes one, or which are one row.
+        bounds, scales: see ``solve``.
+
+    Attributes:
+        origin, scale: (rows, K). size: how many numbers it has.
+    """
+
+    def __init__(
+        self,
+        start: Variables,
+        rows: int,
+        bounds: dict[str, tuple[np.ndarray, np.ndarray]],
+        scales: dict[str, float],
+    ) -> None:
+        def beside(value_of: Callable[[str], torch.Tensor | np.ndarray | float]) -> torch.Tensor:
+            parts = [
+                torch.as_tensor(value_of(name), dtype=DTYPE).expand(x.shape).reshape(rows, -1)
+                for name, x in start.items()
+            ]
+            return torch.cat(parts, 1) if parts else torch.zeros(rows, 0, dtype=DTYPE)
+
+        everywhere = (-np.inf, np.inf)
+        self.origin = beside(lambda name: start[name].detach())
+        self.scale = beside(lambda name: scales.get(name, 1.0))
+        self.size = self.origin.numel()
+        self._low = beside(lambda name: bounds.get(name, everywhere)[0])
+        self._high = beside(lambda name: bounds.get(name, everywhere)[1])
+        self._softness = BOUND_SOFTNESS * self.scale
+        self._shapes = {name: x.shape for name, x in start.items()}
+        self._widths = [x.numel() // rows for x in start.values()]
+
+    def variables(self, values: torch.Tensor) -> Variables:
+        """Values (rows, K) by name, each in its own shape."""
+        parts = values.split(self._widths, 1)
+        named = zip(self._shapes.items(), parts, strict=True)
+        return {name: part.reshape(shape) for (name, shape), part in named}
+
+    def clipped(self, values: torch.Tensor) -> torch.Tensor:
+        """Within the bounds."""
+        return torch.clamp(values, self._low, self._high)
+
+    def beyond(self, values: torch.Tensor) -> torch.Tensor:
+        """The cost of what is not."""
+        return ((values - self.clipped(values)) / self._softness).square().sum()
 
 
 @contextmanager

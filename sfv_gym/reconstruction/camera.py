@@ -7,17 +7,20 @@ frame: x right, y down, z away from the camera.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
+from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, turned
 
 DEFAULT_FOCAL = 1.1
 """Focal length in units of the picture's longer side: 49 degrees across, a phone's video."""
 
 WORLD_TO_CAMERA: np.ndarray = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 """A level camera's rotation: its x is the world's -y, its y is down, its z is forward."""
+_LEVEL = torch.as_tensor(WORLD_TO_CAMERA, dtype=DTYPE)
+_UP = torch.tensor([0.0, 0.0, 1.0], dtype=DTYPE)
 
 
 @dataclass(frozen=True)
@@ -36,23 +39,36 @@ class Camera:
     tilt: torch.Tensor
     height: torch.Tensor
 
+    @cached_property
+    def tilted(self) -> torch.Tensor:
+        """(3, 3) the tilt as a rotation in the world, from a level camera to this one."""
+        return rotation_matrix(torch.nn.functional.pad(self.tilt, (0, 1)))
+
+    @cached_property
+    def _to_camera(self) -> torch.Tensor:
+        return _LEVEL @ self.tilted.T
+
     def rotation(self) -> torch.Tensor:
         """(3, 3) world to camera."""
-        turn = rotation_matrix(torch.cat((-self.tilt, torch.zeros(1, dtype=DTYPE))))
-        return torch.as_tensor(WORLD_TO_CAMERA, dtype=DTYPE) @ turn
+        return self._to_camera
 
     def to_world(self, points: torch.Tensor) -> torch.Tensor:
         """World positions (..., 3) of points in the camera's frame, metres."""
-        up = torch.stack((0 * self.height, 0 * self.height, self.height))
-        return points @ self.rotation() + up
+        return points @ self.rotation() + self.height * _UP
 
-    def project(self, points: torch.Tensor) -> torch.Tensor:
-        """Pixels (..., 2) of world positions (..., 3)."""
-        up = torch.stack((0 * self.height, 0 * self.height, self.height))
-        seen = (points - up) @ self.rotation().T
+    def to_camera(self, points: torch.Tensor) -> torch.Tensor:
+        """World positions (..., 3) in the camera's frame, metres."""
+        return turned(points - self.height * _UP, self.rotation())
+
+    def image(self, seen: torch.Tensor) -> torch.Tensor:
+        """Pixels (..., 2) of points (..., 3) in the camera's frame."""
         # A point behind the camera must not flip over while the fit is far from its goal.
         depth = torch.clamp(seen[..., 2:], min=0.1)
         return self.centre + self.focal * seen[..., :2] / depth
+
+    def project(self, points: torch.Tensor) -> torch.Tensor:
+        """Pixels (..., 2) of world positions (..., 3)."""
+        return self.image(self.to_camera(points))
 
 
 def view_rotation(rays: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def find_contacts(
     round_touch[in_air > 0] = 0.0
     soles = np.repeat(touch, 2, axis=-1).reshape(len(touch), -1)
     return CanonicalContacts(
-        held=tuple(torch.as_tensor(x, dtype=DTYPE) for x in (soles, hand_touch, round_touch)),
+        held=torch.as_tensor(np.concatenate((soles, round_touch, hand_touch), 1), dtype=DTYPE),
         in_air=torch.as_tensor(in_air, dtype=DTYPE),
         flights=flights,
         played_at=float(np.sqrt(-slow[max(slow)] / GRAVITY)) if slow else None,

@@ -18,7 +18,7 @@ from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
 from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import MIN_FRAMES
-from sfv_gym.reconstruction.markers import markers
+from sfv_gym.reconstruction.markers import marker_riders, markers
 from sfv_gym.reconstruction.person import BodyProblem, Weights
 from sfv_gym.reconstruction.pipeline import ITERATIONS, solve_motion
 from sfv_gym.reconstruction.prior import PosePrior
@@ -92,7 +92,7 @@ def gather_joints(joints: JointSequence) -> JointEvidence:
 def _standing() -> Pose:
     """The canonical pose with its ankle at the origin."""
     zero = torch.zeros(1, 15, 3, dtype=DTYPE)
-    return Pose(zero, torch.eye(3, dtype=DTYPE).expand(1, 15, 3, 3))
+    return Pose.of(zero, torch.eye(3, dtype=DTYPE).expand(1, 15, 3, 3))
 
 
 class JointProblem(BodyProblem[None]):
@@ -113,6 +113,7 @@ class JointProblem(BodyProblem[None]):
         super().__init__(evidence, weights or Weights(), prior, None)
         self.evidence = evidence
         self._places = torch.as_tensor(evidence.upright, dtype=DTYPE)
+        self._markers = marker_riders(evidence.landmarks)
         self._weights = torch.as_tensor(evidence.weights, dtype=DTYPE)
         hips = [evidence.landmarks.marker(f"{side}_hip") for side in ("left", "right")]
         self.start = {
@@ -133,7 +134,7 @@ class JointProblem(BodyProblem[None]):
     def agreement(self, v: Variables, body: Body, camera: None, pose: Pose) -> torch.Tensor:
         """Distances to the measured joints; all may be higher or lower by the same ``level``."""
         level = torch.cat((torch.zeros(2, dtype=DTYPE), v["level"]))
-        points = markers(body, pose, self.evidence.landmarks)
+        points = pose.points(self._markers.at(body.scale))
         return terms.reprojection(points, self._places + level, self._weights, PLACE)
 
     def steps(self) -> dict[str, float]:

@@ -8,21 +8,25 @@ import torch
 
 from sfv_gym import skeleton
 from sfv_gym.fitting.articulation import Pose
-from sfv_gym.fitting.canonical_body import PROPORTIONS, Body
-from sfv_gym.fitting.tensors import DTYPE
+from sfv_gym.fitting.canonical_body import PROPORTIONS, Body, Riders
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet
 
 _PROPORTIONS = {"neck": "head", "ankle": "foot", "hip": "hip_width"}
-_GROUP = torch.as_tensor(
-    [PROPORTIONS.index(_PROPORTIONS.get(name.split("_")[-1], "trunk")) for name in skeleton.LINKS]
-)
+_GROUP = [
+    PROPORTIONS.index(_PROPORTIONS.get(name.split("_")[-1], "trunk")) for name in skeleton.LINKS
+]
 """(15,) the length of the body that a marker's offset on each link grows with."""
+
+
+def marker_riders(landmarks: LandmarkSet) -> Riders:
+    """The landmarks that have markers, on a body of any proportions."""
+    return Riders(
+        landmarks.links.tolist(), landmarks.offsets, [_GROUP[link] for link in landmarks.links]
+    )
 
 
 def markers(body: Body, pose: Pose, landmarks: LandmarkSet) -> torch.Tensor:
     """Positions (T, M, 3) of the landmarks that have markers."""
-    links = torch.as_tensor(landmarks.links)
-    offsets = torch.as_tensor(landmarks.offsets, dtype=DTYPE) * body.scale[_GROUP[links]][:, None]
-    return pose.points(links, offsets)
+    return pose.points(marker_riders(landmarks).at(body.scale))

@@ -19,13 +19,13 @@ from sfv_gym.fitting.articulation import Pose
 from sfv_gym.fitting.canonical_body import ADULT_LENGTHS, ADULT_SIZE, DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.solver import Variables, solve
-from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
+from sfv_gym.fitting.tensors import DTYPE, acceleration, axis_first, rotation_matrix, turned
 from sfv_gym.pose.landmarks import foot
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import Evidence, Shown
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
-from sfv_gym.reconstruction.markers import markers
+from sfv_gym.reconstruction.markers import marker_riders
 from sfv_gym.reconstruction.prior import PosePrior, shipped_prior
 from sfv_gym.rotations import quat_to_matrix
 
@@ -161,7 +161,7 @@ class BodyProblem(ABC, Generic[C]):
         """The terms that hold the pose against the evidence."""
 
     def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
-        """Squares, in units of their spread, of what is the scene's and not the body's."""
+        """Residuals (n,), in units of their spread, of what is the scene's and not the body's."""
         yield from ()
 
     @abstractmethod
@@ -182,52 +182,58 @@ class BodyProblem(ABC, Generic[C]):
         pose = body.pose(root, rot, angles)
         total = self.agreement(v, body, camera, pose)
         # in units of the person's size, or shrinking would pass for smoothness
-        size = torch.exp(v["log_size"]) / w.mean_scale
+        size = torch.exp(v["log_size"] - np.log(w.mean_scale))
         total = total + terms.smoothness(
-            Pose(pose.pos / size, pose.rot), angles, fps, w.link_acceleration,
-            w.angle_acceleration,
-        )  # fmt: skip
+            pose.pos / size, rot, angles, fps, w.link_acceleration, w.angle_acceleration
+        )
         if self._doubted_ends.any():
             # nothing follows that would bend the path back: without this the last velocity goes on
             total = total + terms.stillness(angles, fps, self._doubted_ends, w.end_velocity)
         total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
-        spread = ((v["log_size"] - np.log(w.mean_scale)) / w.scale).square().sum() + (
-            (v["log_lengths"] - ADULT_LENGTHS) / w.proportion
-        ).square().sum()
-        for term in self.spreads(v):
-            spread = spread + term
-        total = total + self._frames * 0.05 * spread
+        spread = torch.cat(
+            (
+                (v["log_size"] - np.log(w.mean_scale)) / w.scale,
+                (v["log_lengths"] - ADULT_LENGTHS) / w.proportion,
+                *self.spreads(v),
+            )
+        )
+        total = total + self._frames * 0.05 * spread.square().sum()
         com = body.centre_of_mass(pose)
-        sway = terms.acceleration(com[:, :2] / size, fps).square().sum(-1)
+        push = acceleration(com, fps)
+        sway = (push[:, :2] / size).square().sum(-1)
         total = total + terms.cauchy(sway / w.com_acceleration**2, 3.0).sum()
         if borne:
-            total = total + self.bearing(body, pose, size)
+            total = total + self._bearing(body, pose, com, size)
         if contacts is not None:
-            total = total + terms.ground(
-                body, pose, contacts,
-                sigma_height=w.contact_height * size, sigma_slide=w.contact_slide * size,
-            )  # fmt: skip
-            # again in units of size: what is left to fix it is gravity alone
-            total = total + terms.free_fall(com, contacts.in_air, fps, w.flight * size)
-            total = total + terms.balance(body, pose, contacts, fps, w.balance * size)
+            under, spin = body.underside(pose), body.angular_momentum(pose, fps)
+            total = total + terms.balance(
+                com, spin, body.mass, under.bearing, contacts, fps, w.balance * size
+            )
+            scene = terms.ground(
+                under, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
+            )
+            scene = scene + terms.free_fall(push, contacts.in_air, w.flight)
             if contacts.flights:
-                total = total + terms.support(com, fps, w.support * size)
-                total = total + terms.steady_spin(
-                    body, pose, contacts.flights, fps, w.spin * size**2
-                )
-                total = total + terms.effort(com, contacts.in_air, fps, w.effort * size)
-        return total
+                scene = scene + terms.support(push, w.support)
+                scene = scene + terms.effort(push, contacts.in_air, w.effort)
+                turn = terms.steady_spin(spin, contacts.flights, w.spin)
+                scene = scene + turn / size.square()
+            # again in units of size: what is left to fix it is gravity alone
+            total = total + scene / size.square()
+        return total.sum()
 
-    def bearing(self, body: Body, pose: Pose, size: torch.Tensor) -> torch.Tensor:
+    def _bearing(
+        self, body: Body, pose: Pose, com: torch.Tensor, size: torch.Tensor
+    ) -> torch.Tensor:
         """What holds the body up before anybody knows what touches, see `terms.borne`.
 
         Args:
-            size: of the person over the mean.
+            com: (T, 3) metres. size: of the person over the mean.
         """
-        w = self.weights
+        w, spin = self.weights, body.angular_momentum(pose, self.fps)
         return terms.borne(
-            body, pose, self.fps, sigma_height=w.borne_height * size,
-            sigma_balance=w.borne_balance * size,
+            com, spin, body.mass, body.underside(pose), self.fps,
+            sigma_height=w.borne_height * size, sigma_balance=w.borne_balance * size,
         )  # fmt: skip
 
     def fit(
@@ -284,7 +290,16 @@ class PersonProblem(BodyProblem[Camera]):
         super().__init__(evidence, weights or Weights(), prior, modes)
         self.evidence = evidence = evidence.doubting(~self._believed)
         rays, depth = initial_path(evidence)
-        self._pairs = torch.as_tensor(evidence.landmarks.direction_pairs)
+        self._markers = marker_riders(evidence.landmarks)
+        start, end = torch.eye(len(evidence.landmarks.markers), dtype=DTYPE)[
+            torch.as_tensor(evidence.landmarks.direction_pairs.T)
+        ]
+        self._lines = (end - start).T  # (M, D)
+        self._pixels, self._directions = (
+            axis_first(evidence.pixels),
+            axis_first(evidence.directions),
+        )
+        self._focal = torch.tensor(evidence.focal, dtype=DTYPE)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
         zero = torch.zeros
         self.start = {
@@ -313,16 +328,17 @@ class PersonProblem(BodyProblem[Camera]):
                 for _ in range(2):
                     body, _, root, rot, angles = self.assemble(trial)
                     pose = body.pose(root, rot, angles)
-                    lowest = torch.cat(body.underside(pose).bottoms, 1).amin(1)
+                    lowest = body.underside(pose).bottoms.amin(1)
                     drop = torch.quantile(lowest, 0.3) / torch.exp(v["log_size"])
                     trial["height"] = trial["height"] - drop
                 size = torch.exp(trial["log_size"]) / self.weights.mean_scale
                 body, _, root, rot, angles = self.assemble(trial)
-                cost = self.bearing(body, body.pose(root, rot, angles), size)
-                for term in self.spreads(trial):
-                    cost = cost + self._frames * 0.05 * term
-                if float(cost) < least:
-                    found, least = trial, float(cost)
+                pose = body.pose(root, rot, angles)
+                cost = self._bearing(body, pose, body.centre_of_mass(pose), size)
+                prior = torch.cat(tuple(self.spreads(trial))).square().sum()
+                total = float(cost + self._frames * 0.05 * prior)
+                if total < least:
+                    found, least = trial, total
         return found
 
     def assemble(
@@ -331,40 +347,33 @@ class PersonProblem(BodyProblem[Camera]):
         """See `BodyProblem`."""
         size = torch.exp(v["log_size"])
         body = Body(size * torch.exp(v["log_lengths"]), hand_radius=WRIST_HEIGHT)
-        camera = Camera(
-            torch.tensor(self.evidence.focal, dtype=DTYPE),
-            self._centre,
-            v["tilt"],
-            (v["height"] * size)[0],
-        )
+        camera = Camera(self._focal, self._centre, v["tilt"], (v["height"] * size)[0])
         depth = (torch.exp(v["log_depth"]) * size)[:, None]
         # the size scales the whole scene about the camera, which no picture can tell
         root = camera.to_world(torch.cat((v["rays"] * depth, depth), 1))
-        tilt = rotation_matrix(torch.cat((v["tilt"], torch.zeros(1, dtype=DTYPE))))
-        rot = tilt @ self.base_rot @ rotation_matrix(v["turn"])
+        rot = camera.tilted @ (self.base_rot @ rotation_matrix(v["turn"]))
         return body, camera, root, rot, v["angles"]
 
     def agreement(self, v: Variables, body: Body, camera: Camera, pose: Pose) -> torch.Tensor:
         """l_2D and l_3D."""
         w, e = self.weights, self.evidence
-        points = markers(body, pose, e.landmarks)
+        seen = camera.to_camera(pose.points(self._markers.at(body.scale)))
         sigma_px = w.pixel * e.body_px
-        total = terms.reprojection(camera.project(points), e.pixels, e.pixel_weights, sigma_px)
+        total = terms.reprojection(camera.image(seen), self._pixels, e.pixel_weights, sigma_px)
         # landmark networks see people lean towards the camera or away from it, all clip long
-        nod = rotation_matrix(torch.cat((v["lean"], torch.zeros(2, dtype=DTYPE))))
+        nod = rotation_matrix(torch.nn.functional.pad(v["lean"], (0, 2)))
         return total + terms.direction_agreement(
-            points @ camera.rotation().T, self._pairs, e.directions @ nod.T,
+            (seen.movedim(-1, 0) @ self._lines).movedim(0, -1), turned(self._directions, nod),
             e.direction_weights, w.direction,
         )  # fmt: skip
 
     def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
         """Of the camera's roll and pitch, and of the landmarks' lean."""
         w = self.weights
-        yield (v["tilt"][0] / w.roll).square()
-        yield ((v["tilt"][1] - w.mean_pitch) / w.pitch).square()
+        yield (v["tilt"][1:] - w.mean_pitch) / w.pitch
         height = v["height"] * torch.exp(v["log_size"])
-        yield ((height - w.mean_camera_height) / w.camera_height).square().sum()
-        yield (v["lean"] / w.lean).square().sum()
+        yield (height - w.mean_camera_height) / w.camera_height
+        yield v["lean"] / w.lean
 
     def steps(self) -> dict[str, float]:
         """See `BodyProblem`."""

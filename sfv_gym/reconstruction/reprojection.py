@@ -74,7 +74,7 @@ def reprojected(motion: ReferenceMotion, poses: PoseSequence) -> PoseSequence:
     )
     marked = poses.landmarks.marked
     body = Body(torch.as_tensor(motion.person_scale, dtype=DTYPE))
-    pose = Pose(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
+    pose = Pose.of(torch.as_tensor(pos), torch.as_tensor(quat_to_matrix(quat)))
     points = (markers(body, pose, poses.landmarks).numpy() - camera.position) @ camera.rotation.T
     if camera.turns is not None:  # from each frame's camera to the one of the fit
         points = np.einsum("tji,tmj->tmi", Rotation.from_rotvec(camera.turns).as_matrix(), points)

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from sfv_gym.fitting.articulation import Pose
 from sfv_gym.fitting.ballistics import settle_flights
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.grounded import GroundedProblem, GroundedWeights
-from sfv_gym.fitting.hinge_body import HingeBody, HingePose
+from sfv_gym.fitting.hinge_body import HingeBody
 from sfv_gym.fitting.solver import Variables, one_thread
 from sfv_gym.fitting.tensors import DTYPE, matrices, rotation_matrix, tensor
 from sfv_gym.motion import ReferenceMotion
@@ -52,7 +53,8 @@ def make_feasible(
         MotionError: the solver came to values that are not finite.
     """
     with one_thread():
-        body, contacts = HingeBody(rig), _contacts(Targets(motion, rig))
+        body = HingeBody(rig)
+        touch, contacts = _contacts(body, Targets(motion, rig))
         root, rot = tensor(kinematic.qpos[:, :3]), matrices(kinematic.qpos[:, 3:7])
         angles = tensor(np.clip(kinematic.qpos[:, 7:], rig.lower, rig.upper))
         cycle = None
@@ -61,7 +63,7 @@ def make_feasible(
         problem = GroundedProblem(
             body, root, rot, angles, contacts, motion.fps,
             weights=WEIGHTS, cycle=cycle, averaged=False,
-            own=_own_terms(body, angles, contacts, motion, kinematic.scale, cycle),
+            own=_own_terms(body, angles, touch, motion, kinematic.scale, cycle),
         )  # fmt: skip
         found = problem.solve((rig.lower, rig.upper), ITERATIONS, callback)
         root_pos, hinges = found["root"].numpy(), found["angles"].numpy()
@@ -76,16 +78,16 @@ def make_feasible(
     return Retargeted(np.concatenate((root_pos, quat, hinges), axis=1), kinematic.scale)
 
 
-def _contacts(targets: Targets) -> Contacts:
-    """What of the character's end effectors touches; where none does and it does not fly,
-    something else lies on the ground."""
+def _contacts(body: HingeBody, targets: Targets) -> tuple[torch.Tensor, Contacts]:
+    """Which of the character's end effectors touch (T, 4), and what of the body does with them;
+    where none does and it does not fly, something else lies on the ground."""
     air = np.zeros(len(targets))
     for first, last in targets.flights:
         air[first : last + 1] = 1.0
     touch = tensor((targets.planted >= 0.5) & (air == 0)[:, None])  # (T, 4)
     in_air = tensor(air)
-    return Contacts(
-        held=touch.split(1, dim=1),
+    return touch, Contacts(
+        held=body.points_of(touch),
         in_air=in_air,
         flights=tuple(targets.flights),
         resting=(1 - in_air) * (1 - touch.amax(1)),
@@ -95,20 +97,20 @@ def _contacts(targets: Targets) -> Contacts:
 def _own_terms(
     body: HingeBody,
     angles: torch.Tensor,
-    contacts: Contacts,
+    touch: torch.Tensor,
     motion: ReferenceMotion,
     scale: float,
     cycle: tuple[int, int] | None,
-) -> Callable[[Variables, HingePose], torch.Tensor]:
+) -> Callable[[Variables, Pose], torch.Tensor]:
     """What a robot's trajectory is asked for besides: hinges near the given angles (T, H), torques
     within the motors' limits, and a cycle that ends where the next one begins."""
     # the ground may help a hinge beyond which something touches it
-    helped = torch.cat(contacts.held, 1)[1:-1] @ tensor(body.carries).T
+    helped = touch[1:-1] @ tensor(body.carries).T
     alone = (helped == 0).to(DTYPE)
     step = tensor(scale * motion.loop_offset[:3])
     turn = rotation_matrix(tensor(np.array([0.0, 0.0, motion.loop_offset[3]])))
 
-    def own(v: Variables, pose: HingePose) -> torch.Tensor:
+    def own(v: Variables, pose: Pose) -> torch.Tensor:
         total = (v["angles"] - angles).square().sum() / HINGE**2
         share = body.torques(pose, motion.fps).abs() / body.limits
         over = torch.relu(share - TORQUE_SHARE) / TORQUE_SPREAD
