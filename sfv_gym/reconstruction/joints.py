@@ -174,14 +174,9 @@ def reconstruct_joints(
     level = np.array([0.0, 0.0, float(fit.variables["level"])])
     off = np.linalg.norm(places - problem.evidence.upright - level, axis=-1)
     known = problem.evidence.weights > 0
+    error, detected = float(off[known].mean()), np.asarray(known.any(1))
     motion.verdict = judge(
-        signs_of_joints(
-            fit,
-            contacts,
-            problem.fps,
-            detected=np.asarray(known.any(1)),
-            off=float(off[known].mean()),
-        )
+        signs_of_joints(fit, contacts, problem.fps, detected=detected, off=error)
     )
     motion.confidence = known.mean(1)
     motion.provenance["source"] = dict(joints.source)
