@@ -115,7 +115,7 @@ def _of_the_video(signs: VideoSigns) -> Iterator[Finding]:
 def _of_limbs(signs: VideoSigns) -> Iterator[Finding]:
     frames, fps = len(signs.detected), signs.fps
     for stretches, (seconds, share), text in (
-        (signs.guessed, HIDDEN, "hidden: what it does is a guess"),
+        (signs.guessed, HIDDEN, "hidden, so that it is a guess"),
         (signs.astray, ASTRAY, "not where the picture has it"),
     ):
         for limb, spans in stretches.items():

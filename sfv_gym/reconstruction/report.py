@@ -27,7 +27,7 @@ WIDEST = 640
 """Pixels of the page's video."""
 FIGURE = 150
 """Pixels, the side of a moment's picture."""
-REACH = 1.15
+REACH = 1.05
 """Metres that a figure's picture shows to either side of the root."""
 HEAD = 0.17
 """Metres, of the middle of the head over the neck."""
@@ -59,7 +59,7 @@ def write_report(
     at = np.linspace(0, motion.num_frames - 1, MOMENTS).round().astype(int)
     film, stills = ("", []) if overlay is None else _video(overlay, motion.fps, at)
     verdict = motion.verdict
-    judged = "" if verdict is None else f"<p>{MEANING[verdict.grade]}</p>{verdict_list(verdict)}"
+    judged = "" if verdict is None else f"{verdict_list(verdict)}<p>{MEANING[verdict.grade]}</p>"
     times = "".join(f"<th>{t / motion.fps:.2f} s</th>" for t in at)
     rows = [
         f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
