@@ -16,6 +16,7 @@ from sfv_gym.benchmarks.studies.reconstruction.real import (
     measure_real,
     open_views,
     person_landmarks,
+    prior_without,
 )
 from sfv_gym.benchmarks.studies.reconstruction.triangulation import View, triangulate
 from sfv_gym.errors import CalibrationError, PoseError, VideoError
@@ -23,6 +24,7 @@ from sfv_gym.library import library_clips
 from sfv_gym.pose import PoseSequence, get_estimator
 from sfv_gym.pose.landmarks import JOINTS
 from sfv_gym.reconstruction import reprojected
+from sfv_gym.reconstruction.prior import shipped_prior
 from sfv_gym.registry import find_motion
 from sfv_gym.video import write_video
 
@@ -184,6 +186,12 @@ def test_landmarks_of_the_person_are_those_of_the_overlay():
     flat = camera.centre_px + camera.focal_px * seen[..., :2] / seen[..., 2:]
     shown = reprojected(motion, poses).landmarks_2d[:, landmarks.joints]
     assert camera.turns is None and np.allclose(flat, shown, atol=1e-6)
+
+
+def test_the_prior_does_not_know_the_scene():
+    known = find_motion("balance").provenance["source"]["sha256"]
+    assert prior_without([known]) is shipped_prior(("balance",))
+    assert prior_without(["another"]) is shipped_prior(())
 
 
 def test_what_a_camera_did_not_see_has_no_weight(cameras):

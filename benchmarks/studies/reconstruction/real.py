@@ -2,12 +2,13 @@
 
 What is compared are landmarks, as the estimator sees them in the pictures: those on the
 reconstructed body against those that are triangulated. The view that is measured has no part in its
-truth.
+truth, and the scene none in the pose prior.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -35,6 +36,7 @@ from sfv_gym.pose.registry import DEFAULT
 if TYPE_CHECKING:
     from sfv_gym.motion import ReferenceMotion
     from sfv_gym.pose import LandmarkSet, PoseSequence
+    from sfv_gym.reconstruction.prior import PosePrior
     from sfv_gym.video import VideoReader
 
 KNOWN_FOCAL = "full, focal length known"
@@ -112,7 +114,7 @@ def measure_real(folder: Path, *, estimator: str = DEFAULT) -> RealFigures:
         def tick(doing: str) -> None:
             bar.update(task, advance=1, description=doing)
 
-        scene = []
+        prior, scene = prior_without(reader.sha256 for _, reader in readers), []
         for camera, reader in readers:
             tick(f"{camera.name}: poses")
             poses = estimate_pose(reader, estimator=estimator, progress=False)
@@ -133,10 +135,10 @@ def measure_real(folder: Path, *, estimator: str = DEFAULT) -> RealFigures:
             rows = {RAW: raw_errors(raw_joints(filmed.reader), truth, fps)}
             tick(f"{name}: {FULL}")
             started = time.perf_counter()
-            rows[FULL] = _reconstructed(filmed, truth, None)
+            rows[FULL] = _reconstructed(filmed, truth, prior)
             seconds = time.perf_counter() - started
             tick(f"{name}: {KNOWN_FOCAL}")
-            rows[KNOWN_FOCAL] = _reconstructed(filmed, truth, filmed.focal_px)
+            rows[KNOWN_FOCAL] = _reconstructed(filmed, truth, prior, filmed.focal_px)
             rows[TRUTH] = {"jitter": jitter(truth, fps)}
             figures["views"][name] = {
                 "rows": rows,
@@ -192,8 +194,24 @@ def person_landmarks(motion: ReferenceMotion, landmarks: LandmarkSet) -> np.ndar
     return np.asarray(found[:, [landmarks.marker(name) for name in JOINTS]])
 
 
-def _reconstructed(filmed: Filmed, truth: np.ndarray, focal_px: float | None) -> Row:
+def prior_without(sha256: Iterable[str]) -> PosePrior:
+    """The product's pose prior, but for what it knows from the library's clips of these videos."""
+    from sfv_gym.library import library_clips
+    from sfv_gym.reconstruction.prior import shipped_prior
+    from sfv_gym.registry import find_motion
+
+    scene = set(sha256)
+    skills = [clip.skill for clip in library_clips()]
+    sources = {skill: find_motion(skill).provenance.get("source", {}) for skill in skills}
+    return shipped_prior(tuple(s for s in skills if sources[s].get("sha256") in scene))
+
+
+def _reconstructed(
+    filmed: Filmed, truth: np.ndarray, prior: PosePrior, focal_px: float | None = None
+) -> Row:
     from sfv_gym.reconstruction import reconstruct
 
-    motion = reconstruct(filmed.poses, skill="real", loop="none", focal_px=focal_px, progress=False)
+    motion = reconstruct(
+        filmed.poses, skill="real", loop="none", focal_px=focal_px, prior=prior, progress=False
+    )
     return joint_errors(person_landmarks(motion, filmed.poses.landmarks), truth, motion.fps)
