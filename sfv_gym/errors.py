@@ -78,3 +78,7 @@ class MissingExtraError(SFVError, ImportError):
 
 class BenchmarkError(SFVError):
     """Results of a benchmark do not belong together, are damaged, or are in use."""
+
+
+class CalibrationError(SFVError):
+    """A calibration of cameras is missing, damaged, or not of these videos."""
