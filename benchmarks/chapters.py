@@ -19,8 +19,6 @@ from sfv_gym.benchmarks.studies import choices, matrix, pushes
 from sfv_gym.benchmarks.studies.policies import command as policies
 from sfv_gym.benchmarks.studies.policies.records import Records
 from sfv_gym.benchmarks.studies.reconstruction import command as reconstruction
-from sfv_gym.benchmarks.studies.reconstruction.measure import Figures as ReconstructionFigures
-from sfv_gym.benchmarks.studies.reconstruction.page import page as reconstruction_page
 from sfv_gym.benchmarks.studies.throughput import command as throughput
 from sfv_gym.benchmarks.studies.throughput.measure import Figures as ThroughputFigures
 from sfv_gym.benchmarks.studies.throughput.page import page as throughput_page
@@ -74,8 +72,10 @@ def _throughput(figures: Path, docs: Path) -> None:
 
 
 def _reconstruction(figures: Path, docs: Path) -> None:
-    found = cast("ReconstructionFigures", read_json(figures, BenchmarkError))
-    reconstruction_page(found).write(docs)
+    for page in reconstruction.pages(
+        cast("reconstruction.AllFigures", read_json(figures, BenchmarkError))
+    ):
+        page.write(docs)
 
 
 def _leaderboard(figures: Path, docs: Path) -> None:

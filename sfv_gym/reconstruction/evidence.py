@@ -63,6 +63,7 @@ class Evidence:
         body_px: how tall the person stands in the picture, pixels.
         pixels: (T, M, 2).
         pixel_weights: (T, M), 0 where there is no evidence.
+        visibility: (T, M) in 0..1, how sure the estimator is that a landmark is in view.
         points: (T, M, 3) metres, camera frame, hip-centred.
         directions: (T, D, 3) unit vectors between landmarks, camera frame.
         direction_weights: (T, D).
@@ -78,6 +79,7 @@ class Evidence:
     body_px: float
     pixels: torch.Tensor
     pixel_weights: torch.Tensor
+    visibility: np.ndarray
     points: np.ndarray
     directions: torch.Tensor
     direction_weights: torch.Tensor
@@ -156,6 +158,7 @@ def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evide
         body_px=poses.standing_height,
         pixels=torch.as_tensor(flat, dtype=DTYPE),
         pixel_weights=torch.as_tensor(trust * landmarks.weights, dtype=DTYPE),
+        visibility=visible,
         points=solid,
         directions=torch.as_tensor(directions, dtype=DTYPE),
         direction_weights=torch.as_tensor(pair_trust * landmarks.direction_weights, dtype=DTYPE),
