@@ -368,9 +368,10 @@ class PersonProblem(BodyProblem[Camera]):
         )  # fmt: skip
 
     def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
-        """Of the camera's roll and pitch, and of the landmarks' lean."""
+        """Of the camera's roll, pitch and height, and of the landmarks' lean."""
         w = self.weights
-        yield (v["tilt"][1:] - w.mean_pitch) / w.pitch
+        level = torch.tensor([0.0, w.mean_pitch], dtype=DTYPE)
+        yield (v["tilt"] - level) / torch.tensor([w.roll, w.pitch], dtype=DTYPE)
         height = v["height"] * torch.exp(v["log_size"])
         yield (height - w.mean_camera_height) / w.camera_height
         yield v["lean"] / w.lean
