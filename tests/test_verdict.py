@@ -8,10 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("scipy")
-
+import torch
 from motions import swing
 from scipy.spatial.transform import Rotation
 from test_reconstruction import balancing
@@ -88,7 +85,7 @@ def test_a_camera_under_the_ground(case: Case) -> None:
 
 
 def test_a_person_who_hangs(case: Case) -> None:
-    held = tuple(torch.zeros_like(part) for part in case.contacts.held)
+    held = torch.zeros_like(case.contacts.held)
     found = case.verdict(contacts=replace(case.contacts, held=held, in_air=torch.zeros(FRAMES)))
     assert "100 % of the time" in reasons(found, BAD)
     flies = replace(case.contacts, held=held, in_air=torch.ones(FRAMES))

@@ -137,9 +137,9 @@ def _on_the_ground(fit: PersonFit[Any], contacts: CanonicalContacts, fps: float)
     """The signs that need no camera."""
     with torch.no_grad():
         beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
-        lowest = torch.cat(fit.body.underside(fit.pose).bottoms, 1).amin(1).numpy()
+        lowest = fit.body.underside(fit.pose).bottoms.amin(1).numpy()
         size = float(torch.exp(fit.variables["log_size"]))
-    touches = torch.cat(contacts.held, 1).amax(1).numpy() > 0.5
+    touches = contacts.held.amax(1).numpy() > 0.5
     return {
         "fps": fps,
         "size": size,
