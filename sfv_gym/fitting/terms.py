@@ -123,7 +123,7 @@ def ground(
     return lift / sigma_height**2 + sink * (4 / sigma_height**2) + slide / sigma_slide**2
 
 
-REACH_DOWN = 2.0
+REACH_DOWN = 5.0
 """Metres off the support for each metre that a point is off the ground, see ``borne``."""
 LOW = 0.03
 """Metres above the ground below which a point bears as if it touched, see ``borne``."""

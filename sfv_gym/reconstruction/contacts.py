@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import binary_opening, gaussian_filter1d, median_filter
 
 from sfv_gym.fitting.articulation import Pose
 from sfv_gym.fitting.ballistics import GRAVITY
@@ -12,7 +15,11 @@ from sfv_gym.fitting.canonical_body import HANDS, ROUND_HANDS, ROUND_RADII, Body
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import MIN_FLIGHT_SECONDS
+from sfv_gym.pose.landmarks import foot
 from sfv_gym.spans import runs
+
+if TYPE_CHECKING:
+    from sfv_gym.reconstruction.evidence import Evidence
 
 WRIST_HEIGHT = 0.07
 """Metres, of a person's wrist over the palm that they stand on."""
@@ -20,6 +27,9 @@ REST_SPEED = 0.4
 """m/s, up or down, of a part of the trunk or a knee that rests on the ground."""
 LONG_STRETCH = 0.5
 """Seconds off the ground from which on a slow fall says that the clip is played slowly."""
+STILL, STILL_SECONDS = 0.2, 0.25
+"""m/s at the person's depth below which something stands still in the picture, and how long it has
+to: what comes straight towards the camera hardly moves in it either, but not for long."""
 RUNNING = 0.5
 """A planted foot may seem to move at this share of the root's speed: the path of somebody who runs
 by, or whom the camera follows, is that wrong at first. A swinging foot is faster than the root."""
@@ -27,6 +37,26 @@ RUNNING_PACE = 2.0
 """m/s of the root from which on somebody who repeats a stride runs."""
 RUNNING_FLIGHT = {"seconds": 0.1, "clearance": 0.025}
 """A runner's flights are short and low: one foot comes down before the other is drawn up."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """At which what may touch the ground moves across the picture, m/s at the person's depth;
+    infinite where it is not seen.
+
+    Attributes:
+        soles: (T, 2, 2), right foot first, heels first. hands: (T, 2), the right one first.
+    """
+
+    soles: np.ndarray
+    hands: np.ndarray
+
+
+def seen_speeds(evidence: Evidence) -> Speeds:
+    """Of the person in a video."""
+    soles = [[evidence.speeds(name) for name in foot(side)] for side in ("right", "left")]
+    hands = [evidence.speeds(f"{side}_wrist") for side in ("right", "left")]
+    return Speeds(np.moveaxis(np.array(soles), -1, 0), np.array(hands).T)
 
 
 def find_contacts(
@@ -37,6 +67,7 @@ def find_contacts(
     height: float = 0.06,
     speed: float = 0.7,
     period: int | None = None,
+    seen: Speeds | None = None,
 ) -> CanonicalContacts:
     """Contacts from how low and how slow each sole corner and hand is.
 
@@ -45,6 +76,8 @@ def find_contacts(
         speed: m/s below which it may; of somebody who runs, RUNNING of the root's speed.
         period: frames of the motion's cycle, where it has one. Of a run the strides are taken
             together: what touches in half of them touches in all.
+        seen: of whom a video shows. What stands still in it does not move, though its depth may
+            seem to.
     """
     with torch.no_grad():
         soles, hands = body.soles(pose).numpy(), pose.pos[:, HANDS].numpy()
@@ -61,8 +94,9 @@ def find_contacts(
     for points in (edges, hand_points, rounds):
         points[..., 2] -= plane[0] + points[..., :2] @ plane[1:]
     round_low = rounds[..., 2]
-    touch = _touch(edges, fps, height, limit)
-    hand_touch = _touch(hand_points, fps, height, 0.7 * limit)
+    soles_seen, hands_seen = (seen.soles, seen.hands) if seen else (None, None)
+    touch = _touch(edges, fps, height, limit, soles_seen)
+    hand_touch = _touch(hand_points, fps, height, 0.7 * limit, hands_seen)
 
     round_touch = _rest(round_low, fps, height)
     round_touch[:, ROUND_HANDS] = 0.0
@@ -177,9 +211,18 @@ def _meet_ground(
                 touch[t] = np.maximum(touch[t], heights[t] <= max(0.03, lowest + 0.01))
 
 
-def _touch(points: np.ndarray, fps: float, height: float, limit: np.ndarray) -> np.ndarray:
-    """(T, ...) in 0..1 for points (T, ..., 3): near the ground and slower than limit (T,) m/s."""
+def _touch(
+    points: np.ndarray,
+    fps: float,
+    height: float,
+    limit: np.ndarray,
+    seen: np.ndarray | None = None,
+) -> np.ndarray:
+    """(T, ...) in 0..1 for points (T, ..., 3): near the ground and slower than limit (T,) m/s,
+    or still in the picture by its speed there, ``seen`` (T, ...) m/s."""
     pace = _pace(points, fps)
+    if seen is not None:
+        pace = np.where(_lasts(seen < STILL, fps), np.minimum(pace, seen), pace)
     speed = limit.reshape(-1, *(1,) * (pace.ndim - 1))
     smooth = gaussian_filter1d(points[..., 2], 0.03 * fps, axis=0)
     low = 1 / (1 + np.exp((smooth - height) / (0.15 * height)))
@@ -189,6 +232,12 @@ def _touch(points: np.ndarray, fps: float, height: float, limit: np.ndarray) -> 
     size = (3,) + (1,) * (both.ndim - 1)
     both = median_filter(both, size=size, mode="nearest")
     return np.asarray(np.where(both > 0.5, 1.0, 0.0))
+
+
+def _lasts(mask: np.ndarray, fps: float) -> np.ndarray:
+    """``mask`` (T, ...) without what is True for less than ``STILL_SECONDS``."""
+    size = (2 * round(STILL_SECONDS * fps / 2) + 1,) + (1,) * (mask.ndim - 1)
+    return np.asarray(binary_opening(mask, np.ones(size)))
 
 
 def _rest(bottoms: np.ndarray, fps: float, height: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from sfv_gym import skeleton
 from sfv_gym.errors import PoseError
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet, PoseSequence
 
 MIN_FRAMES = 5
+STANDING = 1.6
+"""Metres that a person's landmarks are tall."""
+CLEAR = 0.5
+"""Visibility from which on a landmark's place in the picture is believed."""
 DOUBT = 0.2
 """Weight of a frame that contradicts its neighbours."""
 
@@ -60,7 +65,8 @@ class Evidence:
         fps: frames per second.
         focal: pixels.
         centre: (2,) pixels, the principal point.
-        body_px: how tall the person stands in the picture, pixels.
+        body_px: how tall the person would stand in the picture, pixels.
+        scale: (T,) pixels per metre at the person's depth, by weak perspective.
         pixels: (T, M, 2).
         pixel_weights: (T, M), 0 where there is no evidence.
         visibility: (T, M) in 0..1, how sure the estimator is that a landmark is in view.
@@ -77,6 +83,7 @@ class Evidence:
     focal: float
     centre: np.ndarray
     body_px: float
+    scale: np.ndarray
     pixels: torch.Tensor
     pixel_weights: torch.Tensor
     visibility: np.ndarray
@@ -96,6 +103,17 @@ class Evidence:
     def upright(self) -> np.ndarray:
         """(T, M, 3) metres, the points in the world of a level camera, z up."""
         return np.asarray(self.points @ WORLD_TO_CAMERA)  # camera to world is the transpose
+
+    def speeds(self, name: str) -> np.ndarray:
+        """(T,) m/s at which a landmark moves across the picture, in metres at the person's depth;
+        infinite where it is not clearly seen."""
+        if not self.landmarks.marks(name):
+            return np.full(self.frames, np.inf)
+        column = self.landmarks.marker(name)
+        path = gaussian_filter1d(self.pixels[:, column].numpy(), 0.04 * self.fps, axis=0)
+        speed = np.linalg.norm(np.gradient(path, axis=0), axis=-1) * self.fps
+        speed /= self.scale
+        return np.where(self.visibility[:, column] >= CLEAR, speed, np.inf)
 
     def doubting(self, frames: np.ndarray) -> Evidence:
         """The same with little weight on these frames (T,) bool."""
@@ -150,14 +168,19 @@ def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evide
     trust = 0.1 + 0.9 * visible
     trust[~detected] = 0.0
     pair_trust = np.minimum(trust[:, start], trust[:, end])
+    weights = trust * landmarks.weights
+    scale = _spread(flat, weights) / np.maximum(_spread(solid[..., :2], weights), 1e-6)
+    scale = np.clip(scale, focal / 100.0, focal / 0.5)  # a person half a metre to 100 m away
     return Evidence(
         landmarks=landmarks,
         fps=float(poses.fps),
         focal=focal,
         centre=centre,
-        body_px=poses.standing_height,
+        # of whom is seen along the body, as in a push-up from the front, the pictures are short
+        body_px=max(poses.standing_height, STANDING * float(np.median(scale))),
+        scale=scale,
         pixels=torch.as_tensor(flat, dtype=DTYPE),
-        pixel_weights=torch.as_tensor(trust * landmarks.weights, dtype=DTYPE),
+        pixel_weights=torch.as_tensor(weights, dtype=DTYPE),
         visibility=visible,
         points=solid,
         directions=torch.as_tensor(directions, dtype=DTYPE),
@@ -166,3 +189,12 @@ def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evide
         doubt=leg_jumps(poses),
         confidence=visible.mean(1),
     )
+
+
+def _spread(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(T,) how far points (T, M, 2) lie from their middle, root mean square."""
+    weights = weights + 1e-6
+    total = weights.sum(1)
+    middle = (weights[..., None] * points).sum(1) / total[:, None]
+    square = ((points - middle[:, None]) ** 2).sum(-1)
+    return np.asarray(np.sqrt((weights * square).sum(1) / total))

@@ -109,16 +109,7 @@ def initial_path(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
     The spread of the 3D landmarks across the view against that of the 2D ones gives the depth.
     """
     flat = (evidence.pixels.numpy() - evidence.centre) / evidence.focal
-    weights = evidence.pixel_weights.numpy() + 1e-6
-    solid = evidence.points
-
-    def spread(x: np.ndarray) -> np.ndarray:
-        mean = (weights[..., None] * x).sum(1) / weights.sum(1)[:, None]
-        square = ((x - mean[:, None]) ** 2).sum(-1)
-        return np.asarray(np.sqrt((weights * square).sum(1) / weights.sum(1)))
-
-    depth = spread(solid[..., :2]) / np.maximum(spread(flat), 1e-6)
-    depth = gaussian_filter1d(np.clip(depth, 0.5, 100.0), 0.15 * evidence.fps)
+    depth = gaussian_filter1d(evidence.focal / evidence.scale, 0.15 * evidence.fps)
     left, right = (evidence.landmarks.marker(f"{side}_hip") for side in ("left", "right"))
     rays = 0.5 * (flat[:, left] + flat[:, right])
     return rays, depth

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Generic, TypeVar
 
@@ -22,7 +23,7 @@ from sfv_gym.fitting.solver import Variables, solve
 from sfv_gym.fitting.tensors import DTYPE, acceleration, axis_first, rotation_matrix, turned
 from sfv_gym.pose.landmarks import foot
 from sfv_gym.reconstruction.camera import Camera
-from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
+from sfv_gym.reconstruction.contacts import WRIST_HEIGHT, Speeds, seen_speeds
 from sfv_gym.reconstruction.evidence import Evidence, Shown
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
 from sfv_gym.reconstruction.markers import marker_riders
@@ -69,7 +70,7 @@ class Weights:
     scale: float = 0.06
     proportion: float = 0.06
     pitch: float = 0.2
-    roll: float = 0.03
+    roll: float = 0.06
     contact_height: float = 0.01
     contact_slide: float = 0.004
     flight: float = 1.0
@@ -89,7 +90,7 @@ class Weights:
 
 PITCHES = np.arange(-12.0, 48.0, 4.0)
 """Degrees down, of a camera that is looked for."""
-ROLLS = (-4.0, 0.0, 4.0)
+ROLLS = (-24.0, -16.0, -8.0, -4.0, 0.0, 4.0, 8.0, 16.0, 24.0)
 """Degrees."""
 LONG_END = 3
 """Frames at an end of the clip, all doubted, from which on they are made to come to rest."""
@@ -168,6 +169,11 @@ class BodyProblem(ABC, Generic[C]):
     def steps(self) -> dict[str, float]:
         """Typical changes of the variables; see ``fit``."""
 
+    @property
+    def seen(self) -> Speeds | None:
+        """How fast hands and feet move across the picture; None where there is none."""
+        return None
+
     def levelled(self, v: Variables) -> Variables:
         """``v`` with the scene turned so that the body stands as well as it can, as far as the
         evidence leaves that open."""
@@ -206,9 +212,10 @@ class BodyProblem(ABC, Generic[C]):
             total = total + self._bearing(body, pose, com, size)
         if contacts is not None:
             under, spin = body.underside(pose), body.angular_momentum(pose, fps)
-            total = total + terms.balance(
-                com, spin, body.mass, under.bearing, contacts, fps, w.balance * size
-            )
+            if not borne:
+                total = total + terms.balance(
+                    com, spin, body.mass, under.bearing, contacts, fps, w.balance * size
+                )
             scene = terms.ground(
                 under, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
             )
@@ -266,6 +273,10 @@ class BodyProblem(ABC, Generic[C]):
             modes=self.modes,
             callback=callback,
         )  # fmt: skip
+        return self.at(variables, loss)
+
+    def at(self, variables: Variables, loss: float = np.nan) -> PersonFit[C]:
+        """The person of these variables."""
         with torch.no_grad():
             body, camera, root, rot, angles = self.assemble(variables)
         return PersonFit(body, root, rot, angles, camera, variables, loss)
@@ -315,6 +326,11 @@ class PersonProblem(BodyProblem[Camera]):
             "turn": zero(evidence.frames, 3, dtype=DTYPE),
             "angles": self._first_angles,
         }
+
+    @cached_property
+    def seen(self) -> Speeds:
+        """See `BodyProblem`."""
+        return seen_speeds(self.evidence)
 
     def levelled(self, v: Variables) -> Variables:
         """The pitch, roll and height of the camera under which the body that it sees is borne best.

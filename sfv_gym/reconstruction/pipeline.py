@@ -207,19 +207,28 @@ def fit_person(
         callback: called after each iteration.
     """
     refit = partial(problem.fit, iterations=iterations, callback=callback)
-    fit = refit(problem.levelled(problem.start) if ground else problem.start, borne=ground)
+    if not ground:
+        fit = refit(problem.start)
+        for _ in range(PASSES - 1):
+            fit = refit(fit.variables)
+        return fit, _find_contacts(problem, fit, loop)
+    fit = refit(problem.levelled(problem.start), borne=True)
+    # now that the body is smooth, and of a person's proportions, what bears it is clearer
+    fit = problem.at(problem.levelled(fit.variables))
     for gravity in (False, True, True):
-        contacts = _find_contacts(fit, problem.fps, loop) if ground else None
-        if contacts is not None and not gravity:
-            contacts = contacts.grounded()
-        fit = refit(fit.variables, contacts=contacts)
-    return fit, _find_contacts(fit, problem.fps, loop)
+        contacts = _find_contacts(problem, fit, loop)
+        fit = refit(
+            fit.variables,
+            contacts=contacts if gravity else contacts.grounded(),
+            borne=not gravity,  # by what is low and was not found, too
+        )
+    return fit, _find_contacts(problem, fit, loop)
 
 
-def _find_contacts(fit: PersonFit[Any], fps: float, loop: str) -> CanonicalContacts:
-    cycle = _choose_cycle(loop, fit, fps)
+def _find_contacts(problem: BodyProblem[C], fit: PersonFit[C], loop: str) -> CanonicalContacts:
+    cycle = _choose_cycle(loop, fit, problem.fps)
     period = cycle.last - cycle.first if cycle is not None else None
-    return find_contacts(fit.body, fit.pose, fps, period=period)
+    return find_contacts(fit.body, fit.pose, problem.fps, period=period, seen=problem.seen)
 
 
 def _turned(
