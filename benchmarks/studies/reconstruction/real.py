@@ -189,7 +189,7 @@ def person_landmarks(motion: ReferenceMotion, landmarks: LandmarkSet) -> np.ndar
         motion.person_joint_quat,
         motion.person_offsets,
     )
-    pose = Pose(tensor(pos), matrices(quat))
+    pose = Pose.of(tensor(pos), matrices(quat))
     found = markers(Body(tensor(motion.person_scale)), pose, landmarks).numpy()
     return np.asarray(found[:, [landmarks.marker(name) for name in JOINTS]])
 
