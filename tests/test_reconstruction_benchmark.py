@@ -156,6 +156,7 @@ def test_page_gets_its_tables_and_keeps_its_text(figures, tmp_path):
     assert "| mean, raw | 100.0 |  |  | 100.0 | 100.0 | 100.0 | 100.0 |" in text
     assert "| mean, truth |  |  |  |  |  | 7.0 |  |" in text
     assert "2 views, 100 frames at 60 fps" in text and "move by 8 mm" in text
+    assert "50 mm off (PA), 0.50 of raw" in text and "it is 40 mm" in text
     assert "| cam01, focal length known | 40.0 |" in text and "| **cam02** | 50.0 |" in text
     for picture in ("reconstruction.png", "reconstruction_views.png"):
         assert (tmp_path / "images" / picture).stat().st_size > 1000

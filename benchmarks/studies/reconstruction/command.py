@@ -18,7 +18,7 @@ from sfv_gym.benchmarks.studies.reconstruction.page import (
     page,
     real_page,
 )
-from sfv_gym.benchmarks.studies.reconstruction.real import RealFigures, measure_real
+from sfv_gym.benchmarks.studies.reconstruction.real import RealFigures, measure_real, open_views
 from sfv_gym.errors import BenchmarkError, SettingError
 from sfv_gym.files import write_json, write_text
 from sfv_gym.jobs.folder import read_json
@@ -67,6 +67,8 @@ def reconstruction(
     """
     if clips is None and real is None:
         raise SettingError("nothing to measure: name a folder of clips, --real FOLDER, or both")
+    if real is not None:
+        open_views(real)  # a wrong folder must not cost the clips' minutes
     found: AllFigures = {}
     if clips is not None:
         found["clips"] = measure(clips, only, estimator=estimator, ablations=ablations)

@@ -89,6 +89,8 @@ def page(figures: Figures) -> Page:
 def real_page(figures: RealFigures) -> Page:
     """Every view of real people, and how well the truth is known that it is held against."""
     found = figures["views"].values()
+    views = {name: view["rows"] for name, view in figures["views"].items()}
+    average = means(views)
     said = texts(_PACKAGE, _PROSE)["real"].format(
         views=len(found),
         frames=figures["frames"],
@@ -96,9 +98,12 @@ def real_page(figures: RealFigures) -> Page:
         ray_mm=np.mean([view["ray_mm"] for view in found]),
         turned_deg=max(view["turned_deg"] for view in found),
         left_out_mm=np.mean([view["left_out_mm"] for view in found]),
+        pa_mm=average[FULL]["pa_mm"],
+        share=average[FULL]["pa_mm"] / average[RAW]["pa_mm"],
+        known_pa_mm=average[KNOWN_FOCAL]["pa_mm"],
+        w_mm=average[FULL]["w_mm"],
+        known_w_mm=average[KNOWN_FOCAL]["w_mm"],
     )
-    views = {name: view["rows"] for name, view in figures["views"].items()}
-    average = means(views)
     names = {RAW: ", raw", FULL: "", KNOWN_FOCAL: ", focal length known"}
     rows = [
         _cells(f"**{name}**" if row == FULL else name + suffix, view[row], REAL)

@@ -31,7 +31,7 @@ from sfv_gym.benchmarks.studies.reconstruction.measure import raw_errors, raw_jo
 from sfv_gym.benchmarks.studies.reconstruction.triangulation import View, triangulate
 from sfv_gym.errors import CalibrationError, VideoError
 from sfv_gym.pose.landmarks import JOINTS
-from sfv_gym.pose.registry import DEFAULT
+from sfv_gym.pose.registry import DEFAULT, get_estimator
 
 if TYPE_CHECKING:
     from sfv_gym.motion import ReferenceMotion
@@ -107,6 +107,7 @@ def measure_real(folder: Path, *, estimator: str = DEFAULT) -> RealFigures:
     """
     from sfv_gym.pose import estimate_pose
 
+    chosen = get_estimator(estimator)
     readers = open_views(folder)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=4 * len(readers))
@@ -117,12 +118,12 @@ def measure_real(folder: Path, *, estimator: str = DEFAULT) -> RealFigures:
         prior, scene = prior_without(reader.sha256 for _, reader in readers), []
         for camera, reader in readers:
             tick(f"{camera.name}: poses")
-            poses = estimate_pose(reader, estimator=estimator, progress=False)
+            poses = estimate_pose(reader, estimator=chosen, progress=False)
             scene.append(Filmed(camera, reader, poses))
         together = triangulate([filmed.view for filmed in scene])
         fps, everyone = scene[0].reader.fps, together.smooth(scene[0].reader.fps)
         figures: RealFigures = {
-            "estimator": estimator,
+            "estimator": chosen.name,
             "frames": together.frames,
             "fps": fps,
             "views": {},
@@ -189,7 +190,7 @@ def person_landmarks(motion: ReferenceMotion, landmarks: LandmarkSet) -> np.ndar
         motion.person_joint_quat,
         motion.person_offsets,
     )
-    pose = Pose(tensor(pos), matrices(quat))
+    pose = Pose.of(tensor(pos), matrices(quat))
     found = markers(Body(tensor(motion.person_scale)), pose, landmarks).numpy()
     return np.asarray(found[:, [landmarks.marker(name) for name in JOINTS]])
 
