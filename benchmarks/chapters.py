@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from sfv_gym.benchmarks.analysis import analyse
-from sfv_gym.benchmarks.players import to_be_measured
 from sfv_gym.benchmarks.report import leaderboard_page
 from sfv_gym.benchmarks.results import read_results
 from sfv_gym.benchmarks.studies import choices, matrix, pushes
@@ -24,6 +23,7 @@ from sfv_gym.benchmarks.studies.reconstruction.page import page as reconstructio
 from sfv_gym.benchmarks.studies.throughput import command as throughput
 from sfv_gym.benchmarks.studies.throughput.measure import Figures as ThroughputFigures
 from sfv_gym.benchmarks.studies.throughput.page import page as throughput_page
+from sfv_gym.benchmarks.trained_policies import to_be_measured
 from sfv_gym.errors import BenchmarkError, UnknownIdError
 from sfv_gym.jobs.folder import read_json
 from sfv_gym.jobs.typed_json import from_json

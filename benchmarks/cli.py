@@ -12,7 +12,6 @@ from rich.markup import escape
 
 from sfv_gym.benchmarks.book import Column, Table
 from sfv_gym.benchmarks.chapters import book
-from sfv_gym.benchmarks.players import KEPT
 from sfv_gym.benchmarks.studies.choices import choices
 from sfv_gym.benchmarks.studies.matrix import matrix
 from sfv_gym.benchmarks.studies.policies.command import policies
@@ -20,6 +19,7 @@ from sfv_gym.benchmarks.studies.pushes import pushes
 from sfv_gym.benchmarks.studies.reconstruction.command import reconstruction
 from sfv_gym.benchmarks.studies.throughput.command import throughput
 from sfv_gym.benchmarks.studies.torques import torques
+from sfv_gym.benchmarks.trained_policies import KEPT
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 app = typer.Typer(

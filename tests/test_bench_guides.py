@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.results import FINISHED, RunSpec
+from sfv_gym.benchmarks.rollout_video import ROLLOUT_VIDEO
 from sfv_gym.benchmarks.run import execute
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,13 +123,13 @@ def test_the_whole_ppo_in_one_file_runs_through_the_benchmark(tmp_path, monkeypa
     agent = f"{tmp_path / name}.py:make_agent"
     spec = RunSpec("SFV-Quick-v2", "SFV-Punch-v0", name, agent, 0, 512, 2, str(tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr("sfv_gym.benchmarks.run.FILM_SECONDS", 0.1)  # looked at once is enough
+        patch.setattr("sfv_gym.benchmarks.run.VIDEO_SECONDS", 0.1)  # looked at once is enough
         first = execute(spec, lambda *a: None)
     again = execute(spec, lambda *a: None)
     assert first["status"] == FINISHED, first["error"]["traceback"]
     assert first["evaluation"] == again["evaluation"]
-    with Image.open(tmp_path / FILM) as film:
-        assert film.n_frames > 20 and film.size == (320, 160)
+    with Image.open(tmp_path / ROLLOUT_VIDEO) as video:
+        assert video.n_frames > 20 and video.size == (320, 160)
     assert first["curve"][0]["normalized_return"] != first["curve"][1]["normalized_return"]
 
 

@@ -195,21 +195,21 @@ def test_the_results_page_and_what_selection_was(drawn):
 
 
 def test_matrix_and_pushes(drawn):
-    from sfv_gym.benchmarks.players import find_player
     from sfv_gym.benchmarks.studies.matrix import measure_matrix
     from sfv_gym.benchmarks.studies.pushes import measure_pushes
+    from sfv_gym.benchmarks.trained_policies import find_policy
 
-    player = find_player(SKILL)
-    measure_matrix([player], terrains=["flat"], episodes=2, seed=3)
+    policy = find_policy(SKILL)
+    measure_matrix([policy], terrains=["flat"], episodes=2, seed=3)
     assert drawn == {(Purpose.MATRIX, 3, 0)}
     drawn.clear()
-    measure_pushes([player], step=500.0, most=500.0, episodes=2, seed=4)
+    measure_pushes([policy], step=500.0, most=500.0, episodes=2, seed=4)
     assert drawn == {(Purpose.PUSHES, 4, 0)}
     with pytest.raises(SettingError):
-        measure_matrix([player], terrains=["flat"], episodes=2, seed=-1)
+        measure_matrix([policy], terrains=["flat"], episodes=2, seed=-1)
 
 
-@pytest.mark.usefixtures("short_films")
+@pytest.mark.usefixtures("short_videos")
 def test_a_benchmark_run(drawn, tmp_path):
     from sfv_gym.benchmarks.results import FINISHED, RunSpec
     from sfv_gym.benchmarks.run import execute
@@ -228,7 +228,7 @@ def test_a_benchmark_run(drawn, tmp_path):
     assert result["evaluation"]["success_interval"]
 
 
-@pytest.mark.usefixtures("short_films")
+@pytest.mark.usefixtures("short_videos")
 def test_stable_baselines3_s_benchmark_runs(drawn, tmp_path, monkeypatch):
     """They seed every environment by itself; and a run that goes on is another part."""
     pytest.importorskip("stable_baselines3")
