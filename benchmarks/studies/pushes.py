@@ -122,8 +122,8 @@ class PushTrial:
         """
         self._simulation.set_pushes(replace(self._pushes, force=force, angle=angle))
         fallen = np.zeros(self.num_episodes, bool)
-        for moment in episodes(self._simulation, self._policy.predict, self._first_seed):
-            fallen |= moment.playing & moment.result.terminated
+        for step in episodes(self._simulation, self._policy.predict, self._first_seed):
+            fallen |= step.playing & step.result.terminated
         return ~fallen
 
 
