@@ -267,23 +267,23 @@ def test_however_an_agent_seeds_it_runs_of_two_seeds_share_no_episode():
     env.reset()  # and without a seed it goes on
 
 
-def test_the_study_of_choices(drawn, tmp_path):
+def test_the_ablations(drawn, tmp_path):
     import io
 
     from rich.console import Console
 
-    from sfv_gym.benchmarks.studies.choices import FINAL, Study, Variant, measure
+    from sfv_gym.benchmarks.studies.ablations import FINAL, Study, Variant, measure
 
     study = Study((SKILL,), 256, (Variant("recipe", "the recipe", TINY),))
     quiet = Console(file=io.StringIO())
     run = tmp_path / "recipe" / "0" / SKILL
     found = measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
     training = {Purpose.TRAINING, Purpose.SELECTION, Purpose.RUN_OFF, Purpose.PUBLICATION}
-    assert purposes(drawn) - training - {Purpose.USER} == {Purpose.CHOICES}
+    assert purposes(drawn) - training - {Purpose.USER} == {Purpose.ABLATIONS}
     (run / FINAL).unlink()
     drawn.clear()
     measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
-    assert drawn - {(Purpose.USER, 0, 0)} == {(Purpose.CHOICES, 0, 0)}
+    assert drawn - {(Purpose.USER, 0, 0)} == {(Purpose.ABLATIONS, 0, 0)}
     final = found["finals"]["recipe"][SKILL]["0"]
     assert final["episodes"] == PUBLISHED_EPISODES
     assert list(tmp_path.rglob(FINAL))
@@ -292,4 +292,4 @@ def test_the_study_of_choices(drawn, tmp_path):
         measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)["finals"]
         == found["finals"]
     )
-    assert Purpose.CHOICES not in purposes(drawn)  # kept
+    assert Purpose.ABLATIONS not in purposes(drawn)  # kept

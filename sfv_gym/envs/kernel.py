@@ -83,7 +83,7 @@ def _rotation_vector(w: float, x: float, y: float, z: float) -> tuple[float, flo
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def measure(
+def measure_batch(
     ids: np.ndarray,
     row: np.ndarray,
     rows: np.ndarray,

@@ -6,7 +6,7 @@ import numpy as np
 
 from sfv_gym.array_types import Float, Int
 from sfv_gym.characters.shapes import Shapes
-from sfv_gym.envs.kernel import HeightOffsets, Layout, Measures, State, measure
+from sfv_gym.envs.kernel import HeightOffsets, Layout, Measures, State, measure_batch
 from sfv_gym.envs.observations import slices
 from sfv_gym.envs.reference import HANDS_AND_FEET, References
 from sfv_gym.envs.rewards import TrackingErrors
@@ -74,7 +74,7 @@ class Measurement:
             centre_of_mass=np.empty(n),
             distance=np.empty((n, 4)),
         )
-        measure(ids, row, references.rows, offsets, state, self._layout, out)
+        measure_batch(ids, row, references.rows, offsets, state, self._layout, out)
         if not self._ground.is_flat:
             cos, sin = heading_angle(state.qpos[ids])
             self._ground.height_map(ids, root, cos, sin, out.observation[:, self._height_map])
