@@ -1,6 +1,6 @@
 """The one implementation of the imitation task: N simulations, stepped side by side.
 
-The Gymnasium, vector and Stable-Baselines3 faces are thin around it. No step loops over
+The Gymnasium, vector and Stable-Baselines3 interfaces are thin around it. No step loops over
 environments in Python: what is needed of each is computed by one compiled pass (``kernel``).
 """
 

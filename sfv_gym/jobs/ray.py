@@ -59,8 +59,8 @@ class RayExecutor(Closing):
                     "include_dashboard": False,
                 }
             )
-            # Ray's own workers yield to everything else on the machine: several times slower on a
-            # busy one, where learning curves over time would not be comparable with local ones
+            # Ray's own workers yield to everything else on the machine: learning curves over time
+            # would not be comparable with local ones
             os.environ.setdefault("RAY_worker_niceness", "0")
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
