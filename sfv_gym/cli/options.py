@@ -26,7 +26,7 @@ console = Console(stderr=True)
 
 MOST_EPISODES = 4096
 """That are played side by side: so many seeds a stream of random numbers has room for."""
-LONGEST_FILM = 3600.0
+LONGEST_VIDEO = 3600.0
 """Seconds; the states of all of it lie in memory."""
 
 
