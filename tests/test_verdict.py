@@ -104,7 +104,7 @@ def test_a_camera_under_the_ground(case: Case) -> None:
 def test_a_person_who_hangs(case: Case) -> None:
     held = tuple(torch.zeros_like(part) for part in case.contacts.held)
     hangs = replace(case.contacts, held=held, in_air=torch.zeros(FRAMES))
-    assert "100 % of the time" in reasons(case.verdict(contacts=hangs), BAD)
+    assert "100 % of the time" in reasons(case.verdict(contacts=hangs), DOUBTFUL)
     falls = replace(hangs, in_air=torch.ones(FRAMES), flights=((5, 20),))
     assert case.verdict(contacts=falls).grade == GOOD, "who falls needs no hold"
     long = case.verdict(contacts=replace(falls, flights=((0, FRAMES - 1),)))
@@ -177,6 +177,8 @@ def test_the_worst_finding_decides_and_a_file_keeps_them_all(tmp_path: Path) -> 
     assert Verdict().grade == GOOD and Verdict((NOTED,)).grade == GOOD
     verdict = Verdict((LEANS, NOTED))
     assert verdict.grade == BAD and str(NOTED) == "left arm, 0.10-0.50 s: hidden"
+    twice = Verdict((NOTED, replace(NOTED, seconds=(1.0, 2.0))))
+    assert twice.lines() == [(NOTE, "left arm, 0.10-0.50, 1.00-2.00 s: hidden")]
     motion = swing()
     motion.save(tmp_path / "old.npz")
     assert ReferenceMotion.load(tmp_path / "old.npz").verdict is None

@@ -10,25 +10,25 @@ from sfv_gym.motion.verdict import SEVERITIES
 from sfv_gym.reconstruction.signs import BodySigns, JointSigns, VideoSigns
 from sfv_gym.spans import runs
 
-NEVER = float("inf")
-DIRECTION = (13.0, NEVER)
-"""Degrees between the fitted bones and the estimator's. Here and below: doubtful, and bad."""
 PICTURE = (0.02, 0.035)
-"""Body heights between the fitted landmarks and the picture's."""
+"""Body heights between the fitted landmarks and the picture's, from which on it is doubtful, and
+bad."""
 JOINTS = (0.05, 0.1)
-"""Metres between the fitted joints and the measured ones."""
-IMBALANCE = (0.15, NEVER)
-"""Metres from what touches the ground to the point on which it would have to push."""
-HOVERING = (0.5, 0.6)
-"""Share of the time in which nothing touches the ground and nothing falls."""
-FLIGHT = (0.9, NEVER)
-"""Seconds of a flight; 0.9 take a rise of a metre."""
+"""Metres between the fitted joints and the measured ones; likewise."""
+HOLE = (0.4, 1.0)
+"""Seconds without the person; likewise."""
+DIRECTION = 13.0
+"""Degrees between the fitted bones and the estimator's, from which on it is doubtful."""
+IMBALANCE = 0.15
+"""Metres from what touches the ground to the point on which it would have to push; likewise."""
+HOVERING = 0.5
+"""Share of the time in which nothing touches the ground and nothing falls; likewise."""
+FLIGHT = 0.9
+"""Seconds of a flight, in which one rises by a metre; likewise."""
 SIZES = (0.7, 1.2)
 """Of the person over the character's, outside of which it is doubtful."""
 CAMERA_HEIGHTS = (0.2, 4.0)
 """Metres above the ground, outside of which it is doubtful; under the ground it is bad."""
-HOLE = (0.4, 1.0)
-"""Seconds without the person."""
 CROSSED = 0.1
 """Share of the time in which the legs have changed places, from which on it is bad."""
 HIDDEN, BLIND, ASTRAY = 0.7, 0.3, 0.2
@@ -56,22 +56,22 @@ def judge(signs: BodySigns) -> Verdict:
 
 
 def _of_the_body(signs: BodySigns) -> Iterator[Finding]:
-    if severity := _above(signs.imbalance, IMBALANCE):
+    if signs.imbalance >= IMBALANCE:
         yield Finding(
-            severity,
+            DOUBTFUL,
             f"out of balance by {100 * signs.imbalance:.0f} cm on average, as nobody could stand "
             "or land: the body's lean or the ground is wrong",
         )
-    if severity := _above(signs.hovering, HOVERING):
+    if signs.hovering >= HOVERING:
         yield Finding(
-            severity,
+            DOUBTFUL,
             f"nothing touches the ground and nothing falls in {100 * signs.hovering:.0f} % of the "
             "time: the person hangs or leans on something, or the ground is wrong",
         )
     for flight in signs.flights:
-        if severity := _above(_lasts(flight, signs.fps), FLIGHT):
+        if _lasts(flight, signs.fps) >= FLIGHT:
             yield Finding(
-                severity,
+                DOUBTFUL,
                 "a flight longer than anybody's jump: the person hangs or sits on something, or "
                 "the ground is wrong",
                 seconds=_seconds(flight, signs.fps),
@@ -98,9 +98,9 @@ def _of_the_body(signs: BodySigns) -> Iterator[Finding]:
 
 
 def _of_the_video(signs: VideoSigns) -> Iterator[Finding]:
-    if severity := _above(signs.direction_deg, DIRECTION):
+    if signs.direction_deg >= DIRECTION:
         yield Finding(
-            severity,
+            DOUBTFUL,
             f"limbs point {signs.direction_deg:.0f} degrees away from where they were seen, on "
             "average: what was seen does not go together",
         )

@@ -191,9 +191,10 @@ def _course(motion: ReferenceMotion) -> str:
     for one in motion.verdict.findings if motion.verdict is not None else ():
         if one.seconds is not None:
             start, end = (fps * second for second in one.seconds)
-            row = rows.setdefault((one.part or "the body", one.reason), [])
+            name = ": ".join(filter(None, (one.part, one.reason.split(",")[0])))
+            row = rows.setdefault((name, one.reason), [])
             row.append((start, end, COLOURS[one.severity]))
-    left, wide, high = 110, 800, 22
+    left, wide, high = 230, 700, 22
     parts = []
     for i, ((name, reason), spans) in enumerate(rows.items()):
         y = i * high
