@@ -15,7 +15,7 @@ PICTURE = (0.02, 0.035)
 bad."""
 JOINTS = (0.05, 0.1)
 """Metres between the fitted joints and the measured ones; likewise."""
-HOLE = (0.4, 1.0)
+HOLE = (0.4, 2.0)
 """Seconds without the person; likewise."""
 DIRECTION = 13.0
 """Degrees between the fitted bones and the estimator's, from which on it is doubtful."""
