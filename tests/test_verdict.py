@@ -154,12 +154,14 @@ def test_a_hole(case: Case) -> None:
     assert "0.10-0.93 s: the person was not found" in reasons(found, DOUBTFUL)
 
 
-def test_many_doubts_together_are_bad(case: Case) -> None:
+def test_doubts_together_are_bad(case: Case) -> None:
     signs = signs_of(case.fit, case.evidence, case.contacts)
-    two = replace(signs, direction_deg=15.0, camera_height=5.0)
-    assert judge(two).grade == DOUBTFUL
-    three = judge(replace(two, size=1.3))
-    assert three.grade == BAD and "3 things" in str(three.findings[0])
+    one = replace(signs, direction_deg=15.0)
+    assert judge(one).grade == DOUBTFUL
+    two = judge(replace(one, camera_height=5.0))
+    assert two.grade == BAD and "2 things" in str(two.findings[0])
+    limbs = replace(signs, guessed={"left leg": ((0, 28),)}, astray={"right arm": ((0, 28),)})
+    assert judge(limbs).grade == DOUBTFUL, "what is wrong with limbs counts once"
 
 
 def test_joints_that_were_measured() -> None:

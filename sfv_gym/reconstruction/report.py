@@ -38,6 +38,7 @@ MEANING = {
     DOUBTFUL: "Something speaks against this reconstruction: look before you use it.",
     BAD: "This reconstruction is probably wrong.",
 }
+UNSEEN = "A camera hardly sees depth: errors that its own view hides show from the side."
 COLOURS = {NOTE: "#c9b458", DOUBTFUL: "#e0902a", BAD: "#d9322b"}
 
 
@@ -66,13 +67,13 @@ def write_report(
         for name, cells in (("video", stills), *_figures(motion, at))
         if cells
     ]
+    unseen = "" if motion.camera is None else UNSEEN
     body = f"""<div class="card">{judged}</div>
 {film}
 <h2>The person</h2>
 <div class="card"><table><thead><tr><th></th>{times}</tr></thead><tbody>{"".join(rows)}</tbody>
 </table></div>
-<p class="soft">The line is the ground, blue the person's left, orange their right. A camera hardly
-sees depth: errors that its own view hides show from the side.</p>
+<p class="soft">The line is the ground, blue the person's left, orange their right. {unseen}</p>
 <h2>Over time</h2>
 <div class="card">{_course(motion)}</div>
 <p class="soft">Grey: touches the ground. Blue: in the air. Red, orange and yellow: what is
