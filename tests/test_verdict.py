@@ -118,6 +118,11 @@ def test_another_person_half_way(case: Case) -> None:
     assert found.grade == BAD and "off the picture" in reasons(found, BAD)
 
 
+def test_one_of_several_people_is_noted(case: Case) -> None:
+    found = case.verdict(people=3)
+    assert found.grade == GOOD and "one of 3 people" in reasons(found, NOTE)
+
+
 def test_slow_motion(case: Case) -> None:
     found = case.verdict(contacts=replace(case.contacts, played_at=0.5))
     assert found.grade == DOUBTFUL and "--speed 0.5" in reasons(found, DOUBTFUL)

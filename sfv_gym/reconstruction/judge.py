@@ -125,6 +125,12 @@ def _of_the_video(signs: VideoSigns) -> Iterator[Finding]:
             f"the camera comes out {signs.camera_height:.2f} m above the ground: if it was not "
             "there, the ground or the body's lean is wrong",
         )
+    if signs.people > 1:
+        yield Finding(
+            NOTE,
+            f"one of {signs.people} people, and no sign tells the wrong one: `sfv people` shows "
+            "who is who, --subject chooses",
+        )
     severity = BAD if signs.crossed.mean() >= CROSSED else NOTE
     for span in runs(signs.crossed):
         yield Finding(severity, "left and right change places", "legs", _seconds(span, signs.fps))

@@ -82,6 +82,7 @@ class VideoSigns(BodySigns):
         direction_deg: mean angle between the fitted bones and the 3D landmarks'.
         picture: mean distance between the fitted markers and the 2D landmarks, in body heights.
         camera_height: metres above the ground.
+        people: that are in the video.
         crossed: (T,) bool, in which the legs seem to have changed places.
         guessed: where no more than a guess was seen of a limb.
         blind: share of the frames in which a limb moves (``MOVES``) and is no more than a guess.
@@ -91,14 +92,21 @@ class VideoSigns(BodySigns):
     direction_deg: float
     picture: float
     camera_height: float
+    people: int
     crossed: np.ndarray
     guessed: Stretches
     blind: Mapping[str, float]
     astray: Stretches
 
 
-def signs_of(fit: PersonFit[Camera], evidence: Evidence, contacts: CanonicalContacts) -> VideoSigns:
-    """Hold a fit against what the video shows, and against what a body on the ground can do."""
+def signs_of(
+    fit: PersonFit[Camera], evidence: Evidence, contacts: CanonicalContacts, people: int = 1
+) -> VideoSigns:
+    """Hold a fit against what the video shows, and against what a body on the ground can do.
+
+    Args:
+        people: that are in the video.
+    """
     landmarks = evidence.landmarks
     with torch.no_grad():
         points = markers(fit.body, fit.pose, landmarks)
@@ -128,6 +136,7 @@ def signs_of(fit: PersonFit[Camera], evidence: Evidence, contacts: CanonicalCont
         direction_deg=float((trust * np.degrees(np.arccos(cosine))).sum() / trust.sum()),
         picture=float((weights * error).sum() / weights.sum()),
         camera_height=float(fit.camera.height),
+        people=people,
         crossed=evidence.crossed,
         guessed=guessed,
         blind=blind,
