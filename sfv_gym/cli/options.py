@@ -39,8 +39,8 @@ def print_verdict(verdict: Verdict | None, to: Console) -> None:
         return
     colour = _COLOURS[verdict.grade]
     to.print(f"Reconstruction: [bold {colour}]{verdict.grade}[/]", highlight=False)
-    for finding in verdict.findings:
-        to.print(f"- [{_COLOURS[finding.severity]}]{escape(str(finding))}[/]", highlight=False)
+    for severity, text in verdict.lines():
+        to.print(f"- [{_COLOURS[severity]}]{escape(text)}[/]", highlight=False)
 
 
 def _finite(value: float | None) -> float | None:

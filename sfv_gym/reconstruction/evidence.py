@@ -11,7 +11,7 @@ import torch
 from sfv_gym import skeleton
 from sfv_gym.errors import PoseError
 from sfv_gym.fitting.tensors import DTYPE
-from sfv_gym.pose.legs import leg_jumps
+from sfv_gym.pose.legs import leg_jumps, untangle_legs
 from sfv_gym.pose.sequence import bridged
 from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, WORLD_TO_CAMERA, view_rotation
 
@@ -69,6 +69,7 @@ class Evidence:
         direction_weights: (T, D).
         detected: (T,) bool.
         doubt: (T,) bool, what the pose stage holds for wrong, though detected.
+        crossed: (T,) bool, in which the legs seem to have changed places.
         confidence: (T,) in 0..1.
     """
 
@@ -85,6 +86,7 @@ class Evidence:
     direction_weights: torch.Tensor
     detected: np.ndarray
     doubt: np.ndarray
+    crossed: np.ndarray
     confidence: np.ndarray
 
     @property
@@ -164,5 +166,6 @@ def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evide
         direction_weights=torch.as_tensor(pair_trust * landmarks.direction_weights, dtype=DTYPE),
         detected=detected,
         doubt=leg_jumps(poses),
+        crossed=untangle_legs(poses)[1],
         confidence=visible.mean(1),
     )

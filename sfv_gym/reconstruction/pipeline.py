@@ -105,7 +105,7 @@ def reconstruct(
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_turns)
     motion.provenance["source"] = dict(poses.source)
-    signs = signs_of(fit, evidence, contacts)
+    signs = signs_of(fit, evidence, contacts, people=int(poses.source.get("people", 1)))
     motion.verdict = judge(signs)
     motion.provenance["quality"] = {
         **person_quality(fit, evidence, signs), **motion.provenance["quality"]
