@@ -10,6 +10,7 @@ from rich.console import Console
 
 from sfv_gym.benchmarks.studies.reconstruction.measure import Figures, measure
 from sfv_gym.benchmarks.studies.reconstruction.page import page
+from sfv_gym.benchmarks.studies.reconstruction.stages import table as stage_table
 from sfv_gym.files import write_json
 from sfv_gym.pose.registry import DEFAULT
 
@@ -33,8 +34,15 @@ def reconstruction(
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also leave out one part after the other.")
     ] = False,
+    times: Annotated[
+        bool,
+        typer.Option("--times", help="Only how long each stage takes; clips need no truth then."),
+    ] = False,
 ) -> None:
     """Measure reconstruction against the truth, beside raw MediaPipe."""
+    if times:
+        Console().print(stage_table(clips, only, estimator=estimator).rich())
+        return
     figures = measure(clips, only, estimator=estimator, ablations=ablations)
     page(figures).show(Console())
     write_docs(figures, docs)
