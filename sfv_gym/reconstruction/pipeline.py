@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from sfv_gym import skeleton
 from sfv_gym.errors import MotionError
-from sfv_gym.fitting import terms
+from sfv_gym.fitting.balance import out_of_balance
 from sfv_gym.fitting.canonical_body import DOFS
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.grounded import GroundedWeights
@@ -266,9 +266,9 @@ def _find_contacts(fit: PersonFit[Any], fps: float, loop: str) -> CanonicalConta
 
 def _falls(fit: PersonFit[Any], contacts: CanonicalContacts, fps: float) -> bool:
     """Whether the person is far out of balance."""
-    beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
+    beyond = out_of_balance(fit.body, fit.pose, contacts, fps)
     size = torch.exp(fit.variables["log_size"])
-    return len(beyond) > 0 and float(beyond.mean() / size) > TIPPING
+    return len(beyond) > 0 and float(beyond.mean()) / float(size) > TIPPING
 
 
 def _turned(
