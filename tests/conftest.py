@@ -20,9 +20,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
-def short_films(monkeypatch):
+def short_videos(monkeypatch):
     """Benchmark runs in this process draw a tenth of a second: it takes longer than the runs."""
-    monkeypatch.setattr("sfv_gym.benchmarks.run.FILM_SECONDS", 0.1)
+    monkeypatch.setattr("sfv_gym.benchmarks.run.VIDEO_SECONDS", 0.1)
 
 
 @pytest.fixture

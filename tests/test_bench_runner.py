@@ -23,7 +23,7 @@ AGENTS = Path(__file__).parent / "bench_agents.py"
 TASK = "SFV-Punch-v0"
 QUIET = Console(quiet=True)
 
-pytestmark = pytest.mark.usefixtures("short_films")
+pytestmark = pytest.mark.usefixtures("short_videos")
 
 
 class Here(InlineExecutor):

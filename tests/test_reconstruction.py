@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation  # noqa: E402
 
 from sfv_gym import skeleton  # noqa: E402
 from sfv_gym.errors import MotionError, PoseError  # noqa: E402
-from sfv_gym.fitting import terms  # noqa: E402
+from sfv_gym.fitting.balance import out_of_balance  # noqa: E402
 from sfv_gym.fitting.ballistics import parabola  # noqa: E402
 from sfv_gym.fitting.canonical_body import DOFS, Body  # noqa: E402
 from sfv_gym.fitting.solver import smooth_coordinates, solve  # noqa: E402
@@ -374,6 +374,30 @@ def test_solver_stays_within_bounds():
     assert value == pytest.approx(float((goal - goal.clamp(-0.5, 0.5)).square().sum()), rel=0.05)
 
 
+def test_the_objective_changes_as_its_gradient_says():
+    problem = PersonProblem(gather_evidence(walking(20).poses))
+    rng = np.random.default_rng(5)
+    at = {
+        name: x + torch.as_tensor(0.01 * rng.normal(size=x.shape))
+        for name, x in problem.start.items()
+    }
+    with torch.no_grad():
+        body, _, root, rot, angles = problem.assemble(at)
+        contacts = find_contacts(body, body.pose(root, rot, angles), FPS)
+    contacts = dataclasses.replace(contacts, flights=((5, 9),))
+    leaves = {name: x.requires_grad_() for name, x in at.items()}
+    problem.objective(leaves, contacts).backward()
+    for name, leaf in leaves.items():
+        step = torch.as_tensor(rng.normal(size=leaf.shape))
+        ahead, behind = (
+            float(problem.objective({**at, name: leaf.detach() + h * step}, contacts).detach())
+            for h in (1e-6, -1e-6)
+        )
+        assert leaf.grad is not None
+        slope = float((leaf.grad * step).sum())
+        assert (ahead - behind) / 2e-6 == pytest.approx(slope, rel=1e-4, abs=1e-2), name
+
+
 def test_a_body_that_turns_about_for_some_frames_is_not_believed():
     yaw = np.radians(12.0) * np.arange(40)  # a fast spin
     turned, seen = np.isin(np.arange(40), [12, 13, 14, 30]), np.ones(40, bool)
@@ -550,7 +574,7 @@ def test_who_leans_beyond_the_feet_is_out_of_balance():
         root = np.tile(turn @ [0.0, 0.0, -down - 0.06] + [0.0, 0.0, 0.06], (frames, 1))
         body, pose = _pose(root, angles, np.tile(turn, (frames, 1, 1)))
         contacts = find_contacts(body, pose, FPS)
-        found = terms.out_of_balance(body, pose, contacts, FPS)
+        found = out_of_balance(body, pose, contacts, FPS)
         assert len(found) == frames - 2
         np.testing.assert_allclose(found, beyond, atol=0.08)
 

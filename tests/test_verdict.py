@@ -11,12 +11,15 @@ import pytest
 import torch
 from motions import swing
 from scipy.spatial.transform import Rotation
-from test_reconstruction import balancing
+from test_reconstruction import balancing, walking
 
+from sfv_gym import skeleton
 from sfv_gym.errors import MotionError, VerdictError
 from sfv_gym.extract import _check_verdict
+from sfv_gym.fitting.canonical_body import DOFS
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.motion import BAD, DOUBTFUL, GOOD, NOTE, Finding, ReferenceMotion, Verdict
+from sfv_gym.pose.mediapipe import LANDMARKS
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.evidence import Evidence, gather_evidence
 from sfv_gym.reconstruction.judge import judge
@@ -58,24 +61,35 @@ def test_a_fit_that_is_right_is_good(case: Case) -> None:
     assert verdict.grade == GOOD and not verdict.findings
 
 
-def test_legs_that_change_places_are_named_with_their_time(case: Case) -> None:
+def test_a_limb_that_is_elsewhere_is_named_with_its_time(case: Case) -> None:
     marks = case.evidence.landmarks
-    legs = [[marks.marker(f"{s}_{p}") for p in ("knee", "ankle")] for s in ("left", "right")]
+    left, right = ([marks.marker(f"{s}_{p}") for p in ("knee", "ankle")] for s in ("left", "right"))
     pixels = case.evidence.pixels.clone()
-    pixels[5:25, legs[0] + legs[1]] = case.evidence.pixels[5:25, legs[1] + legs[0]]
+    pixels[5:20, left + right] = case.evidence.pixels[5:20, right + left]
     found = case.verdict(evidence=replace(case.evidence, pixels=pixels))
-    assert found.grade != GOOD
-    parts = {one.part for one in found.findings if one.seconds is not None}
-    assert parts == {"left leg", "right leg"}
-    start, end = (f([one.seconds for one in found.findings if one.seconds]) for f in (min, max))
-    assert start[0] >= 5 / 30 and end[1] <= 25 / 30
+    assert found.grade == DOUBTFUL
+    timed = {one.part: one.seconds for one in found.findings if one.seconds is not None}
+    assert timed == dict.fromkeys(("left leg", "right leg"), (0.167, 0.667))
+
+
+def test_legs_that_change_places(case: Case) -> None:
+    """In landmarks that no pass over the clip has untangled, as another program's."""
+    scene = walking()
+    legs = LANDMARKS.legs.ravel()
+    for name in ("landmarks_2d", "landmarks_3d"):
+        array = getattr(scene.poses, name)
+        array[20:35, legs] = array[20:35, LANDMARKS.mirror[legs]]
+    crossed = gather_evidence(scene.poses).crossed
+    assert np.flatnonzero(crossed).tolist() == list(range(20, 35))
+    found = case.verdict(evidence=replace(case.evidence, crossed=crossed[10:40]))
+    assert "legs, 0.33-0.83 s: left and right change places" in reasons(found, BAD)
 
 
 def test_landmarks_that_lean_where_the_body_cannot(case: Case) -> None:
     turn = Rotation.from_rotvec([0, 0, np.radians(25)]).as_matrix()
     leaning = case.evidence.directions @ torch.as_tensor(turn.T)
     found = case.verdict(evidence=replace(case.evidence, directions=leaning))
-    assert found.grade == BAD and "degrees away" in reasons(found, BAD)
+    assert found.grade == DOUBTFUL and "degrees away" in reasons(found, DOUBTFUL)
 
 
 def test_a_camera_under_the_ground(case: Case) -> None:
@@ -86,10 +100,12 @@ def test_a_camera_under_the_ground(case: Case) -> None:
 
 def test_a_person_who_hangs(case: Case) -> None:
     held = torch.zeros_like(case.contacts.held)
-    found = case.verdict(contacts=replace(case.contacts, held=held, in_air=torch.zeros(FRAMES)))
-    assert "100 % of the time" in reasons(found, BAD)
-    flies = replace(case.contacts, held=held, in_air=torch.ones(FRAMES))
-    assert case.verdict(contacts=flies).grade == GOOD, "who falls needs no hold"
+    hangs = replace(case.contacts, held=held, in_air=torch.zeros(FRAMES))
+    assert "100 % of the time" in reasons(case.verdict(contacts=hangs), DOUBTFUL)
+    falls = replace(hangs, in_air=torch.ones(FRAMES), flights=((5, 20),))
+    assert case.verdict(contacts=falls).grade == GOOD, "who falls needs no hold"
+    long = case.verdict(contacts=replace(falls, flights=((0, FRAMES - 1),)))
+    assert "0.00-1.00 s: a flight longer than" in reasons(long, DOUBTFUL)
 
 
 def test_another_person_half_way(case: Case) -> None:
@@ -99,6 +115,11 @@ def test_another_person_half_way(case: Case) -> None:
     assert found.grade == BAD and "off the picture" in reasons(found, BAD)
 
 
+def test_one_of_several_people_is_noted(case: Case) -> None:
+    found = case.verdict(people=3)
+    assert found.grade == GOOD and "one of 3 people" in reasons(found, NOTE)
+
+
 def test_slow_motion(case: Case) -> None:
     found = case.verdict(contacts=replace(case.contacts, played_at=0.5))
     assert found.grade == DOUBTFUL and "--speed 0.5" in reasons(found, DOUBTFUL)
@@ -106,32 +127,48 @@ def test_slow_motion(case: Case) -> None:
 
 def test_a_limb_that_is_hidden(case: Case) -> None:
     marks = case.evidence.landmarks
-    columns = [marks.marker("left_knee"), marks.marker("left_ankle")]
 
-    def seen(frames: slice) -> Verdict:
+    def seen(limb: str, first: int, last: int) -> Verdict:
         visibility = case.evidence.visibility.copy()
-        visibility[frames, columns] = 0.1
+        for joint in ("knee", "ankle") if "leg" in limb else ("elbow", "wrist"):
+            visibility[first:last, marks.marker(f"{limb.split()[0]}_{joint}")] = 0.1
         return case.verdict(evidence=replace(case.evidence, visibility=visibility))
 
-    assert seen(slice(10, 15)).findings == (), "any clip has such a moment"
-    found = seen(slice(10, 22))
-    assert found.grade == GOOD
-    assert [(one.part, one.seconds) for one in found.findings] == [
-        ("left leg", pytest.approx((10 / 30, 22 / 30), abs=1e-3))
-    ]
-    assert seen(slice(5, 25)).grade == DOUBTFUL
+    assert seen("left leg", 10, 15).findings == (), "any clip has such a moment"
+    noted = seen("left leg", 5, 18)
+    assert noted.grade == GOOD, "it stands still"
+    assert [(one.part, one.seconds) for one in noted.findings] == [("left leg", (0.167, 0.6))]
+    assert seen("left leg", 0, 25).grade == DOUBTFUL
+    kicks = case.fit.angles.clone()
+    hip = DOFS.index((skeleton.link_index("left_hip"), 1))
+    kicks[:, hip] += torch.as_tensor(0.6 * np.sin(np.arange(FRAMES)))
+    blind = signs_of(replace(case.fit, angles=kicks), case.evidence, case.contacts).blind
+    assert blind["left leg"] == 0
+    dark = replace(case.evidence, visibility=0 * case.evidence.visibility)
+    blind = signs_of(replace(case.fit, angles=kicks), dark, case.contacts).blind
+    assert blind["left leg"] > 0.8
 
 
 def test_a_hole(case: Case) -> None:
     detected = np.ones(FRAMES, bool)
     detected[3:28] = False
     found = case.verdict(evidence=replace(case.evidence, detected=detected))
-    assert found.grade == BAD and "0.10-0.93 s: the person was not found" in reasons(found, BAD)
+    assert "0.10-0.93 s: the person was not found" in reasons(found, DOUBTFUL)
 
 
-def test_joints_that_were_measured(case: Case) -> None:
+def test_doubts_together_are_bad(case: Case) -> None:
+    signs = signs_of(case.fit, case.evidence, case.contacts)
+    one = replace(signs, direction_deg=15.0)
+    assert judge(one).grade == DOUBTFUL
+    two = judge(replace(one, camera_height=5.0))
+    assert two.grade == BAD and "2 things" in str(two.findings[0])
+    limbs = replace(signs, guessed={"left leg": ((0, 28),)}, astray={"right arm": ((0, 28),)})
+    assert judge(limbs).grade == DOUBTFUL, "what is wrong with limbs counts once"
+
+
+def test_joints_that_were_measured() -> None:
     still = {"fps": 30.0, "detected": np.ones(9, bool), "size": 1.0, "imbalance": 0.0}
-    on_ground = {"hovering": 0.0, "sunk": 0.0, "played_at": None}
+    on_ground = {"hovering": 0.0, "flights": (), "played_at": None}
     assert judge(JointSigns(**still, **on_ground, off=0.01)).grade == GOOD
     assert "120 mm" in reasons(judge(JointSigns(**still, **on_ground, off=0.12)), BAD)
 
@@ -144,6 +181,8 @@ def test_the_worst_finding_decides_and_a_file_keeps_them_all(tmp_path: Path) -> 
     assert Verdict().grade == GOOD and Verdict((NOTED,)).grade == GOOD
     verdict = Verdict((LEANS, NOTED))
     assert verdict.grade == BAD and str(NOTED) == "left arm, 0.10-0.50 s: hidden"
+    twice = Verdict((NOTED, replace(NOTED, seconds=(1.0, 2.0))))
+    assert twice.lines() == [(NOTE, "left arm, 0.10-0.50, 1.00-2.00 s: hidden")]
     motion = swing()
     motion.save(tmp_path / "old.npz")
     assert ReferenceMotion.load(tmp_path / "old.npz").verdict is None

@@ -26,7 +26,7 @@ console = Console(stderr=True)
 
 MOST_EPISODES = 4096
 """That are played side by side: so many seeds a stream of random numbers has room for."""
-LONGEST_FILM = 3600.0
+LONGEST_VIDEO = 3600.0
 """Seconds; the states of all of it lie in memory."""
 
 
@@ -39,8 +39,8 @@ def print_verdict(verdict: Verdict | None, to: Console) -> None:
         return
     colour = _COLOURS[verdict.grade]
     to.print(f"Reconstruction: [bold {colour}]{verdict.grade}[/]", highlight=False)
-    for finding in verdict.findings:
-        to.print(f"- [{_COLOURS[finding.severity]}]{escape(str(finding))}[/]", highlight=False)
+    for severity, text in verdict.lines():
+        to.print(f"- [{_COLOURS[severity]}]{escape(text)}[/]", highlight=False)
 
 
 def _finite(value: float | None) -> float | None:

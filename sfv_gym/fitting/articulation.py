@@ -15,8 +15,8 @@ class Pose:
     """Where a body's B links are in T frames.
 
     Attributes:
-        frames: (3, T, B, 4), the world's x, y and z of each link's three axes and of its place in
-            metres. Points that ride on the links are then one matrix product for the whole clip.
+        frames: (4, B, 3, T), each link's three axes and its place, in metres, in the world. Points
+            that ride on the links are then one matrix product for the whole clip.
     """
 
     frames: torch.Tensor
@@ -24,34 +24,40 @@ class Pose:
     @classmethod
     def of(cls, pos: torch.Tensor, rot: torch.Tensor) -> Pose:
         """From places (T, B, 3) and rotations (T, B, 3, 3), link to world."""
-        return cls(torch.cat((rot, pos[..., None]), -1).permute(2, 0, 1, 3).contiguous())
+        return cls(torch.cat((rot, pos[..., None]), -1).permute(3, 1, 2, 0).contiguous())
 
     @property
     def pos(self) -> torch.Tensor:
         """(T, B, 3) metres."""
-        return self.frames[..., 3].movedim(0, -1)
+        return self.frames[3].permute(2, 0, 1)
 
     @property
     def rot(self) -> torch.Tensor:
         """(T, B, 3, 3) link to world."""
-        return self.frames[..., :3].permute(1, 2, 0, 3)
+        return self.frames[:3].permute(3, 1, 2, 0)
 
     def points(self, riders: torch.Tensor) -> torch.Tensor:
-        """World positions (T, P, 3) of points that ride on the links (4B, P), see `riders`."""
-        return (self.frames.flatten(2) @ riders).movedim(0, -1)
+        """World positions (T, P, 3) of points that ride on the links (P, 4B), see `riders`."""
+        return self.combined(riders).permute(2, 0, 1)
+
+    def combined(self, sums: torch.Tensor) -> torch.Tensor:
+        """Weighted sums (S, 4B) of the links' axes and places: (S, 3, T)."""
+        axes, bodies, space, frames = self.frames.shape
+        flat = sums @ self.frames.view(axes * bodies, space * frames)
+        return flat.view(-1, space, frames)
 
 
 def riders(links: torch.Tensor, offsets: torch.Tensor, bodies: int) -> torch.Tensor:
-    """The matrix (4B, P) by which frames of B links become points.
+    """The matrix (P, 4B) by which frames of B links become points.
 
     Args:
         links: (P,) on which each of them rides. offsets: (P, 3) metres, its place there.
     """
-    found = torch.zeros(bodies, 4, len(links), dtype=DTYPE)
-    column = torch.arange(len(links))
-    found[links, :3, column] = offsets
-    found[links, 3, column] = 1.0
-    return found.flatten(0, 1)
+    found = torch.zeros(len(links), 4, bodies, dtype=DTYPE)
+    row = torch.arange(len(links))
+    found[row, :3, links] = offsets
+    found[row, 3, links] = 1.0
+    return found.flatten(1)
 
 
 @dataclass(frozen=True)

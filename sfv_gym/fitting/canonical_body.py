@@ -15,8 +15,8 @@ import torch
 
 from sfv_gym import skeleton
 from sfv_gym.fitting.articulation import Pose, Underside, riders
-from sfv_gym.fitting.kinematics import Tree
-from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, tensor
+from sfv_gym.fitting.kinematics import Tree, rotation_matrix
+from sfv_gym.fitting.tensors import DTYPE, tensor
 
 # --- angles: which component of which link's rotation vector each degree of freedom turns -----
 _BALLS = ("chest", "neck", "right_hip", "right_ankle", "right_shoulder",
@@ -40,10 +40,10 @@ DOF_LIMITS: np.ndarray = np.array(
 )
 """(28, 2) radians."""
 
-_SELECT = torch.zeros(len(DOFS), 14, 3, dtype=DTYPE)
+_SELECT = torch.zeros(3, 14, len(DOFS), dtype=DTYPE)
 for _i, (_link, _axis) in enumerate(DOFS):
-    _SELECT[_i, _link - 1, _axis] = 1.0
-_SELECT = _SELECT.flatten(1)
+    _SELECT[_axis, _link - 1, _i] = 1.0
+_SELECT = _SELECT.flatten(0, 1)
 _TREE = Tree(skeleton.PARENTS)
 
 # --- proportions -----------------------------------------------------------------------------
@@ -101,11 +101,11 @@ class Riders:
         still = tensor(offsets) * (group < 0)[:, None]
         self._fixed = riders(column, still, len(skeleton.LINKS))
         self._growing = riders(column, tensor(offsets), len(skeleton.LINKS)) - self._fixed
-        self._groups = torch.eye(len(PROPORTIONS), dtype=DTYPE)[:, group]
+        self._groups = torch.eye(len(PROPORTIONS), dtype=DTYPE)[group]
 
     def at(self, scale: torch.Tensor) -> torch.Tensor:
-        """(60, P) for ``Pose.points``, of a body with these factors (9,) on its lengths."""
-        return torch.addcmul(self._fixed, self._growing, scale @ self._groups)
+        """(P, 60) for ``Pose.points``, of a body with these factors (9,) on its lengths."""
+        return torch.addcmul(self._fixed, self._growing, (self._groups @ scale)[:, None])
 
 
 # --- what may touch the ground ---------------------------------------------------------------
@@ -161,9 +161,9 @@ _OWN_INERTIA = np.array(
     [0.02, 0.07, 0.009, 0.045, 0.03, 0.003, 0.006, 0.003, 0.0, 0.045, 0.03, 0.003, 0.006, 0.003, 0]
 )
 """(15,) kg m2, across each link's length."""
-_AXES = torch.eye(4 * len(skeleton.LINKS), dtype=DTYPE).unflatten(1, (-1, 4))[..., :3].flatten(1)
-"""(60, 45), by which frames of links become their axes."""
-_MOMENTS = torch.cat((_MASSES, 0.5 * tensor(_OWN_INERTIA).repeat_interleave(3)))
+_AXES = torch.eye(4 * len(skeleton.LINKS), dtype=DTYPE)[: 3 * len(skeleton.LINKS)]
+"""(45, 60), by which frames of links become their axes."""
+_MOMENTS = torch.cat((_MASSES, 0.5 * tensor(_OWN_INERTIA).repeat(3)))
 
 
 class Body:
@@ -190,13 +190,13 @@ class Body:
 
     @cached_property
     def _centres(self) -> torch.Tensor:
-        """(60, 15), by which a pose becomes the links' centres of mass."""
+        """(15, 60), by which a pose becomes the links' centres of mass."""
         return _CENTRES.at(self.scale)
 
     @cached_property
     def _centre(self) -> torch.Tensor:
-        """(60, 1), by which it becomes that of all of them."""
-        return self._centres @ (_MASSES[:, None] / self.mass)
+        """(1, 60), by which it becomes that of all of them."""
+        return (_MASSES / self.mass)[None] @ self._centres
 
     def pose(self, root_pos: torch.Tensor, root_rot: torch.Tensor, angles: torch.Tensor) -> Pose:
         """Forward kinematics.
@@ -206,7 +206,7 @@ class Body:
             root_rot: (T, 3, 3) root to world.
             angles: (T, 28) radians, see DOFS.
         """
-        local = rotation_matrix((angles @ _SELECT).unflatten(-1, (-1, 3)))
+        local = rotation_matrix((_SELECT @ angles.T).unflatten(0, (3, -1)).movedim(0, -1))
         return Pose(_TREE.frames(root_pos, root_rot, local, self.offsets[1:]))
 
     def links(self, pose: Pose) -> Pose:
@@ -233,10 +233,10 @@ class Body:
         Link masses are the character's; a link's own inertia is taken as that of a ball or rod.
         """
         # an arm's area swept per time is its momentum's moment, and a link turns as its axes do
-        arms = torch.cat((self._centres - self._centre, _AXES), 1)
-        at = pose.frames.flatten(2) @ arms  # (3, T, 60)
-        swept = torch.linalg.cross(at[:, :-1], at[:, 1:], dim=0)
-        return (swept @ (fps * _MOMENTS)).T
+        arms = torch.cat((self._centres - self._centre, _AXES))
+        at = pose.combined(arms)  # (60, 3, T)
+        swept = torch.linalg.cross(at[..., :-1], at[..., 1:], dim=1)
+        return (fps * _MOMENTS @ swept.flatten(1)).view(3, -1).T
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
         """Height (T, R) in metres of the lowest point of every round shape."""

@@ -18,14 +18,14 @@ class Standing:
     """The frames in which something touches, and what.
 
     Attributes:
-        points: (P,) bool, those that ever touch, Q of them.
+        points: (Q,) those that ever touch.
         frames: (H,) those in which anything does, counted without the clip's first.
         barrier: (H, Q) 0 of what touches, and minus infinity of what does not.
     """
 
-    points: torch.Tensor
-    frames: torch.Tensor
-    barrier: torch.Tensor
+    points: np.ndarray
+    frames: np.ndarray
+    barrier: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,16 @@ class Contacts:
         """(T - 1, P) in 0..1, what touches before and after a step from frame to frame."""
         return torch.minimum(self.held[1:], self.held[:-1])
 
+    def weights(self, firmness: torch.Tensor, grip: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """What touches (T, P) and what does on both sides of a step (T - 1, P), see `Underside`."""
+        return (self.held * firmness).numpy(), (self.held_on * grip).numpy()
+
     @cached_property
     def standing(self) -> Standing:
         """What touches in the frames but the first and the last."""
-        touching = self.held[1:-1] >= 0.5
-        points, frames = touching.any(0), touching.any(1)
-        lifted = ~touching[frames][:, points]
-        barrier = torch.zeros(lifted.shape, dtype=self.held.dtype).masked_fill(lifted, -torch.inf)
-        return Standing(points, frames.nonzero()[:, 0], barrier)
+        touching = self.held[1:-1].numpy() >= 0.5
+        points, frames = np.flatnonzero(touching.any(0)), np.flatnonzero(touching.any(1))
+        return Standing(points, frames, np.where(touching[frames][:, points], 0.0, -np.inf))
 
     def grounded(self) -> Self:
         """The same contacts without the flights, for a fit that does not believe them yet."""

@@ -17,9 +17,10 @@ import torch
 from sfv_gym import skeleton
 from sfv_gym.fitting import terms
 from sfv_gym.fitting.articulation import Articulation, Pose
+from sfv_gym.fitting.balance import balance
 from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.kinematics import rotation_matrix
 from sfv_gym.fitting.solver import Variables, solve
-from sfv_gym.fitting.tensors import acceleration, rotation_matrix
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,11 @@ class GroundedProblem:
             under, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
         )
         com, spin = body.centre_of_mass(pose), body.angular_momentum(pose, fps)
-        push = acceleration(com, fps)
-        total = total + terms.free_fall(push, contacts.in_air, w.flight)
-        total = total + terms.support(push, w.support)
+        total = total + terms.pushes(
+            com, contacts.in_air, fps, flight=w.flight, support=w.support, effort=w.effort
+        )
         total = total + terms.steady_spin(spin, contacts.flights, self._spin)
-        total = total + terms.effort(push, contacts.in_air, w.effort)
-        total = total + terms.balance(
+        total = total + balance(
             com, spin, body.mass, under.bearing, contacts, fps, w.balance, averaged=self._averaged
         )
         if self._cycle is not None:

@@ -39,7 +39,7 @@ class HingeBody:
         self.mass = float(self._masses.sum())
         bodies = len(self._parent)
         self._centres = riders(torch.arange(bodies), tensor(model.body_ipos[1:]), bodies)
-        self._centre = self._centres @ (self._masses[:, None] / self.mass)
+        self._centre = (self._masses / self.mass)[None] @ self._centres
         principal = matrices(model.body_iquat[1:])
         spread = torch.diag_embed(tensor(model.body_inertia[1:]))
         self._inertia = principal @ spread @ principal.transpose(-1, -2)
@@ -99,7 +99,7 @@ class HingeBody:
 
     def links(self, pose: Pose) -> Pose:
         """The bodies that stand for the canonical links."""
-        return Pose(pose.frames[:, :, self._links])
+        return Pose(pose.frames[:, self._links])
 
     def centre_of_mass(self, pose: Pose) -> torch.Tensor:
         """(T, 3) metres."""
@@ -196,10 +196,10 @@ class _HingeTree:
 
     def pose(self, root: torch.Tensor, rot: torch.Tensor, hinges: torch.Tensor) -> Pose:
         """Of the bodies, see ``HingeBody.pose``."""
-        angle = (hinges @ self._moved)[..., None, None]
-        local = self._still + torch.sin(angle) * self._sine
-        local = local + (1 - torch.cos(angle)) * self._versine
-        frames = self._tree.frames(root, rot, local, self._offsets)[:, :, self._last]
+        angle = (hinges @ self._moved).T[..., None, None]
+        local = self._still[:, None] + torch.sin(angle) * self._sine[:, None]
+        local = local + (1 - torch.cos(angle)) * self._versine[:, None]
+        frames = self._tree.frames(root, rot, local, self._offsets)[:, self._last]
         if self._behind is None:
             return Pose(frames)
         pose = Pose(frames)

@@ -46,6 +46,7 @@ def solve(
         scales: typical change of some variables; the solver works in units of it.
         over_time: variables (T, ...) whose first axis is time.
         iterations: at most.
+        callback: called so many times, for those that were not needed at the end.
         modes: search only the span of so many of the slowest modes over time.
 
     Returns:
@@ -92,6 +93,9 @@ def solve(
         )
     if not np.isfinite(result.fun):
         raise MotionError("the fit diverged on this clip; try a shorter range of it")
+    if callback is not None:
+        for _ in range(iterations - result.nit):
+            callback()
     best: Variables = {}
     for block, values in zip(blocks, unpack(torch.as_tensor(result.x, dtype=DTYPE)), strict=True):
         best |= block.variables(block.clipped(values))

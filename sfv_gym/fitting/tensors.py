@@ -1,11 +1,13 @@
 """The numbers that fits are made of: torch tensors of 64 bits, and operations on them.
 
 A fit evaluates its objective a thousand times, on arrays so small that what it costs is how many
-operations there are. What all terms are made of has its derivative written out here.
+operations there are. Terms of many operations are therefore functions of NumPy's arrays that give
+their gradient as well (`with_gradient`); torch does the rest, and joins them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,27 +23,33 @@ def tensor(values: np.ndarray) -> torch.Tensor:
     return torch.as_tensor(np.asarray(values, np.float64), dtype=DTYPE)
 
 
-def axis_first(points: torch.Tensor) -> torch.Tensor:
-    """Points (..., 3) the same, with all x in memory before all y and z: sums over the axis are
-    several times as fast, and so is whatever meets points of a `Pose`, which lie like that."""
-    return points.movedim(-1, 0).contiguous().movedim(0, -1)
+def with_gradient(
+    term: Callable[..., tuple[float, Sequence[np.ndarray]]], *inputs: torch.Tensor
+) -> torch.Tensor:
+    """The number that ``term`` makes of its inputs, differentiable by the gradient it gives.
+
+    Args:
+        term: of NumPy's arrays; gives its value, and what it changes by with each of the inputs,
+            in their shapes.
+    """
+    found: torch.Tensor = _WithGradient.apply(term, *inputs)  # type: ignore[no-untyped-call]
+    return found
 
 
-def turned(points: torch.Tensor, rot: torch.Tensor) -> torch.Tensor:
-    """Points (..., 3) that lie as ``axis_first`` lays them, turned by one rotation (3, 3)."""
-    flat = points.movedim(-1, 0).flatten(1)
-    return (rot @ flat).view(3, *points.shape[:-1]).movedim(0, -1)
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, term: Callable[..., Any], *inputs: torch.Tensor) -> torch.Tensor:
+        value, ctx.gradient = term(*(x.numpy() for x in inputs))
+        return torch.tensor(value, dtype=DTYPE)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return None, *(torch.from_numpy(by).mul_(grad) for by in ctx.gradient)
 
 
 def matrices(quat: np.ndarray) -> torch.Tensor:
     """Rotation matrices (..., 3, 3) of quaternions (..., 4) wxyz."""
     return tensor(quat_to_matrix(quat))
-
-
-def rotation_matrix(v: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), Rodrigues' formula."""
-    found: torch.Tensor = _Rodrigues.apply(v)  # type: ignore[no-untyped-call]
-    return found
 
 
 def acceleration(positions: torch.Tensor, fps: float = 1.0) -> torch.Tensor:
@@ -65,51 +73,30 @@ _GENERATORS = torch.tensor(
 )
 """(3, 9), by which a vector becomes the matrix of its cross product, and whose transpose gives
 twice the vector of a matrix's skew part."""
-_EYE = torch.eye(3, dtype=DTYPE).flatten()
 
 
-class _Rodrigues(torch.autograd.Function):
-    """I + a K + b K^2 with K the matrix of v's cross product, so that K^2 = v v^T - |v|^2 I."""
+def second_difference(x: np.ndarray) -> np.ndarray:
+    """(T - 2, ...) of (T, ...)."""
+    found: np.ndarray = x[2:] + x[:-2]
+    found -= 2 * x[1:-1]
+    return found
 
-    @staticmethod
-    def forward(ctx: Any, v: torch.Tensor) -> torch.Tensor:
-        flat = v.reshape(-1, 3)
-        square = (flat * flat).sum(-1, keepdim=True)
-        angle2 = square + 1e-16
-        angle = torch.sqrt(angle2)
-        cos = torch.cos(angle)
-        a, b = torch.sin(angle) / angle, (1 - cos) / angle2
-        outer = flat[:, :, None] * flat[:, None, :]
-        rot = torch.addcmul(a * (flat @ _GENERATORS), b, outer.flatten(1))
-        rot.addcmul_(1 - b * square, _EYE)
-        ctx.save_for_backward(flat, square, angle2, cos, a, b)
-        return rot.view(*v.shape, 3)
 
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
-        flat, square, angle2, cos, a, b = ctx.saved_tensors
-        flat_grad = grad.reshape(-1, 9)
-        along = flat_grad @ _GENERATORS.T
-        trace = (flat_grad @ _EYE)[:, None]
-        both = flat_grad.view(-1, 3, 3)
-        across = torch.bmm(both + both.transpose(1, 2), flat[:, :, None])[..., 0]
-        # of a and b by the square of the angle, and what each of them stands before
-        by_a, by_b = (cos - a) / angle2, (a - 2 * b) / angle2
-        factor_a = (flat * along).sum(-1, keepdim=True)
-        factor_b = 0.5 * (flat * across).sum(-1, keepdim=True) - square * trace
-        radial = by_a * factor_a + by_b * factor_b - 2 * b * trace
-        return (a * along + b * across + radial * flat).view(grad.shape[:-1])
+def second_difference_back(by: np.ndarray) -> np.ndarray:
+    """The gradient (T, ...) of what has this one (T - 2, ...) by its second differences."""
+    # time last in memory where it was
+    found = np.zeros((*by.T.shape[:-1], len(by) + 2)).T
+    found[2:] = by
+    found[:-2] += by
+    found[1:-1] -= 2 * by
+    return found
 
 
 class _SecondDifference(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        return (x[2:] + x[:-2]).sub_(x[1:-1], alpha=2)
+        return torch.from_numpy(second_difference(x.numpy()))
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
-        out = grad.new_zeros((len(grad) + 2, *grad.shape[1:]))
-        out[2:] = grad
-        out[:-2] += grad
-        out[1:-1].sub_(grad, alpha=2)
-        return out
+        return torch.from_numpy(second_difference_back(grad.numpy()))

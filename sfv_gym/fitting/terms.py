@@ -6,17 +6,21 @@ m/s2. Paper section 3 (motion reconstruction) has l_2D, l_3D and l_sm; ground an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import torch
 
-from sfv_gym.fitting.articulation import Articulation, Pose, Underside
+from sfv_gym.fitting.articulation import Pose, Underside
 from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.fitting.contacts import Contacts
-from sfv_gym.fitting.tensors import DTYPE, acceleration
-
-_DOWN = torch.tensor([0.0, 0.0, GRAVITY], dtype=DTYPE)
+from sfv_gym.fitting.tensors import (
+    DTYPE,
+    second_difference,
+    second_difference_back,
+    with_gradient,
+)
 
 
 def cauchy(square: torch.Tensor, scale: float) -> torch.Tensor:
@@ -38,26 +42,6 @@ def reprojection(
     return _robust_sum((projected - pixels).square().sum(-1), weights, sigma_px, 3.0)
 
 
-def direction_agreement(
-    lines: torch.Tensor,
-    directions: torch.Tensor,
-    weights: torch.Tensor,
-    sigma: float,
-    across: float = 0.3,
-) -> torch.Tensor:
-    """l_3D: lines between markers (T, D, 3) in the camera's frame against unit directions.
-
-    Directions and not positions: a landmark network's lengths change with the view.
-
-    Args:
-        across: how much of the residual across the view counts. The 2D landmarks know that part
-            better, and a direction seen too flat would shorten the bone instead of turning it.
-    """
-    length = torch.sqrt(lines.square().sum(-1, keepdim=True) + 1e-8)
-    off = (lines / length - directions) * torch.tensor([across, across, 1.0], dtype=DTYPE)
-    return _robust_sum(off.square().sum(-1), weights, sigma, 3.0)
-
-
 def smoothness(
     pos: torch.Tensor,
     root_rot: torch.Tensor,
@@ -65,6 +49,7 @@ def smoothness(
     fps: float,
     sigma_pos: float,
     sigma_rot: float,
+    size: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """l_sm: accelerations of the links (m/s2), of the root's rotation and the angles (rad/s2).
 
@@ -73,28 +58,54 @@ def smoothness(
 
     Args:
         pos: (T, B, 3) metres. root_rot: (T, 3, 3). angles: (T, N) radians.
+        size: of the body, which ``sigma_pos`` grows with; 1 by default.
     """
-    every = torch.cat((pos.flatten(1), root_rot.flatten(1), angles), 1)
-    squares, scales = _smooth_groups(pos.shape[1], angles.shape[1], fps, sigma_pos, sigma_rot)
-    return (torch.log1p(acceleration(every).square() @ squares) @ scales).sum()
+    size = torch.ones(1, dtype=DTYPE) if size is None else size
+    term = _smoothness(pos.shape[1], angles.shape[1], fps, sigma_pos, sigma_rot)
+    return with_gradient(term, pos, root_rot, angles, size)
 
 
 @lru_cache(maxsize=8)
-def _smooth_groups(
+def _smoothness(
     links: int, angles: int, fps: float, sigma_pos: float, sigma_rot: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which squares of numbers' second differences make a residual's, in units of its spread and
-    of the scale from which on it is robust (3 B + 9 + N, B + 1 + N), and what the residuals'
-    logarithms count."""
-    groups = torch.block_diag(
-        torch.eye(links, dtype=DTYPE).repeat_interleave(3, 0),
-        torch.full((9, 1), 0.5, dtype=DTYPE),
-        torch.eye(angles, dtype=DTYPE),
-    )
-    sigmas = torch.tensor([sigma_pos] * links + [sigma_rot] * (1 + angles), dtype=DTYPE)
-    scales = torch.tensor([1.0] * links + [1.5] * (1 + angles), dtype=DTYPE)
+) -> Callable[..., tuple[float, list[np.ndarray]]]:
+    sigmas = np.array([sigma_pos] * links + [sigma_rot] * (1 + angles))
+    scales = np.array([1.0] * links + [1.5] * (1 + angles))
+    # which squares of numbers' second differences make a residual's, in units of its spread and of
+    # the scale from which on it is robust, and what the residuals' logarithms count
+    groups = np.zeros((3 * links + 9 + angles, len(scales)))
+    groups[: 3 * links, :links] = np.tile(np.eye(links), (3, 1))
+    groups[3 * links : -angles, links] = 0.5
+    groups[-angles:, -angles:] = np.eye(angles)
+    groups *= (fps**2 / (sigmas * scales)) ** 2
     # frame rates differ: the sum stands for an integral over time
-    return groups * (fps**2 / (sigmas * scales)) ** 2, scales**2 * min(1.0, 30.0 / fps)
+    weights = scales**2 * min(1.0, 30.0 / fps)
+    rotation, bends = 3 * links, 3 * links + 9
+
+    def term(
+        pos: np.ndarray, root_rot: np.ndarray, joints: np.ndarray, size: np.ndarray
+    ) -> tuple[float, list[np.ndarray]]:
+        frames = len(pos)
+        every = np.empty((bends + angles, frames))
+        every[:rotation] = pos.T.reshape(-1, frames)
+        every[:rotation] /= size
+        every[rotation:bends] = root_rot.reshape(frames, 9).T
+        every[bends:] = joints.T
+        jolt = second_difference(every.T).T
+        squares = groups.T @ (jolt * jolt)
+        value = float((weights @ np.log1p(squares)).sum())
+        by = 2 * jolt * (groups @ (weights[:, None] / (1 + squares)))
+        back = second_difference_back(by.T).T
+        back[:rotation] /= size
+        by_size = -np.vdot(back[:rotation], every[:rotation])
+        return value, [
+            back[:rotation].reshape(3, links, frames).T,
+            back[rotation:bends].T.reshape(frames, 3, 3),
+            back[bends:].T,
+            np.full(size.shape, by_size),
+        ]
+
+    return term
 
 
 def stillness(angles: torch.Tensor, fps: float, frames: np.ndarray, sigma: float) -> torch.Tensor:
@@ -112,82 +123,102 @@ def ground(
     Args:
         sigma_height, sigma_slide: metres, and metres per frame.
     """
-    lift = (contacts.held * under.firmness * under.height.square()).sum()
-    if contacts.resting is not None:
-        lowest = under.bottoms.amin(1)
-        lift = lift + (contacts.resting * torch.relu(lowest).square()).sum()
-    sink = torch.clamp(under.bottoms, max=0.0).square().sum()
-    step = torch.diff(under.place[..., :2], dim=0).square()
-    slide = ((contacts.held_on * under.grip)[..., None] * step).sum()
+    lifts, slides = contacts.weights(under.firmness, under.grip)
     # what is below the ground is surely wrong, what is above it may be a lifted heel
-    return lift / sigma_height**2 + sink * (4 / sigma_height**2) + slide / sigma_slide**2
+    up, down, along = sigma_height**-2, 4 * sigma_height**-2, sigma_slide**-2
+    resting = None if contacts.resting is None else contacts.resting.numpy()
+
+    def term(
+        place: np.ndarray, height: np.ndarray, bottoms: np.ndarray
+    ) -> tuple[float, list[np.ndarray]]:
+        by_height = lifts * height
+        value = up * float(np.vdot(by_height, height))
+        below = np.minimum(bottoms, 0.0)
+        value += down * float(np.vdot(below, below))
+        by_bottoms = 2 * down * below
+        if resting is not None:
+            lowest, frames = bottoms.argmin(1), np.arange(len(bottoms))
+            above = np.maximum(bottoms[frames, lowest], 0.0)
+            value += up * float(resting @ above**2)
+            by_bottoms[frames, lowest] += 2 * up * resting * above
+        step = place[1:, :, :2] - place[:-1, :, :2]
+        by_step = slides[..., None] * step
+        value += along * float(np.vdot(by_step, step))
+        by_place = np.zeros_like(place)
+        by_step *= 2 * along
+        by_place[1:, :, :2] = by_step
+        by_place[:-1, :, :2] -= by_step
+        return value, [by_place, 2 * up * by_height, by_bottoms]
+
+    return with_gradient(term, under.place, under.height, under.bottoms)
 
 
-REACH_DOWN = 5.0
-"""Metres off the support for each metre that a point is off the ground, see ``borne``."""
-LOW = 0.03
-"""Metres above the ground below which a point bears as if it touched, see ``borne``."""
-
-
-def borne(
+def pushes(
     com: torch.Tensor,
-    spin: torch.Tensor,
-    mass: float,
-    under: Underside,
+    in_air: torch.Tensor,
     fps: float,
     *,
-    sigma_height: float | torch.Tensor,
-    sigma_balance: float | torch.Tensor,
+    flight: float,
+    support: float,
+    effort: float,
 ) -> torch.Tensor:
-    """Something low bears the body, though nobody knows yet what: ``ground`` and ``balance`` for
-    a scene in which no contacts were found so far.
-
-    The lowest point lies at z = 0, and the zero-moment point among the points of the body, each of
-    which reaches the less far the higher it is. It is smooth in everything, so that a scene that is
-    turned the wrong way can be turned back; robust, since in flight neither holds.
+    """What accelerates the centre of mass (T, 3): gravity in the air, else the ground and muscles.
 
     Args:
-        com, spin, mass: see ``zero_moment_point``.
-        sigma_height, sigma_balance: metres.
+        in_air: (T,) in 0..1, where nothing touches.
+        flight, support, effort: spreads in m/s2, see ``free_fall``, ``supported`` and ``strain``.
     """
-    com, spin = _averages(len(com)) @ com, _averages(len(spin)) @ spin
-    point = zero_moment_point(com, spin, mass, fps)
-    reach = under.bearing[1:-1, :, :2] @ _AROUND.T  # (T - 2, P, 16)
-    reach = reach - REACH_DOWN * torch.relu(under.height[1:-1] - LOW)[..., None]
-    beyond = torch.relu(point @ _AROUND.T - reach.amax(1)).amax(-1)
-    off = cauchy((under.bottoms.amin(1) / sigma_height).square(), 2.0).sum()
-    return off + cauchy((beyond / sigma_balance).square(), 3.0).sum()
+    air = in_air.numpy()
+
+    def term(place: np.ndarray) -> tuple[float, list[np.ndarray]]:
+        push = second_difference(place) * fps**2
+        parts = (
+            (flight, free_fall(push, air)),
+            (support, supported(push)),
+            (effort, strain(push, air)),
+        )
+        value = sum(cost / sigma**2 for sigma, (cost, _) in parts)
+        by_push = np.sum([by / sigma**2 for sigma, (_, by) in parts], axis=0)
+        return value, [second_difference_back(fps**2 * by_push)]
+
+    return with_gradient(term, com)
 
 
-def free_fall(push: torch.Tensor, in_air: torch.Tensor, sigma: float) -> torch.Tensor:
+def free_fall(push: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
     """The centre of mass, of acceleration ``push`` (T - 2, 3), falls with g in the frames (T,)
-    where nothing touches.
+    where nothing touches: the cost in (m/s2)^2, and its gradient.
 
     Only frames whose neighbours are in the air too count, so an error of a frame in the instant
     of take-off does no harm.
     """
     inner = in_air[1:-1] * in_air[2:] * in_air[:-2]
-    return ((push + _DOWN).square().sum(-1) @ inner) / sigma**2
+    off = push + np.array([0.0, 0.0, GRAVITY])
+    by = inner[:, None] * off
+    return float(np.vdot(by, off)), 2 * by
 
 
-def support(push: torch.Tensor, sigma: float, friction: float = 1.0) -> torch.Tensor:
+def supported(push: np.ndarray, friction: float = 1.0) -> tuple[float, np.ndarray]:
     """The ground pushes and never pulls: the force on the centre of mass lies in a cone.
 
     Per unit of mass it is acceleration ``push`` (T - 2, 3) minus gravity; its vertical part is not
     negative and its horizontal part at most ``friction`` times that. Holds in contact and in
-    flight alike.
+    flight alike. Returns the cost in (m/s2)^2 and its gradient.
     """
     up = push[:, 2] + GRAVITY
-    along = torch.sqrt(push[:, :2].square().sum(-1) + 1e-6)
-    pull = torch.clamp(up, max=0.0).square().sum()
-    slip = torch.relu(along - friction * torch.relu(up)).square().sum()
-    return (pull + slip) / sigma**2
+    along = np.sqrt((push[:, :2] ** 2).sum(1) + 1e-6)
+    pull = np.minimum(up, 0.0)
+    slip = np.maximum(along - friction * np.maximum(up, 0.0), 0.0)
+    by = np.empty_like(push)
+    by[:, :2] = (2 * slip / along)[:, None] * push[:, :2]
+    by[:, 2] = 2 * pull - 2 * friction * slip * (up > 0)
+    return float(pull @ pull + slip @ slip), by
 
 
-def effort(push: torch.Tensor, in_air: torch.Tensor, sigma: float) -> torch.Tensor:
+def strain(push: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
     """The centre of mass's acceleration ``push`` (T - 2, 3) in m/s2 where something touches
-    (``in_air`` (T,)): no blows, no jumps."""
-    return (push.square().sum(-1) @ (1 - in_air[1:-1])) / sigma**2
+    (``in_air`` (T,)): no blows, no jumps. Returns the cost in (m/s2)^2 and its gradient."""
+    by = (1 - in_air[1:-1])[:, None] * push
+    return float(np.vdot(by, push)), 2 * by
 
 
 def steady_spin(
@@ -204,90 +235,6 @@ def steady_spin(
             during = spin[first:last]
             total = total + (during - during.mean(0)).square().sum()
     return total / sigma**2
-
-
-def balance(
-    com: torch.Tensor,
-    spin: torch.Tensor,
-    mass: float,
-    bearing: torch.Tensor,
-    contacts: Contacts,
-    fps: float,
-    sigma: float | torch.Tensor,
-    *,
-    averaged: bool = True,
-) -> torch.Tensor:
-    """The ground's push acts between the points that touch: the zero-moment point is among them.
-
-    A single camera hardly sees depth, so the body leans towards or away from it; a body that
-    leans beyond its feet falls, whatever its joints do.
-
-    Args:
-        com, spin, mass: see ``zero_moment_point``.
-        bearing: see ``Underside``.
-        contacts: frames without any do not count.
-        sigma: metres.
-        averaged: of the push over five frames, or else of that of every single one.
-    """
-    if averaged:
-        com, spin = _averages(len(com)) @ com, _averages(len(spin)) @ spin
-    beyond = _beyond(zero_moment_point(com, spin, mass, fps), bearing, contacts)
-    return cauchy((beyond / sigma).square(), 3.0).sum()
-
-
-def out_of_balance(body: Articulation, pose: Pose, contacts: Contacts, fps: float) -> torch.Tensor:
-    """Metres (held,) by which the zero-moment point lies beyond what touches, where anything does.
-
-    The distance is that to the convex hull, measured along 16 directions.
-    """
-    com, spin = body.centre_of_mass(pose), body.angular_momentum(pose, fps)
-    com, spin = _averages(len(com)) @ com, _averages(len(spin)) @ spin
-    point = zero_moment_point(com, spin, body.mass, fps)
-    return _beyond(point, body.underside(pose).bearing, contacts)
-
-
-def _beyond(point: torch.Tensor, bearing: torch.Tensor, contacts: Contacts) -> torch.Tensor:
-    """Metres (held,) from the hull of what touches to the zero-moment point (T - 2, 2), 0 in it."""
-    standing = contacts.standing
-    if not len(standing.frames):
-        return torch.zeros(0, dtype=DTYPE)
-    spots = bearing.movedim(-1, 0)[:2, 1:-1, standing.points].index_select(1, standing.frames)
-    # frames in the air are left out, not masked: their reach is infinite and so its gradient NaN
-    reach = (_AROUND @ spots.flatten(1)).view(-1, *spots.shape[1:]) + standing.barrier
-    beyond = _AROUND @ point.index_select(0, standing.frames).T - reach.amax(-1)
-    return torch.relu(beyond.amax(0))
-
-
-_AROUND = torch.stack(
-    [f(torch.arange(16, dtype=DTYPE) * (2 * torch.pi / 16)) for f in (torch.cos, torch.sin)], 1
-)
-"""(16, 2) unit vectors."""
-
-
-def zero_moment_point(
-    com: torch.Tensor, spin: torch.Tensor, mass: float, fps: float
-) -> torch.Tensor:
-    """(T - 2, 2) metres, where on z = 0 the ground's push acts.
-
-    Args:
-        com: (T, 3) metres. spin: (T - 1, 3) kg m2/s about it, between frames.
-    """
-    force = mass * (acceleration(com, fps) + _DOWN)  # (T - 2, 3)
-    torque = torch.diff(spin[:, :2], dim=0).flip(1) * torch.tensor([-fps, fps], dtype=DTYPE)
-    up = torch.clamp(force[:, 2:], min=0.25 * GRAVITY * mass)
-    centre = com[1:-1]
-    # (p - c) x F = dL/dt for a point p on the ground, solved for its x and y
-    return centre[:, :2] + (torque - centre[:, 2:] * force[:, :2]) / up
-
-
-@lru_cache(maxsize=32)
-def _averages(frames: int) -> torch.Tensor:
-    """(T, T), by which a sequence becomes its binomial average over five frames; ends are held."""
-    found = torch.zeros(frames, frames, dtype=DTYPE)
-    at = torch.arange(frames)
-    for shift, tap in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
-        found += tap / 16 * torch.eye(frames, dtype=DTYPE)[(at + shift).clamp(0, frames - 1)]
-    return found
 
 
 def closing(angles: torch.Tensor, pose: Pose, cycle: tuple[int, int]) -> torch.Tensor:

@@ -36,10 +36,7 @@ class Finding:
             )
 
     def __str__(self) -> str:
-        where = [self.part] if self.part else []
-        if self.seconds is not None:
-            where.append("{:.2f}-{:.2f} s".format(*self.seconds))
-        return (", ".join(where) + ": " if where else "") + self.reason
+        return _line(self.part, self.reason, [] if self.seconds is None else [self.seconds])
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,14 @@ class Verdict:
         worst = max((f.severity for f in self.findings), key=SEVERITIES.index, default=NOTE)
         return GOOD if worst == NOTE else worst
 
+    def lines(self) -> list[tuple[str, str]]:
+        """Severity and text of the findings, one for all times at which the same was found."""
+        alike: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+        for one in self.findings:
+            times = alike.setdefault((one.severity, one.part, one.reason), [])
+            times += [] if one.seconds is None else [one.seconds]
+        return [(key[0], _line(*key[1:], times)) for key, times in alike.items()]
+
     def as_dict(self) -> JSON:
         """``grade`` and ``findings``, each with the names of its fields."""
         return {"grade": self.grade, "findings": [asdict(finding) for finding in self.findings]}
@@ -67,7 +72,7 @@ class Verdict:
         return json.dumps(self.as_dict()["findings"])
 
     def __str__(self) -> str:
-        return "; ".join([self.grade, *map(str, self.findings)])
+        return "; ".join([self.grade, *(text for _, text in self.lines())])
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
@@ -92,3 +97,9 @@ class Verdict:
                 )
             )
         return cls(tuple(findings))
+
+
+def _line(part: str, reason: str, times: list[tuple[float, float]]) -> str:
+    where = [part] if part else []
+    where += ["{:.2f}-{:.2f}".format(*time) for time in times]
+    return (", ".join(where) + (" s" if times else "") + ": " if where else "") + reason

@@ -12,11 +12,15 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sfv_gym.fitting.tensors import DTYPE, rotation_matrix, turned
+from sfv_gym.fitting.kinematics import rotation_matrix
+from sfv_gym.fitting.tensors import DTYPE
 
 DEFAULT_FOCAL = 1.1
 """Focal length in units of the picture's longer side: 49 degrees across, a phone's video."""
 
+MIN_DEPTH = 0.1
+"""Metres; nothing is projected from nearer, lest a point behind the camera flips over while a fit
+is far from its goal."""
 WORLD_TO_CAMERA: np.ndarray = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 """A level camera's rotation: its x is the world's -y, its y is down, its z is forward."""
 _LEVEL = torch.as_tensor(WORLD_TO_CAMERA, dtype=DTYPE)
@@ -56,19 +60,11 @@ class Camera:
         """World positions (..., 3) of points in the camera's frame, metres."""
         return points @ self.rotation() + self.height * _UP
 
-    def to_camera(self, points: torch.Tensor) -> torch.Tensor:
-        """World positions (..., 3) in the camera's frame, metres."""
-        return turned(points - self.height * _UP, self.rotation())
-
-    def image(self, seen: torch.Tensor) -> torch.Tensor:
-        """Pixels (..., 2) of points (..., 3) in the camera's frame."""
-        # A point behind the camera must not flip over while the fit is far from its goal.
-        depth = torch.clamp(seen[..., 2:], min=0.1)
-        return self.centre + self.focal * seen[..., :2] / depth
-
     def project(self, points: torch.Tensor) -> torch.Tensor:
         """Pixels (..., 2) of world positions (..., 3)."""
-        return self.image(self.to_camera(points))
+        seen = (points - self.height * _UP) @ self.rotation().T
+        depth = torch.clamp(seen[..., 2:], min=MIN_DEPTH)
+        return self.centre + self.focal * seen[..., :2] / depth
 
 
 def view_rotation(rays: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from sfv_gym import skeleton
 from sfv_gym.errors import PoseError
 from sfv_gym.fitting.tensors import DTYPE
-from sfv_gym.pose.legs import leg_jumps
+from sfv_gym.pose.legs import leg_jumps, untangle_legs
 from sfv_gym.pose.sequence import bridged
 from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, WORLD_TO_CAMERA, view_rotation
 
@@ -75,6 +75,7 @@ class Evidence:
         direction_weights: (T, D).
         detected: (T,) bool.
         doubt: (T,) bool, what the pose stage holds for wrong, though detected.
+        crossed: (T,) bool, in which the legs seem to have changed places.
         confidence: (T,) in 0..1.
     """
 
@@ -92,6 +93,7 @@ class Evidence:
     direction_weights: torch.Tensor
     detected: np.ndarray
     doubt: np.ndarray
+    crossed: np.ndarray
     confidence: np.ndarray
 
     @property
@@ -187,6 +189,7 @@ def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evide
         direction_weights=torch.as_tensor(pair_trust * landmarks.direction_weights, dtype=DTYPE),
         detected=detected,
         doubt=leg_jumps(poses),
+        crossed=untangle_legs(poses)[1],
         confidence=visible.mean(1),
     )
 

@@ -13,8 +13,9 @@ from sfv_gym.fitting import terms
 from sfv_gym.fitting.articulation import Pose
 from sfv_gym.fitting.canonical_body import ADULT_LENGTHS, Body
 from sfv_gym.fitting.grounded import GroundedWeights
+from sfv_gym.fitting.kinematics import rotation_matrix
 from sfv_gym.fitting.solver import Variables
-from sfv_gym.fitting.tensors import DTYPE, rotation_matrix
+from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import MIN_FRAMES

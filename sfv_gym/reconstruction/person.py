@@ -17,10 +17,12 @@ import torch
 
 from sfv_gym.fitting import terms
 from sfv_gym.fitting.articulation import Pose
+from sfv_gym.fitting.balance import balance, borne
 from sfv_gym.fitting.canonical_body import ADULT_LENGTHS, ADULT_SIZE, DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import Contacts
+from sfv_gym.fitting.kinematics import about_x, rotation_matrix
 from sfv_gym.fitting.solver import Variables, solve
-from sfv_gym.fitting.tensors import DTYPE, acceleration, axis_first, rotation_matrix, turned
+from sfv_gym.fitting.tensors import DTYPE, acceleration
 from sfv_gym.pose.landmarks import foot
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT, Speeds, seen_speeds
@@ -28,6 +30,7 @@ from sfv_gym.reconstruction.evidence import Evidence, Shown
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
 from sfv_gym.reconstruction.markers import marker_riders
 from sfv_gym.reconstruction.prior import PosePrior, shipped_prior
+from sfv_gym.reconstruction.sight import Sight
 from sfv_gym.rotations import quat_to_matrix
 
 
@@ -180,7 +183,7 @@ class BodyProblem(ABC, Generic[C]):
         return v
 
     def objective(
-        self, v: Variables, contacts: Contacts | None, *, borne: bool = False
+        self, v: Variables, contacts: Contacts | None, *, held_up: bool = False
     ) -> torch.Tensor:
         """The sum of all terms at ``v``; see ``fit`` for the arguments."""
         w, fps = self.weights, self.fps
@@ -190,7 +193,7 @@ class BodyProblem(ABC, Generic[C]):
         # in units of the person's size, or shrinking would pass for smoothness
         size = torch.exp(v["log_size"] - np.log(w.mean_scale))
         total = total + terms.smoothness(
-            pose.pos / size, rot, angles, fps, w.link_acceleration, w.angle_acceleration
+            pose.pos, rot, angles, fps, w.link_acceleration, w.angle_acceleration, size
         )
         if self._doubted_ends.any():
             # nothing follows that would bend the path back: without this the last velocity goes on
@@ -205,24 +208,24 @@ class BodyProblem(ABC, Generic[C]):
         )
         total = total + self._frames * 0.05 * spread.square().sum()
         com = body.centre_of_mass(pose)
-        push = acceleration(com, fps)
-        sway = (push[:, :2] / size).square().sum(-1)
+        sway = (acceleration(com, fps)[:, :2] / size).square().sum(-1)
         total = total + terms.cauchy(sway / w.com_acceleration**2, 3.0).sum()
-        if borne:
+        if held_up:
             total = total + self._bearing(body, pose, com, size)
         if contacts is not None:
             under, spin = body.underside(pose), body.angular_momentum(pose, fps)
-            if not borne:
-                total = total + terms.balance(
-                    com, spin, body.mass, under.bearing, contacts, fps, w.balance * size
+            if not held_up:
+                total = total + balance(
+                    com, spin, body.mass, under.bearing, contacts, fps, w.balance, size=size
                 )
             scene = terms.ground(
                 under, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
             )
-            scene = scene + terms.free_fall(push, contacts.in_air, w.flight)
             if contacts.flights:
-                scene = scene + terms.support(push, w.support)
-                scene = scene + terms.effort(push, contacts.in_air, w.effort)
+                scene = scene + terms.pushes(
+                    com, contacts.in_air, fps,
+                    flight=w.flight, support=w.support, effort=w.effort,
+                )  # fmt: skip
                 turn = terms.steady_spin(spin, contacts.flights, w.spin)
                 scene = scene + turn / size.square()
             # again in units of size: what is left to fix it is gravity alone
@@ -232,15 +235,15 @@ class BodyProblem(ABC, Generic[C]):
     def _bearing(
         self, body: Body, pose: Pose, com: torch.Tensor, size: torch.Tensor
     ) -> torch.Tensor:
-        """What holds the body up before anybody knows what touches, see `terms.borne`.
+        """What holds the body up before anybody knows what touches, see `borne`.
 
         Args:
             com: (T, 3) metres. size: of the person over the mean.
         """
         w, spin = self.weights, body.angular_momentum(pose, self.fps)
-        return terms.borne(
+        return borne(
             com, spin, body.mass, body.underside(pose), self.fps,
-            sigma_height=w.borne_height * size, sigma_balance=w.borne_balance * size,
+            sigma_height=w.borne_height, sigma_balance=w.borne_balance, size=size,
         )  # fmt: skip
 
     def fit(
@@ -248,7 +251,7 @@ class BodyProblem(ABC, Generic[C]):
         start: Variables,
         *,
         contacts: Contacts | None = None,
-        borne: bool = False,
+        held_up: bool = False,
         iterations: int = 200,
         callback: Callable[[], None] | None = None,
     ) -> PersonFit[C]:
@@ -256,10 +259,10 @@ class BodyProblem(ABC, Generic[C]):
 
         Args:
             contacts: what touches the ground; None where nobody knows.
-            borne: whether something is to bear the body all the same.
+            held_up: something low bears the body, whether it is among the contacts or not.
         """
         variables, loss = solve(
-            lambda v: self.objective(v, contacts, borne=borne),
+            lambda v: self.objective(v, contacts, held_up=held_up),
             start,
             bounds={
                 "angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]),
@@ -302,14 +305,7 @@ class PersonProblem(BodyProblem[Camera]):
         self.evidence = evidence = evidence.doubting(~self._believed)
         rays, depth = initial_path(evidence)
         self._markers = marker_riders(evidence.landmarks)
-        start, end = torch.eye(len(evidence.landmarks.markers), dtype=DTYPE)[
-            torch.as_tensor(evidence.landmarks.direction_pairs.T)
-        ]
-        self._lines = (end - start).T  # (M, D)
-        self._pixels, self._directions = (
-            axis_first(evidence.pixels),
-            axis_first(evidence.directions),
-        )
+        self._sight = Sight(evidence, self.weights.pixel * evidence.body_px, self.weights.direction)
         self._focal = torch.tensor(evidence.focal, dtype=DTYPE)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
         zero = torch.zeros
@@ -372,16 +368,9 @@ class PersonProblem(BodyProblem[Camera]):
 
     def agreement(self, v: Variables, body: Body, camera: Camera, pose: Pose) -> torch.Tensor:
         """l_2D and l_3D."""
-        w, e = self.weights, self.evidence
-        seen = camera.to_camera(pose.points(self._markers.at(body.scale)))
-        sigma_px = w.pixel * e.body_px
-        total = terms.reprojection(camera.image(seen), self._pixels, e.pixel_weights, sigma_px)
+        points = pose.points(self._markers.at(body.scale))
         # landmark networks see people lean towards the camera or away from it, all clip long
-        nod = rotation_matrix(torch.nn.functional.pad(v["lean"], (0, 2)))
-        return total + terms.direction_agreement(
-            (seen.movedim(-1, 0) @ self._lines).movedim(0, -1), turned(self._directions, nod),
-            e.direction_weights, w.direction,
-        )  # fmt: skip
+        return self._sight.disagreement(points, camera, about_x(v["lean"]))
 
     def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
         """Of the camera's roll, pitch and height, and of the landmarks' lean."""

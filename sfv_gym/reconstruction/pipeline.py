@@ -98,7 +98,7 @@ def reconstruct(
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_path)
     motion.provenance["source"] = dict(poses.source)
-    signs = signs_of(fit, evidence, contacts)
+    signs = signs_of(fit, evidence, contacts, people=int(poses.source.get("people", 1)))
     motion.verdict = judge(signs)
     motion.provenance["quality"] = {
         **person_quality(fit, evidence, signs), **motion.provenance["quality"]
@@ -212,7 +212,7 @@ def fit_person(
         for _ in range(PASSES - 1):
             fit = refit(fit.variables)
         return fit, _find_contacts(problem, fit, loop)
-    fit = refit(problem.levelled(problem.start), borne=True)
+    fit = refit(problem.levelled(problem.start), held_up=True)
     # now that the body is smooth, and of a person's proportions, what bears it is clearer
     fit = problem.at(problem.levelled(fit.variables))
     for gravity in (False, True, True):
@@ -220,7 +220,7 @@ def fit_person(
         fit = refit(
             fit.variables,
             contacts=contacts if gravity else contacts.grounded(),
-            borne=not gravity,  # by what is low and was not found, too
+            held_up=not gravity,  # by what is low and was not found, too
         )
     return fit, _find_contacts(problem, fit, loop)
 

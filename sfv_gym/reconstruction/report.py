@@ -38,6 +38,7 @@ MEANING = {
     DOUBTFUL: "Something speaks against this reconstruction: look before you use it.",
     BAD: "This reconstruction is probably wrong.",
 }
+UNSEEN = "A camera hardly sees depth: errors that its own view hides show from the side."
 COLOURS = {NOTE: "#c9b458", DOUBTFUL: "#e0902a", BAD: "#d9322b"}
 
 
@@ -66,13 +67,13 @@ def write_report(
         for name, cells in (("video", stills), *_figures(motion, at))
         if cells
     ]
+    unseen = "" if motion.camera is None else UNSEEN
     body = f"""<div class="card">{judged}</div>
 {film}
 <h2>The person</h2>
 <div class="card"><table><thead><tr><th></th>{times}</tr></thead><tbody>{"".join(rows)}</tbody>
 </table></div>
-<p class="soft">The line is the ground, blue the person's left, orange their right. A camera hardly
-sees depth: errors that its own view hides show from the side.</p>
+<p class="soft">The line is the ground, blue the person's left, orange their right. {unseen}</p>
 <h2>Over time</h2>
 <div class="card">{_course(motion)}</div>
 <p class="soft">Grey: touches the ground. Blue: in the air. Red, orange and yellow: what is
@@ -191,9 +192,10 @@ def _course(motion: ReferenceMotion) -> str:
     for one in motion.verdict.findings if motion.verdict is not None else ():
         if one.seconds is not None:
             start, end = (fps * second for second in one.seconds)
-            row = rows.setdefault((one.part or "the body", one.reason), [])
+            name = ": ".join(filter(None, (one.part, one.reason.split(",")[0])))
+            row = rows.setdefault((name, one.reason), [])
             row.append((start, end, COLOURS[one.severity]))
-    left, wide, high = 110, 800, 22
+    left, wide, high = 230, 700, 22
     parts = []
     for i, ((name, reason), spans) in enumerate(rows.items()):
         y = i * high

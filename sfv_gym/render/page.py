@@ -73,6 +73,6 @@ def data_url(path: Path, kind: str) -> str:
 
 def verdict_list(verdict: Verdict) -> str:
     """How good a reconstruction is, and what speaks against it, as HTML."""
-    findings = "".join(f"<li>{html.escape(str(one))}</li>" for one in verdict.findings)
+    findings = "".join(f"<li>{html.escape(text)}</li>" for _, text in verdict.lines())
     grade = f'<b class="{verdict.grade}">{verdict.grade}</b>'
     return f"<p>Reconstruction: {grade}</p>" + (f"<ul>{findings}</ul>" if findings else "")

@@ -20,8 +20,9 @@ from sfv_gym.fitting.ballistics import settle_flights
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.grounded import GroundedProblem, GroundedWeights
 from sfv_gym.fitting.hinge_body import HingeBody
+from sfv_gym.fitting.kinematics import rotation_matrix
 from sfv_gym.fitting.solver import Variables, one_thread
-from sfv_gym.fitting.tensors import DTYPE, matrices, rotation_matrix, tensor
+from sfv_gym.fitting.tensors import DTYPE, matrices, tensor
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting.rig import Retargeted, Rig
 from sfv_gym.retargeting.targets import Targets, close_cycle

@@ -19,6 +19,7 @@ from sfv_gym.benchmarks.studies.reconstruction.page import (
     real_page,
 )
 from sfv_gym.benchmarks.studies.reconstruction.real import RealFigures, measure_real, open_views
+from sfv_gym.benchmarks.studies.reconstruction.stages import table as stage_table
 from sfv_gym.errors import BenchmarkError, SettingError
 from sfv_gym.files import write_json, write_text
 from sfv_gym.jobs.folder import read_json
@@ -60,6 +61,10 @@ def reconstruction(
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also leave out one part after the other.")
     ] = False,
+    times: Annotated[
+        bool,
+        typer.Option("--times", help="Only how long each stage takes; clips need no truth then."),
+    ] = False,
 ) -> None:
     """Measure reconstruction against the truth, beside raw MediaPipe.
 
@@ -67,6 +72,11 @@ def reconstruction(
     """
     if clips is None and real is None:
         raise SettingError("nothing to measure: name a folder of clips, --real FOLDER, or both")
+    if times:
+        if clips is None:
+            raise SettingError("--times wants a folder of clips")
+        Console().print(stage_table(clips, only, estimator=estimator).rich())
+        return
     if real is not None:
         open_views(real)  # a wrong folder must not cost the clips' minutes
     found: AllFigures = {}

@@ -6,6 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,18 @@ def look(
     """Whom the views of each frame in ``plan`` show, in the frame's coordinates."""
     with contextlib.ExitStack() as stack:
         landmarkers = [stack.enter_context(_looker(model)) for _ in range(THREADS)]
-        pools = [stack.enter_context(_pool()) for _ in landmarkers]
+        # a thread each, in turn, whatever frame the views are of: none waits for another's frame
+        turns = cycle([(stack.enter_context(_pool()), one) for one in landmarkers])
+        ahead: deque[tuple[int, list[tuple[View, Future[list[Person]]]]]] = deque()
         for t, frame in enumerate(video):
-            jobs = [
-                (view, pools[i % THREADS].submit(_look, landmarkers[i % THREADS], frame, view))
-                for i, view in enumerate(plan.get(t, ()))
-            ]
-            if jobs:
-                yield t, [(view, person) for view, job in jobs for person in job.result()]
+            if not (views := plan.get(t)):
+                continue
+            jobs = zip(views, turns, strict=False)
+            ahead.append((t, [(v, pool.submit(_look, one, frame, v)) for v, (pool, one) in jobs]))
+            if len(ahead) > FRAMES_AHEAD:
+                yield _seen(*ahead.popleft())
+        while ahead:
+            yield _seen(*ahead.popleft())
 
 
 def single_frames(video: VideoReader, model: Path) -> Iterator[Person | None]:
@@ -78,7 +83,7 @@ def _follower(model: Path) -> Any:
     # VIDEO mode: someone whom the detector misses is looked for where they were in the frame
     # before. With MAX_PEOPLE > 1 the detector also runs on every frame while one person is in
     # view, and landmarks are not smoothed over time; with 1 it trusts the frame before, smooths,
-    # and falls behind fast motion (measured: PA error 100 mm instead of 85).
+    # and falls behind fast motion.
     options = vision.PoseLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model)),
         running_mode=vision.RunningMode.VIDEO,
@@ -112,6 +117,12 @@ def _joined(views: list[Future[list[Person]]], width: int, strict: bool) -> list
     return (
         joined(people, mirrored[0], width, strict=strict) if mirrored else without_doubles(people)
     )
+
+
+def _seen(
+    t: int, jobs: list[tuple[View, Future[list[Person]]]]
+) -> tuple[int, list[tuple[View, Person]]]:
+    return t, [(view, person) for view, job in jobs for person in job.result()]
 
 
 def _follow(landmarker: Any, frame: np.ndarray, stamp: int) -> list[Person]:

@@ -1,4 +1,4 @@
-"""Effects of the trainer's choices: the runs, and the table that is made of them."""
+"""Ablations of training: the runs, and the table that is made of them."""
 
 import io
 import json
@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sfv_gym.benchmarks.studies.choices import MARKS, Study, Variant, measure, page, write_docs
+from sfv_gym.benchmarks.studies.ablations import MARKS, Study, Variant, measure, page, write_docs
 from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.jobs.local import InlineExecutor
 from sfv_gym.train.config import PPOConfig
@@ -26,7 +26,7 @@ def figures(recipe: list[float], other: list[float]) -> dict:
     return {"samples": 1000, "motions": {SKILL: "hash"}, "variants": names, "curves": curves}
 
 
-def test_every_choice_is_a_change_of_the_recipe():
+def test_every_ablation_is_a_change_of_the_recipe():
     study = Study.read()
     assert study.variants[0].key == "recipe" and not study.variants[0].settings
     for env_id in study.skills:
@@ -34,7 +34,7 @@ def test_every_choice_is_a_change_of_the_recipe():
         for variant in study.variants[1:]:
             assert PPOConfig.for_env(env_id, **variant.settings) != recipe, variant.key
     assert [v.key for v in study.only(["narrow_noise"]).variants] == ["recipe", "narrow_noise"]
-    with pytest.raises(UnknownIdError, match="no choice nonsense"):
+    with pytest.raises(UnknownIdError, match="no ablation nonsense"):
         study.only(["nonsense"])
 
 
