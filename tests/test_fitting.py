@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from sfv_gym import fitting, skeleton  # noqa: E402
 from sfv_gym.characters import get_character  # noqa: E402
 from sfv_gym.fitting import terms  # noqa: E402
-from sfv_gym.fitting.balance import balance  # noqa: E402
+from sfv_gym.fitting.balance import balance, borne  # noqa: E402
 from sfv_gym.fitting.ballistics import GRAVITY  # noqa: E402
 from sfv_gym.fitting.canonical_body import PALMS, SOLES, Body  # noqa: E402
 from sfv_gym.fitting.contacts import CanonicalContacts, Contacts  # noqa: E402
@@ -140,6 +140,14 @@ def balanced(body, pose) -> torch.Tensor:
     )  # fmt: skip
 
 
+def held_up(body, pose) -> torch.Tensor:
+    return borne(
+        body.centre_of_mass(pose), body.angular_momentum(pose, FPS), body.mass,
+        body.underside(pose), FPS, sigma_height=0.1, sigma_balance=0.1,
+        size=pose.frames[3, 0, 2, :1],
+    )  # fmt: skip
+
+
 def jolted(body, pose) -> torch.Tensor:
     return terms.smoothness(
         pose.pos, pose.rot[:, 0], pose.rot[:, 1, 0], FPS, 15.0, 60.0, pose.frames[3, 0, 2, :1]
@@ -147,7 +155,7 @@ def jolted(body, pose) -> torch.Tensor:
 
 
 @BODIES
-@pytest.mark.parametrize("term", [of_links, on_the_ground, pushed, balanced, jolted])
+@pytest.mark.parametrize("term", [of_links, on_the_ground, pushed, balanced, held_up, jolted])
 def test_gradients_are_what_the_terms_change_by(name, term):
     body, leaves = moving(name)
 

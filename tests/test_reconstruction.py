@@ -540,7 +540,7 @@ def test_a_camera_that_is_not_level_is_found(pitch, height):
 def test_the_progress_bar_counts_every_step(monkeypatch):
     bars = []
 
-    class Spy(pipeline._Progress):
+    class Spy(pipeline.IterationBar):
         def __init__(self, show):
             super().__init__(show)
             self.steps = 0
@@ -549,7 +549,7 @@ def test_the_progress_bar_counts_every_step(monkeypatch):
         def advance(self):
             self.steps += 1
 
-    monkeypatch.setattr(pipeline, "_Progress", Spy)
+    monkeypatch.setattr(pipeline, "IterationBar", Spy)
     reconstruct(balancing().poses, skill="balance", loop="none", progress=False, iterations=3)
     assert 0.8 * bars[0]._expected <= bars[0].steps <= bars[0]._expected
 

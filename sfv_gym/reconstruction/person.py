@@ -73,7 +73,7 @@ class Weights:
     scale: float = 0.06
     proportion: float = 0.06
     pitch: float = 0.2
-    roll: float = 0.06
+    roll: float = 0.03
     contact_height: float = 0.01
     contact_slide: float = 0.004
     flight: float = 1.0
@@ -93,6 +93,8 @@ class Weights:
 
 PITCHES = np.arange(-12.0, 48.0, 4.0)
 """Degrees down, of a camera that is looked for."""
+ASLANT = 3.0
+"""Spreads of the camera's roll beyond which more roll costs no more."""
 ROLLS = (-24.0, -16.0, -8.0, -4.0, 0.0, 4.0, 8.0, 16.0, 24.0)
 """Degrees."""
 LONG_END = 3
@@ -375,8 +377,10 @@ class PersonProblem(BodyProblem[Camera]):
     def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
         """Of the camera's roll, pitch and height, and of the landmarks' lean."""
         w = self.weights
-        level = torch.tensor([0.0, w.mean_pitch], dtype=DTYPE)
-        yield (v["tilt"] - level) / torch.tensor([w.roll, w.pitch], dtype=DTYPE)
+        roll = v["tilt"][:1] / w.roll
+        # most cameras are level; of those that are not, few are so by a little
+        yield roll / torch.sqrt(1 + (roll / ASLANT).square())
+        yield (v["tilt"][1:] - w.mean_pitch) / w.pitch
         height = v["height"] * torch.exp(v["log_size"])
         yield (height - w.mean_camera_height) / w.camera_height
         yield v["lean"] / w.lean
