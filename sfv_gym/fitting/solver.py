@@ -93,8 +93,9 @@ def solve(
         )
     if not np.isfinite(result.fun):
         raise MotionError("the fit diverged on this clip; try a shorter range of it")
-    for _ in range(iterations - result.nit if callback else 0):
-        callback()
+    if callback:
+        for _ in range(iterations - result.nit):
+            callback()
     best: Variables = {}
     for block, values in zip(blocks, unpack(torch.as_tensor(result.x, dtype=DTYPE)), strict=True):
         best |= block.variables(block.clipped(values))
