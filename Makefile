@@ -28,7 +28,7 @@ demo: setup ## video -> motion -> environment -> policy on two clips, and a repo
 
 .PHONY: test
 test: setup ## the tests, on all cores; some of them: make test ARGS='-k doctor'
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: wheel
 wheel: setup ## build wheel and sdist, and use each in an empty virtual environment, as CI does

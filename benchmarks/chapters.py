@@ -12,18 +12,16 @@ import typer
 from rich.console import Console
 
 from sfv_gym.benchmarks.analysis import analyse
-from sfv_gym.benchmarks.players import to_be_measured
 from sfv_gym.benchmarks.report import leaderboard_page
 from sfv_gym.benchmarks.results import read_results
-from sfv_gym.benchmarks.studies import choices, matrix, pushes
+from sfv_gym.benchmarks.studies import ablations, matrix, pushes
 from sfv_gym.benchmarks.studies.policies import command as policies
 from sfv_gym.benchmarks.studies.policies.records import Records
 from sfv_gym.benchmarks.studies.reconstruction import command as reconstruction
-from sfv_gym.benchmarks.studies.reconstruction.measure import Figures as ReconstructionFigures
-from sfv_gym.benchmarks.studies.reconstruction.page import page as reconstruction_page
 from sfv_gym.benchmarks.studies.throughput import command as throughput
 from sfv_gym.benchmarks.studies.throughput.measure import Figures as ThroughputFigures
 from sfv_gym.benchmarks.studies.throughput.page import page as throughput_page
+from sfv_gym.benchmarks.trained_policies import to_be_measured
 from sfv_gym.errors import BenchmarkError, UnknownIdError
 from sfv_gym.jobs.folder import read_json
 from sfv_gym.jobs.typed_json import from_json
@@ -61,8 +59,8 @@ def _pushes(figures: Path, docs: Path) -> None:
     pushes.page(found, to_be_measured(found)).write(docs)
 
 
-def _choices(figures: Path, docs: Path) -> None:
-    choices.page(cast("choices.Figures", read_json(figures, BenchmarkError))).write(docs)
+def _ablations(figures: Path, docs: Path) -> None:
+    ablations.page(cast("ablations.Figures", read_json(figures, BenchmarkError))).write(docs)
 
 
 def _throughput(figures: Path, docs: Path) -> None:
@@ -74,8 +72,10 @@ def _throughput(figures: Path, docs: Path) -> None:
 
 
 def _reconstruction(figures: Path, docs: Path) -> None:
-    found = cast("ReconstructionFigures", read_json(figures, BenchmarkError))
-    reconstruction_page(found).write(docs)
+    for page in reconstruction.pages(
+        cast("reconstruction.AllFigures", read_json(figures, BenchmarkError))
+    ):
+        page.write(docs)
 
 
 def _leaderboard(figures: Path, docs: Path) -> None:
@@ -86,7 +86,7 @@ CHAPTERS = (
     Chapter("policies", lambda docs: docs / policies.FIGURES, _policies),
     Chapter("matrix", lambda _: BASELINES / "policies" / matrix.MATRIX_FILE, _matrix),
     Chapter("pushes", lambda _: BASELINES / "policies" / pushes.PUSHES_FILE, _pushes),
-    Chapter("choices", lambda docs: docs / choices.FIGURES, _choices),
+    Chapter("ablations", lambda docs: docs / ablations.FIGURES, _ablations),
     Chapter("throughput", lambda docs: docs / throughput.FIGURES, _throughput),
     Chapter("reconstruction", lambda docs: docs / reconstruction.FIGURES, _reconstruction),
     Chapter("report", lambda _: BASELINES / "SFV-Quick", _leaderboard),

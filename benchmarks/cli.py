@@ -12,14 +12,14 @@ from rich.markup import escape
 
 from sfv_gym.benchmarks.book import Column, Table
 from sfv_gym.benchmarks.chapters import book
-from sfv_gym.benchmarks.players import KEPT
-from sfv_gym.benchmarks.studies.choices import choices
+from sfv_gym.benchmarks.studies.ablations import ablations
 from sfv_gym.benchmarks.studies.matrix import matrix
 from sfv_gym.benchmarks.studies.policies.command import policies
 from sfv_gym.benchmarks.studies.pushes import pushes
 from sfv_gym.benchmarks.studies.reconstruction.command import reconstruction
 from sfv_gym.benchmarks.studies.throughput.command import throughput
 from sfv_gym.benchmarks.studies.torques import torques
+from sfv_gym.benchmarks.trained_policies import KEPT
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ app.command(epilog="Example: [bold]sfv bench reconstruction clips --ablations[/b
     reconstruction
 )
 app.command(epilog="Example: [bold]sfv bench policies --docs docs[/bold]")(policies)
-app.command(epilog="Example: [bold]sfv bench choices --choice narrow_noise[/bold]")(choices)
+app.command(epilog="Example: [bold]sfv bench ablations --ablation narrow_noise[/bold]")(ablations)
 app.command(epilog="Example: [bold]sfv bench torques SFV-Backflip-v0[/bold]")(torques)
 app.command(epilog="Example: [bold]sfv bench matrix --policy SFV-Walk-v0[/bold]")(matrix)
 app.command(epilog="Example: [bold]sfv bench pushes --policy SFV-Walk-v0[/bold]")(pushes)

@@ -25,8 +25,8 @@ from sfv_gym.benchmarks.book import (
     texts,
     with_interval,
 )
-from sfv_gym.benchmarks.films import FILM
 from sfv_gym.benchmarks.results import FINISHED, Result, read_results, run_folder
+from sfv_gym.benchmarks.rollout_video import ROLLOUT_VIDEO
 from sfv_gym.benchmarks.statistics import REPETITIONS, Interval
 from sfv_gym.benchmarks.studies import matrix, pushes
 from sfv_gym.errors import BenchmarkError
@@ -62,7 +62,7 @@ def write_report(folder: Path, out: Path | None = None, leaderboard: Path | None
 
 
 def page(analysis: Analysis, folder: Path) -> Page:
-    """The report: tables and plots, policies' figures that lie beside the results, films."""
+    """The report: tables and plots, policies' figures that lie beside the results, videos."""
     notes = [_note(analysis)]
     parts: list[Part] = [*_tables(analysis)]
     pictures = _pictures(analysis)
@@ -76,9 +76,9 @@ def page(analysis: Analysis, folder: Path) -> Page:
         parts.append(pushes.push_table(pushed, "Largest push survived"))
         notes.append(pushes.protocol())
     parts += pictures
-    if films := _films(folder, analysis):
+    if videos := _videos(folder, analysis):
         said = texts("sfv_gym.benchmarks", "report.yml")
-        parts.append(Gallery(films, said["films_title"], said["films"]))
+        parts.append(Gallery(videos, said["videos_title"], said["videos"]))
     parts += [Text(note) for note in notes]
     return Page("report.md", analysis.suite.name, _lead(analysis), tuple(parts), COMMAND)
 
@@ -155,14 +155,14 @@ def _pictures(analysis: Analysis) -> list[Picture]:
     ]
 
 
-def _films(folder: Path, analysis: Analysis) -> tuple[Picture, ...]:
-    """Of each algorithm on each task the run with the best score, where it left a film."""
+def _videos(folder: Path, analysis: Analysis) -> tuple[Picture, ...]:
+    """Of each algorithm on each task the run with the best score, where it left a video."""
     best: dict[tuple[str, str], tuple[float, Path]] = {}
     for result in analysis.results:
         if result["status"] != FINISHED:
             continue
         task, algorithm, score = result["task"], result["algorithm"], result["score"]
-        path = run_folder(folder, task, algorithm, result["seed"]) / FILM
+        path = run_folder(folder, task, algorithm, result["seed"]) / ROLLOUT_VIDEO
         known = best.get((task, algorithm))
         if path.is_file() and (known is None or score > known[0]):
             best[task, algorithm] = score, path

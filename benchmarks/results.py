@@ -155,7 +155,7 @@ def result_path(folder: Path, spec: RunSpec) -> Path:
 
 
 def run_folder(folder: Path, task: str, algorithm: str, seed: int) -> Path:
-    """The run's own, for its checkpoints and its film."""
+    """The run's own, for its checkpoints and its video."""
     return folder / "runs" / task / algorithm / str(seed)
 
 

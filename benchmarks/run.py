@@ -14,7 +14,6 @@ from typing import Any, cast
 import numpy as np
 
 from sfv_gym.benchmarks.algorithms import Agent, Algorithm, find_algorithm
-from sfv_gym.benchmarks.films import FILM, film
 from sfv_gym.benchmarks.fingerprint import environment_hash
 from sfv_gym.benchmarks.results import (
     FAILED,
@@ -29,6 +28,7 @@ from sfv_gym.benchmarks.results import (
     RunError,
     RunSpec,
 )
+from sfv_gym.benchmarks.rollout_video import ROLLOUT_VIDEO, write_rollout_video
 from sfv_gym.benchmarks.suites import Suite, SuiteTask, get_suite
 from sfv_gym.envs.starts import ReferenceStateInitialization
 from sfv_gym.envs.task import Task
@@ -46,7 +46,7 @@ Report = Callable[[int, float | None], None]
 """Told how many control steps were learned from, and the newest score if there is one."""
 
 REPORT_SECONDS = 0.5
-FILM_SECONDS, FILM_HZ = 3.0, 10
+VIDEO_SECONDS, VIDEO_HZ = 3.0, 10
 OVERSHOOT = 65_536
 """Control steps beyond the budget that an algorithm may take to end its last rollout."""
 
@@ -276,12 +276,12 @@ def _learn(
         seconds = recorder.seconds
         final = recorder.score(suite.protocol.final_episodes, Purpose.BENCHMARK_RESULT)
     with contextlib.suppress(RenderError):  # a machine that cannot draw can still score
-        film(
+        write_rollout_video(
             task.env_id,
             agent.predict,
-            folder / FILM,
-            seconds=FILM_SECONDS,
-            hz=FILM_HZ,
+            folder / ROLLOUT_VIDEO,
+            seconds=VIDEO_SECONDS,
+            hz=VIDEO_HZ,
             seed=stream(Purpose.BENCHMARK_RESULT),
             difficulty=task.difficulty,
         )

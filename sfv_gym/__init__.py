@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sfv_gym.envs.vector_env import ImitationVectorEnv
     from sfv_gym.export import export_motion
     from sfv_gym.extract import extract_motion, import_motion
-    from sfv_gym.motion import ReferenceMotion
+    from sfv_gym.motion import Finding, ReferenceMotion, Verdict
     from sfv_gym.objects import SceneObject
     from sfv_gym.play.evaluation import Evaluation, evaluate
     from sfv_gym.play.policy import Policy, load_policy
@@ -66,6 +66,7 @@ _LAZY = {
     "EarlyTermination": "envs.terminations",
     "Evaluation": "play.evaluation",
     "FailureWeightedInitialization": "envs.starts",
+    "Finding": "motion",
     "FixedInitialization": "envs.starts",
     "FrameEstimator": "pose",
     "ImitationEnv": "envs.imitation_env",
@@ -84,6 +85,7 @@ _LAZY = {
     "Task": "envs.task",
     "Terrain": "terrains",
     "TrackingErrors": "envs.rewards",
+    "Verdict": "motion",
     "assess": "assessment",
     "evaluate": "play.evaluation",
     "export_motion": "export",
@@ -107,6 +109,7 @@ __all__ = [
     "EnvEntry",
     "Evaluation",
     "FailureWeightedInitialization",
+    "Finding",
     "FixedInitialization",
     "FrameEstimator",
     "ImitationEnv",
@@ -126,6 +129,7 @@ __all__ = [
     "Task",
     "Terrain",
     "TrackingErrors",
+    "Verdict",
     "__version__",
     "assess",
     "evaluate",

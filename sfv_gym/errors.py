@@ -29,6 +29,10 @@ class MotionError(SFVError):
     """A reference motion has a wrong schema, shape, or values (NaN, unit norm, joint names)."""
 
 
+class VerdictError(SFVError):
+    """A reconstruction is bad, and was asked to be better: nothing was written."""
+
+
 class UnknownIdError(SFVError, KeyError):
     """A skill, character, terrain or environment id is not registered."""
 
@@ -74,3 +78,7 @@ class MissingExtraError(SFVError, ImportError):
 
 class BenchmarkError(SFVError):
     """Results of a benchmark do not belong together, are damaged, or are in use."""
+
+
+class CalibrationError(SFVError):
+    """A calibration of cameras is missing, damaged, or not of these videos."""

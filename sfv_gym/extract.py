@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfv_gym.errors import MotionError, OutputError
+from sfv_gym.errors import MotionError, OutputError, VerdictError
 from sfv_gym.files import JSON
-from sfv_gym.motion import LOOPS, ReferenceMotion
+from sfv_gym.motion import BAD, LOOPS, ReferenceMotion, Verdict
 from sfv_gym.registry import is_skill_name
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class Extraction:
     reader: VideoReader
     notes: tuple[str, ...]
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """How far the motion can be believed, and why: ``motion.verdict``."""
+        return self.motion.verdict
+
 
 def extract_motion(
     video: str | os.PathLike[str],
@@ -60,6 +65,8 @@ def extract_motion(
     subject: str | int = "largest",
     overlay: str | os.PathLike[str] | None = None,
     poses_out: str | os.PathLike[str] | None = None,
+    report: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     source: JSON | None = None,
     prior: PosePrior | None = None,
     progress: bool = True,
@@ -85,16 +92,19 @@ def extract_motion(
             on, or ``"x,y"``.
         overlay: also write the video with the reconstructed person drawn in, here.
         poses_out: also write the detected poses, here.
+        report: also write a page to judge the motion by, here.
+        strict: raise where the verdict on the motion is ``"bad"``, and write nothing.
         source: title, licence and author of the clip, for the motion's provenance.
         prior: of the person's pose; by default the shipped one.
 
     Raises:
         VideoError, PoseError, PoseModelError: of the video and the person in it; see ``errors``.
         PoseFileError: of the file of poses.
+        VerdictError: the motion is bad, and ``strict``.
         MotionError, OutputError, UnknownIdError, SettingError: of what was asked for and comes out.
     """
     # Wrong settings must not cost the minutes that the pose stage takes.
-    _check_asked(skill, loop, out, overlay, poses_out)
+    _check_asked(skill, loop, out, overlay, poses_out, report)
     if camera not in CAMERAS:
         raise MotionError(f"camera must be one of {', '.join(CAMERAS)}, not {camera!r}")
     if focal is not None and not 0.2 <= focal <= 20.0:
@@ -109,6 +119,7 @@ def extract_motion(
     from sfv_gym.pose.stabilize import WORTH_MENTIONING, camera_turn, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
+    from sfv_gym.reconstruction.report import write_report
     from sfv_gym.video import check_one_shot, cut_error, open_video, write_video
     from sfv_gym.video.reader import MAX_SIDE
 
@@ -130,8 +141,6 @@ def extract_motion(
     poses, notes = _from_video(poses, reader, notes)
     if jumps := find_jumps(poses, np.array(reader.repeated)):
         raise cut_error(reader, jumps, PERSON_JUMPS)
-    if poses_out is not None:
-        poses.save(poses_out)
     focal_px = (focal or DEFAULT_FOCAL) * max(poses.width, poses.height)
     if file is not None and focal is None:
         focal_px = file.focal_in(reader) or focal_px
@@ -153,9 +162,14 @@ def extract_motion(
         prior=prior,
         progress=progress,
     )
+    _check_verdict(motion, strict)
+    if poses_out is not None:
+        poses.save(poses_out)
     if overlay is not None:
         frames = overlay_frames(reader, reprojected(motion, poses))
         write_video(overlay, frames, reader.file_fps)
+    if report is not None:
+        write_report(report, motion, overlay_frames(reader, reprojected(motion, poses)))
     if source:
         motion.provenance["source"] = {**motion.provenance.get("source", {}), **source}
     motion.save(out)
@@ -174,6 +188,8 @@ def import_motion(
     up: str = "auto",
     person: int = 1,
     loop: str = "auto",
+    report: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     source: JSON | None = None,
     prior: PosePrior | None = None,
     progress: bool = True,
@@ -192,20 +208,26 @@ def import_motion(
         up: the axis that is up in it: ``"y"``, ``"z"``, ``"-y"``, ..., or ``"auto"``.
         person: which of several, the one who is longest in view first.
         loop: ``"wrap"`` for a cyclic motion, ``"none"``, or ``"auto"`` to find out.
+        report, strict: as for ``extract_motion``.
         source: title, licence and author, for the motion's provenance.
         prior: of the person's pose; by default the shipped one.
 
     Raises:
         PoseFileError: of the file.
+        VerdictError: the motion is bad, and ``strict``.
         PoseError, MotionError, OutputError: of what was asked for and comes out.
     """
-    _check_asked(skill, loop, out)
+    _check_asked(skill, loop, out, report)
 
     from sfv_gym.pose.files import read_joints
     from sfv_gym.reconstruction import reconstruct_joints
+    from sfv_gym.reconstruction.report import write_report
 
     joints = read_joints(file, fps=fps, unit=unit, up=up, person=person).between(start, end)
     motion = reconstruct_joints(joints, skill=skill, loop=loop, prior=prior, progress=progress)
+    _check_verdict(motion, strict)
+    if report is not None:
+        write_report(report, motion)
     if source:
         motion.provenance["source"] = {**motion.provenance["source"], **source}
     motion.save(out)
@@ -220,6 +242,12 @@ def _check_asked(skill: str, loop: str, *targets: str | os.PathLike[str] | None)
     for target in targets:
         if target is not None:
             _check_writable(Path(target))
+
+
+def _check_verdict(motion: ReferenceMotion, strict: bool) -> None:
+    """Raise where a bad motion is not wanted, before anything is written."""
+    if strict and motion.verdict is not None and motion.verdict.grade == BAD:
+        raise VerdictError(f"the reconstruction is {motion.verdict}; nothing was written")
 
 
 def _from_video(

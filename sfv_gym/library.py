@@ -137,7 +137,9 @@ def build_library(
         if built.motion is None:
             return f"[red]{built.skill}[/red]: {escape(built.error)}"
         state = "made" if built.fresh else "up to date"
-        return f"{built.skill}: {state}, {built.motion.duration:.1f} s"
+        verdict = built.motion.verdict
+        grade = "" if verdict is None else f", {escape(str(verdict))}"
+        return f"{built.skill}: {state}, {built.motion.duration:.1f} s{grade}"
 
     def ended(outcome: Outcome) -> str:
         building: Building = outcome.job.arguments

@@ -10,17 +10,18 @@ import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
+from sfv_gym import reference_motions
 from sfv_gym.errors import CharacterError, MotionError, SettingError, SFVError, UnknownIdError
-from sfv_gym.motion import ReferenceMotion
 
 if TYPE_CHECKING:
     from sfv_gym.characters import Character
+    from sfv_gym.motion import ReferenceMotion
     from sfv_gym.terrains import Terrain
 
 VERSION = "v0"
@@ -75,7 +76,7 @@ def register_motion(path: str | os.PathLike[str], skill: str | None = None) -> s
         MotionError: no such file, not a motion, or a name that makes no id.
     """
     path = Path(path)
-    ReferenceMotion.load(path)
+    load_motion(path)
     return _register(path, skill)
 
 
@@ -153,9 +154,9 @@ def _register_one(entry: EnvEntry) -> None:
     known = _ENTRIES.get(entry.env_id)
     if known is not None and known.motion.resolve() == entry.motion.resolve():
         return
-    if entry.env_id in gym.registry:  # the user's own motion takes the place of a shipped one
-        del gym.registry[entry.env_id]
-    gym.register(
+    # Not by gym.register, which compares each id with all others: with hundreds of them that is
+    # most of an import. A user's own motion takes the place of a shipped one.
+    gym.registry[entry.env_id] = EnvSpec(
         id=entry.env_id,
         entry_point="sfv_gym.envs.imitation_env:ImitationEnv",
         vector_entry_point="sfv_gym.envs.vector_env:ImitationVectorEnv",
@@ -171,7 +172,7 @@ def _register_one(entry: EnvEntry) -> None:
 
 def register_all() -> None:
     """Register every shipped motion and those in the folder SFV_GYM_MOTIONS."""
-    folders = [Path(str(resources.files("sfv_gym.reference_motions")))]
+    folders = [Path(reference_motions.__file__).parent]
     own = os.environ.get(MOTIONS_VARIABLE)
     if own:
         folders.append(Path(own))
@@ -199,6 +200,8 @@ def get_entry(env_id: str) -> EnvEntry:
 
 @lru_cache(maxsize=64)
 def _load(path: str, _stamp: float) -> ReferenceMotion:
+    from sfv_gym.motion import ReferenceMotion  # with the skeleton, which no import needs
+
     return ReferenceMotion.load(path)
 
 

@@ -46,7 +46,7 @@ class Purpose(IntEnum):
     """Evaluations during a benchmark run."""
     BENCHMARK_RESULT = 10
     """A benchmark run's final figures."""
-    CHOICES = 11
+    ABLATIONS = 11
     """The final figures of the study of the trainer's settings."""
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import jaxtyping  # before sfv_gym, which asks whether it is there
 import pytest
@@ -16,6 +17,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Two threads of torch beside another busy process spend their time waiting for each other: one is
 # faster on a small machine. Set before torch is imported anywhere.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def short_videos(monkeypatch):
+    """Benchmark runs in this process draw a tenth of a second: it takes longer than the runs."""
+    monkeypatch.setattr("sfv_gym.benchmarks.run.VIDEO_SECONDS", 0.1)
+
+
+@pytest.fixture
+def few_episodes(monkeypatch):
+    """Training runs in this process end with few episodes: what they come to is not asked."""
+    from sfv_gym.play.evaluation import publish
+
+    monkeypatch.setattr("sfv_gym.train.recorder.publish", partial(publish, episodes=4))
+    monkeypatch.setattr("sfv_gym.train.recorder.RUN_OFF_EPISODES", 8)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sfv_gym.assessment.report import plot
 from sfv_gym.characters import get_character
 from sfv_gym.cli import main as cli
 from sfv_gym.errors import MotionError, OutputError, UnknownIdError
-from sfv_gym.motion import ReferenceMotion
+from sfv_gym.motion import DOUBTFUL, Finding, ReferenceMotion, Verdict
 from sfv_gym.play.agents import choose_agent
 from sfv_gym.play.rollout import rollout
 from sfv_gym.registry import find_motion
@@ -285,9 +285,14 @@ def test_command(monkeypatch, capsys, tmp_path):
             code = int(stop.code or 0)
         return code, capsys.readouterr()
 
-    standing().save(tmp_path / "stand.npz")
+    stands = standing()
+    stands.verdict = Verdict((Finding(DOUBTFUL, "hidden", "left leg", (0.1, 0.5)),))
+    stands.save(tmp_path / "stand.npz")
     code, shown = sfv(str(tmp_path / "stand.npz"), "--plot", str(tmp_path / "stand.svg"))
     assert code == 0 and "100 % of the steps are feasible" in " ".join(shown.out.split())
+    assert "Reconstruction: doubtful" in shown.out and "left leg, 0.10-0.50 s: hidden" in shown.out
+    code, shown = sfv(str(tmp_path / "stand.npz"), "--json")
+    assert json.loads(shown.out)["verdict"]["findings"][0]["part"] == "left leg"
     picture = (tmp_path / "stand.svg").read_text()
     assert picture.startswith("<svg") and "polyline" in picture
     code, shown = sfv("SFV-Walk-v0", "--json")

@@ -23,6 +23,8 @@ from sfv_gym.errors import AlgorithmError, MissingExtraError, SFVError
 AGENTS = Path(__file__).parent / "bench_agents.py"
 SUITE, TASK = "SFV-Quick-v2", "SFV-Punch-v0"
 
+pytestmark = pytest.mark.usefixtures("short_videos")
+
 
 def spec(folder: Path, maker: str, steps: int = 512) -> RunSpec:
     name = maker if maker in BUILT_IN else "theirs"

@@ -12,17 +12,9 @@ import pytest
 
 from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.analysis import analyse
-from sfv_gym.benchmarks.films import FILM
-from sfv_gym.benchmarks.players import (
-    Player,
-    PlayerFile,
-    find_player,
-    find_players,
-    measure_players,
-    to_be_measured,
-)
 from sfv_gym.benchmarks.report import write_report
 from sfv_gym.benchmarks.results import read_results, run_folder
+from sfv_gym.benchmarks.rollout_video import ROLLOUT_VIDEO
 from sfv_gym.benchmarks.studies import matrix as matrix_module
 from sfv_gym.benchmarks.studies.matrix import matrix_overview, matrix_values, measure_matrix
 from sfv_gym.benchmarks.studies.matrix import page as matrix_page
@@ -35,6 +27,14 @@ from sfv_gym.benchmarks.studies.pushes import (
 )
 from sfv_gym.benchmarks.studies.pushes import page as pushes_page
 from sfv_gym.benchmarks.suites import get_suite
+from sfv_gym.benchmarks.trained_policies import (
+    PolicyFile,
+    TrainedPolicy,
+    find_policies,
+    find_policy,
+    measure_policies,
+    to_be_measured,
+)
 from sfv_gym.errors import BenchmarkError, PolicyError, UnknownIdError
 from sfv_gym.files import write_json
 from sfv_gym.jobs.job import Reporter
@@ -136,14 +136,14 @@ def test_the_report_shows_each_algorithm_s_best_run_of_a_task(made, tmp_path):
     task = SUITE.tasks[0].name
     runs = [one for one in made if (one["task"], one["algorithm"]) == (task, "good")]
     for one in runs[:2]:  # the third left none
-        path = run_folder(tmp_path, task, "good", one["seed"]) / FILM
+        path = run_folder(tmp_path, task, "good", one["seed"]) / ROLLOUT_VIDEO
         path.parent.mkdir(parents=True)
-        path.write_bytes(f"film of seed {one['seed']}".encode() * 100)
+        path.write_bytes(f"video of seed {one['seed']}".encode() * 100)
     best = max(runs[:2], key=lambda one: one["score"])
     page = write_report(tmp_path).read_text()
     shown = re.findall(r'src="data:image/webp;base64,([^"]+)"', page)
     assert len(shown) == 1 and base64.b64decode(shown[0]).startswith(
-        f"film of seed {best['seed']}".encode()
+        f"video of seed {best['seed']}".encode()
     )
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
     assert f"![{task}, good" in (tmp_path / "report.md").read_text()
@@ -201,8 +201,8 @@ def test_mixed_versions_are_refused_before_anything_is_written(made, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def walker() -> Player:
-    return find_player("SFV-Walk-v0")
+def walker() -> TrainedPolicy:
+    return find_policy("SFV-Walk-v0")
 
 
 def test_a_policy_of_flat_ground_plays_on_other_ground_and_the_reverse(walker):
@@ -218,23 +218,23 @@ def test_a_policy_of_flat_ground_plays_on_other_ground_and_the_reverse(walker):
         std=np.pad(policy.std, (0, 65), constant_values=1.0),
         layers=[(weight, policy.layers[0][1]), *policy.layers[1:]],
     )
-    on_flat = Player("wide", "SFV-Walk-Slopes-v0", wide).predict(seen)
+    on_flat = TrainedPolicy("wide", "SFV-Walk-Slopes-v0", wide).predict(seen)
     np.testing.assert_allclose(on_flat, walker.predict(seen), atol=1e-6)
 
 
 def test_policies_are_found_by_id_and_by_file(walker, tmp_path):
     path = tmp_path / "mine.safetensors"
     walker.policy.save(path)
-    found = find_player(str(path))
+    found = find_policy(str(path))
     assert (found.name, found.env_id) == ("mine.safetensors", "SFV-Walk-v0")
     replace(walker.policy, card={}).save(path)
     with pytest.raises(PolicyError, match="does not say which environment"):
-        find_player(str(path))
+        find_policy(str(path))
     with pytest.raises(PolicyError, match="no policy ships"):
-        find_player("SFV-Walk-Beam-v0")
+        find_policy("SFV-Walk-Beam-v0")
     with pytest.raises(UnknownIdError):
-        find_player("SFV-Wakl-v0")
-    assert {"SFV-Walk-v0", "SFV-Backflip-v0"} <= {one.env_id for one in find_players(None)}
+        find_policy("SFV-Wakl-v0")
+    assert {"SFV-Walk-v0", "SFV-Backflip-v0"} <= {one.env_id for one in find_policies(None)}
 
 
 def test_the_matrix_holds_every_cell_and_hard_ground_is_harder(walker, tmp_path):
@@ -272,7 +272,7 @@ def test_a_gentle_push_is_survived_and_a_huge_one_is_not(walker):
 
 
 def test_pushes_make_a_table_and_appear_in_the_report(made, walker, tmp_path):
-    flip = find_player("SFV-Backflip-v0")
+    flip = find_policy("SFV-Backflip-v0")
     found = measure_pushes([flip], step=500.0, most=1000.0, episodes=4)
     low, high = found["policies"][0]["front"]["interval"]
     assert low <= found["policies"][0]["front"]["median"] <= high
@@ -296,19 +296,19 @@ def test_a_skill_on_the_ground_cannot_be_pushed_over(walker):
 def test_a_measurement_goes_on_and_measures_only_what_is_new(walker, tmp_path, monkeypatch):
     file, asked = tmp_path / "rows.json", []
 
-    def measure(player: PlayerFile, reporter: Reporter):
-        asked.append(player.name)
-        assert player.load().policy.content_hash() == walker.policy.content_hash()
-        if player.name == "broken":
+    def measure(policy: PolicyFile, reporter: Reporter):
+        asked.append(policy.name)
+        assert policy.load().policy.content_hash() == walker.policy.content_hash()
+        if policy.name == "broken":
             raise KeyboardInterrupt
         return {"figure": float(len(asked))}
 
     monkeypatch.setattr(matrix_module, "measure_for_test", measure, raising=False)
 
     def rows(names, settings):
-        players = [replace(walker, name=name) for name in names]
+        policies = [replace(walker, name=name) for name in names]
         function = "sfv_gym.benchmarks.studies.matrix:measure_for_test"
-        found = measure_players(players, function, lambda player: player, settings, file=file)
+        found = measure_policies(policies, function, lambda policy: policy, settings, file=file)
         return found["policies"]
 
     with pytest.raises(KeyboardInterrupt):
@@ -334,4 +334,4 @@ def test_no_committed_figures_are_of_a_policy_that_has_changed(name):
     missing = to_be_measured(found)
     shown = {row["policy"] for row in found["policies"]}
     assert not shown & set(missing)
-    assert shown | set(missing) == {player.name for player in find_players(None)}
+    assert shown | set(missing) == {policy.name for policy in find_policies(None)}

@@ -27,7 +27,7 @@ def page(**changes) -> Page:
         TABLE,
         Text("A *word* <script>."),
         Picture("images/one.svg", "one", draw=lambda: b"<svg></svg>"),
-        Gallery((Picture("films/two.webp", 'a "film"', draw=lambda: b"RIFF"),), "Films", "Two."),
+        Gallery((Picture("videos/two.webp", 'a "video"', draw=lambda: b"RIFF"),), "Videos", "Two."),
         Fold("more", (Table.of(("a",), [("b",)]), Picture("images/three.svg", "three"))),
     )
     return Page("page.md", "A page", "What it shows.", parts, "sfv bench test", **changes)
@@ -57,7 +57,7 @@ def test_a_page_is_written_with_its_pictures(tmp_path):
     )
     assert "<details><summary>more</summary>\n\n| a |" in text and text.endswith("</details>\n")
     assert (tmp_path / "images" / "one.svg").read_bytes() == b"<svg></svg>"
-    assert (tmp_path / "films" / "two.webp").read_bytes() == b"RIFF"
+    assert (tmp_path / "videos" / "two.webp").read_bytes() == b"RIFF"
     assert not (tmp_path / "images" / "three.svg").exists()  # something else draws it
 
 
@@ -66,7 +66,7 @@ def test_html_holds_everything_and_runs_nothing():
     assert "<svg></svg>" in html and "data:image/webp;base64,UklGRg==" in html
     assert "<strong>ours</strong>" in html and "<td>1.2</td>" in html and "two<br />" in html
     assert "<script>" not in html and "<b>" not in html and "&lt;script&gt;" in html
-    assert "<summary>more</summary>" in html and 'alt="a &#34;film&#34;"' in html.replace(
+    assert "<summary>more</summary>" in html and 'alt="a &#34;video&#34;"' in html.replace(
         "&quot;", "&#34;"
     )
 

@@ -134,7 +134,7 @@ def test_a_missing_policy_or_clip_is_said_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_episodes")
 def test_training_gives_a_policy_and_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     from sfv_gym.train.config import PPOConfig

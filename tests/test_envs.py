@@ -1,7 +1,8 @@
-"""Every registered id: the Gymnasium and SB3 contracts, determinism, the task's promises.
+"""Registered ids: the Gymnasium and SB3 contracts, determinism, the task's promises.
 
-The tests with ``env_id`` run for each skill, character and terrain that is registered, those with
-``some_id`` for each character and terrain.
+What a motion's data could break and is quick runs for every id (``env_id``), what it could break
+and takes longer for every skill on each character, with the terrains in turn (``covering_id``), and
+what does not depend on the motion for each character and terrain (``some_id``).
 """
 
 import itertools
@@ -20,7 +21,7 @@ from sfv_gym.envs import FixedInitialization, ReferenceStateInitialization, obse
 from sfv_gym.envs.imitation_env import ImitationEnv
 from sfv_gym.envs.rewards import REWARDS, TrackingErrors
 from sfv_gym.envs.sb3 import SB3VecEnv
-from sfv_gym.registry import get_entry, load_motion
+from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, get_entry, load_motion, make_id
 
 IDS = [entry.env_id for entry in sfv_gym.list_envs()]
 STILL = {"joint_noise": 0.0, "velocity_noise": 0.0, "position_noise": 0.0}
@@ -38,12 +39,27 @@ def zeros(env: gym.vector.VectorEnv) -> np.ndarray:
 
 # What does not depend on the motion is tested with two skills, one cyclic and one not.
 SOME_IDS = [i for i in IDS if i.split("-")[1] in ("Walk", "Backflip")]
-# What takes long is tested in full for these and for every skill on flat ground.
-LONG_IDS = {e.env_id for e in sfv_gym.list_envs() if e.terrain == "flat"}.union(SOME_IDS)
+
+
+def covering_ids() -> list[str]:
+    """Every skill on each character, on one terrain after the other, and SOME_IDS."""
+    skills = sorted({entry.skill for entry in sfv_gym.list_envs()})
+    terrains = list(TERRAIN_TITLES.values())
+    in_turn = (
+        make_id(skill, title, terrains[(i + 2 * k) % len(terrains)])
+        for i, skill in enumerate(skills)
+        for k, title in enumerate(CHARACTER_TITLES.values())
+    )
+    return sorted({*SOME_IDS, *in_turn})
 
 
 @pytest.fixture(params=IDS)
 def env_id(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=covering_ids())
+def covering_id(request) -> str:
     return request.param
 
 
@@ -62,9 +78,17 @@ def test_every_skill_is_registered_with_every_character_and_terrain():
     assert expected <= set(IDS)
 
 
+def test_covering_ids_leave_out_no_skill_character_or_terrain():
+    def pairs(ids: list[str]) -> set[tuple[str, str]]:
+        entries = [get_entry(env_id) for env_id in ids]
+        skills = {(entry.skill, entry.character) for entry in entries}
+        return skills | {(entry.terrain, entry.character) for entry in entries}
+
+    assert pairs(covering_ids()) == pairs(IDS)
+
+
 def test_the_registry_names_what_exists():
     from sfv_gym.characters import CHARACTERS
-    from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES
     from sfv_gym.terrains import TERRAINS
 
     assert {c.name: c.title for c in CHARACTERS.values()} == CHARACTER_TITLES
@@ -72,11 +96,11 @@ def test_the_registry_names_what_exists():
 
 
 @pytest.mark.filterwarnings("ignore:.*Box observation space m.*infinity.*")
-def test_gymnasium_and_sb3_checkers_and_a_picture(env_id):
-    env = gym.make(env_id, render_mode="rgb_array", width=64, height=64)
+def test_gymnasium_and_sb3_checkers_and_a_picture(covering_id):
+    env = gym.make(covering_id, render_mode="rgb_array", width=64, height=64)
     check_env(env.unwrapped, skip_render_check=True)
     sb3_check_env(env.unwrapped, skip_render_check=True)
-    if env_id in LONG_IDS:
+    if covering_id in SOME_IDS:
         env.reset(seed=0)
         frame = env.render()
         assert frame.shape == (64, 64, 3) and frame.dtype == np.uint8
@@ -84,8 +108,8 @@ def test_gymnasium_and_sb3_checkers_and_a_picture(env_id):
     env.close()
 
 
-def test_spec_round_trip(env_id):
-    env = gym.make(env_id)
+def test_spec_round_trip(covering_id):
+    env = gym.make(covering_id)
     again = gym.make(pickle.loads(pickle.dumps(env.spec)))
     first, second = env.reset(seed=3)[0], again.reset(seed=3)[0]
     np.testing.assert_array_equal(first, second)
@@ -105,10 +129,10 @@ def rollout(env_id: str, num_envs: int, threads: int, steps: int = 20) -> list[n
     return record
 
 
-def test_rollouts_do_not_depend_on_batch_size_or_threads(env_id):
-    expected = rollout(env_id, 1, 1)
+def test_rollouts_do_not_depend_on_batch_size_or_threads(covering_id):
+    expected = rollout(covering_id, 1, 1)
     for num_envs, threads in ((1, 2), (2, 1), (33, 2)):
-        for a, b in zip(expected, rollout(env_id, num_envs, threads), strict=True):
+        for a, b in zip(expected, rollout(covering_id, num_envs, threads), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -127,8 +151,8 @@ def test_different_environments_of_a_batch_start_differently(some_id):
 
 
 @pytest.mark.parametrize("reward", list(REWARDS))
-def test_reward_parts_sum_to_the_reward(env_id, reward):
-    env = make_vector(env_id, 8, reward=reward)
+def test_reward_parts_sum_to_the_reward(some_id, reward):
+    env = make_vector(some_id, 8, reward=reward)
     env.reset(seed=0)
     for _ in range(5):
         _, value, terminated, truncated, info = env.step(zeros(env))
@@ -170,13 +194,13 @@ def test_a_start_without_noise_is_on_the_reference(env_id):
     assert simulation.reward(errors)[0].min() > 1 - 1e-6
 
 
-def test_zero_and_random_agents_stay_finite(env_id):
+def test_zero_and_random_agents_stay_finite(covering_id):
     """For a thousand steps, or for 150: several episodes of each, as most end within a second."""
-    env = make_vector(env_id, 2)
+    env = make_vector(covering_id, 2)
     rng = np.random.default_rng(1)
     env.reset(seed=1)
     action = zeros(env)
-    for _ in range(1000 if env_id in LONG_IDS else 150):
+    for _ in range(1000 if covering_id in SOME_IDS else 150):
         action[1] = rng.uniform(-1, 1, action.shape[1])
         observation, reward, *_ = env.step(action)
         assert np.isfinite(observation).all() and np.isfinite(reward).all()

@@ -17,11 +17,12 @@ pytest.importorskip("cv2")
 pytest.importorskip("av")
 pytest.importorskip("torch")
 
+from motions import swing
 from test_reconstruction import FPS, _angle, _root_relative, walking
 
 from sfv_gym.errors import MissingExtraError, PoseError, SettingError, UnknownIdError
 from sfv_gym.extract import extract_motion
-from sfv_gym.motion import ReferenceMotion
+from sfv_gym.motion import BAD, DOUBTFUL, GOOD, Finding, ReferenceMotion, Verdict
 from sfv_gym.pose import (
     ESTIMATORS,
     FrameEstimator,
@@ -41,6 +42,7 @@ from sfv_gym.pose.view import View
 from sfv_gym.reconstruction import reconstruct
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.initial import initial_angles
+from sfv_gym.reconstruction.report import MOMENTS
 from sfv_gym.video import VideoReader, open_video, write_video
 
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
@@ -380,6 +382,8 @@ def test_an_estimator_of_ones_own_makes_a_motion(
         estimator="truth",
         poses_out=own / "poses.npz",
         overlay=own / "overlay.mp4",
+        report=own / "report.html",
+        strict=True,
         progress=False,
     )
     motion, kept = ReferenceMotion.load(own / "my_walk.npz"), PoseSequence.load(own / "poses.npz")
@@ -390,6 +394,9 @@ def test_an_estimator_of_ones_own_makes_a_motion(
     assert motion.provenance["quality"]["reprojection_percent_of_body"] < 2.0
     bones = np.array([frame.astype(int).std() for frame in open_video(own / "overlay.mp4")])
     assert (bones > 3).all(), "the person is drawn into every frame"
+    assert motion.verdict is not None and motion.verdict.grade in (GOOD, DOUBTFUL)
+    page = (own / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/webp") == MOMENTS and motion.verdict.grade in page
 
 
 def test_the_command_line_takes_a_file(own: Path, sfv, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,6 +413,18 @@ def test_the_command_line_takes_a_file(own: Path, sfv, monkeypatch: pytest.Monke
     assert "far enough" in err
     code, out, err = sfv("extract", video, "--estimator", "openpose")
     assert code == 2 and out == "" and "known: mediapipe" in err
+
+
+def test_strict_leaves_nothing_of_a_bad_motion(
+    own: Path, sfv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    motion = swing()
+    motion.verdict = Verdict((Finding(BAD, "the camera is under the ground"),))
+    monkeypatch.setattr("sfv_gym.reconstruction.reconstruct", lambda *_, **__: motion)
+    command = ("extract", str(own / "walk.mp4"), "--estimator", f"{own}/truth.py:Truth")
+    code, _, err = sfv(*command, "--strict", "--overlay", "overlay.mp4")
+    assert code == 2 and "bad; the camera is under the ground" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_an_estimator_may_not_say(own: Path) -> None:

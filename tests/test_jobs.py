@@ -28,11 +28,21 @@ TESTS = Path(__file__).parent
 LIMIT = 120.0  # seconds to wait for what should happen soon
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def importable():
     """Workers find ``job_functions``."""
     path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
-    monkeypatch.setenv("PYTHONPATH", path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", path)
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(importable):
+    """A Ray cluster for every test here, as it takes seconds to start one."""
+    pytest.importorskip("ray")
+    with make_executor("ray", 2):
+        yield
 
 
 @pytest.fixture(params=["inline", "local", "ray"])
@@ -43,7 +53,7 @@ def executor(request):
     elif request.param == "local":
         made = LocalExecutor(2)
     else:
-        pytest.importorskip("ray")
+        request.getfixturevalue("cluster")
         made = make_executor("ray", 2)
     with made:
         yield made

@@ -122,6 +122,7 @@ def purposes(drawn: Drawn) -> set[Purpose]:
     return {purpose for purpose, _, _ in drawn}
 
 
+@pytest.mark.usefixtures("few_episodes")
 def test_training_selection_run_off_and_card(drawn, tmp_path, monkeypatch):
     from sfv_gym.train import ppo, recorder
     from sfv_gym.train.checkpoint import BETWEEN
@@ -144,7 +145,7 @@ def test_training_selection_run_off_and_card(drawn, tmp_path, monkeypatch):
         }
     card = json.loads((folder / "card.json").read_text())
     for figures in (card["evaluation"], card["evaluation"]["rsi"]):
-        assert figures["episodes"] == PUBLISHED_EPISODES and figures["success_interval"]
+        assert figures["success_interval"]
 
     drawn.clear()
     ppo.train(SKILL, folder, steps=384, resume=True, evaluate_every=128, progress=False)
@@ -194,20 +195,21 @@ def test_the_results_page_and_what_selection_was(drawn):
 
 
 def test_matrix_and_pushes(drawn):
-    from sfv_gym.benchmarks.players import find_player
     from sfv_gym.benchmarks.studies.matrix import measure_matrix
     from sfv_gym.benchmarks.studies.pushes import measure_pushes
+    from sfv_gym.benchmarks.trained_policies import find_policy
 
-    player = find_player(SKILL)
-    measure_matrix([player], terrains=["flat"], episodes=2, seed=3)
+    policy = find_policy(SKILL)
+    measure_matrix([policy], terrains=["flat"], episodes=2, seed=3)
     assert drawn == {(Purpose.MATRIX, 3, 0)}
     drawn.clear()
-    measure_pushes([player], step=500.0, most=500.0, episodes=2, seed=4)
+    measure_pushes([policy], step=500.0, most=500.0, episodes=2, seed=4)
     assert drawn == {(Purpose.PUSHES, 4, 0)}
     with pytest.raises(SettingError):
-        measure_matrix([player], terrains=["flat"], episodes=2, seed=-1)
+        measure_matrix([policy], terrains=["flat"], episodes=2, seed=-1)
 
 
+@pytest.mark.usefixtures("short_videos")
 def test_a_benchmark_run(drawn, tmp_path):
     from sfv_gym.benchmarks.results import FINISHED, RunSpec
     from sfv_gym.benchmarks.run import execute
@@ -226,6 +228,7 @@ def test_a_benchmark_run(drawn, tmp_path):
     assert result["evaluation"]["success_interval"]
 
 
+@pytest.mark.usefixtures("short_videos")
 def test_stable_baselines3_s_benchmark_runs(drawn, tmp_path, monkeypatch):
     """They seed every environment by itself; and a run that goes on is another part."""
     pytest.importorskip("stable_baselines3")
@@ -264,23 +267,23 @@ def test_however_an_agent_seeds_it_runs_of_two_seeds_share_no_episode():
     env.reset()  # and without a seed it goes on
 
 
-def test_the_study_of_choices(drawn, tmp_path):
+def test_the_ablations(drawn, tmp_path):
     import io
 
     from rich.console import Console
 
-    from sfv_gym.benchmarks.studies.choices import FINAL, Study, Variant, measure
+    from sfv_gym.benchmarks.studies.ablations import FINAL, Study, Variant, measure
 
     study = Study((SKILL,), 256, (Variant("recipe", "the recipe", TINY),))
     quiet = Console(file=io.StringIO())
     run = tmp_path / "recipe" / "0" / SKILL
     found = measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
     training = {Purpose.TRAINING, Purpose.SELECTION, Purpose.RUN_OFF, Purpose.PUBLICATION}
-    assert purposes(drawn) - training - {Purpose.USER} == {Purpose.CHOICES}
+    assert purposes(drawn) - training - {Purpose.USER} == {Purpose.ABLATIONS}
     (run / FINAL).unlink()
     drawn.clear()
     measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)
-    assert drawn - {(Purpose.USER, 0, 0)} == {(Purpose.CHOICES, 0, 0)}
+    assert drawn - {(Purpose.USER, 0, 0)} == {(Purpose.ABLATIONS, 0, 0)}
     final = found["finals"]["recipe"][SKILL]["0"]
     assert final["episodes"] == PUBLISHED_EPISODES
     assert list(tmp_path.rglob(FINAL))
@@ -289,4 +292,4 @@ def test_the_study_of_choices(drawn, tmp_path):
         measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=quiet)["finals"]
         == found["finals"]
     )
-    assert Purpose.CHOICES not in purposes(drawn)  # kept
+    assert Purpose.ABLATIONS not in purposes(drawn)  # kept

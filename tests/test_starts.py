@@ -170,7 +170,7 @@ def test_adaptive_starts_hear_of_every_episode(name):
         assert got == pytest.approx(wanted)
 
 
-def test_asi_starts_are_lifted_out_of_the_ground():
+def test_asi_starts_are_raised_out_of_the_ground():
     wide = AdaptiveStateInitialization(spread=1.0)
     motion = swing()
     motion.root_pos[::2, 2] += 0.2  # a height that varies, so that ASI varies it

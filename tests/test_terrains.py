@@ -96,7 +96,9 @@ def test_flat_ground_is_one_plane() -> None:
     physics = with_ball(ground)
     assert physics.model.ngeom == 2 and physics.model.geom("ground").pos[2] == 0.0
     xy = np.random.default_rng(0).normal(size=(6, 4, 2))
-    assert not ground.height(slice(None), xy).any() and not ground.lift(slice(None), xy).any()
+    assert (
+        not ground.height(slice(None), xy).any() and not ground.height_offset(slice(None), xy).any()
+    )
     out = np.ones((6, HEIGHT_MAP_SIZE), np.float32)
     ground.height_map(np.arange(6), xy[:, 0], np.ones(6), np.zeros(6), out)
     assert not out.any()
@@ -130,7 +132,10 @@ def test_an_environment_does_not_depend_on_how_many_there_are(name: str) -> None
     u, v = along(), np.linspace(-1, 1, 4001)
     xy = world(one, u, v)
     assert (one.height(slice(None), xy) == many.height(np.array([0]), xy)).all()
-    assert (one.lift(slice(None), xy) == many.lift(np.arange(33), world(many, u, v))[:1]).all()
+    assert (
+        one.height_offset(slice(None), xy)
+        == many.height_offset(np.arange(33), world(many, u, v))[:1]
+    ).all()
     maps = [np.empty((g.num_envs, HEIGHT_MAP_SIZE), np.float32) for g in (one, many)]
     for ground, out in zip((one, many), maps, strict=True):
         n = ground.num_envs
@@ -163,32 +168,30 @@ def test_the_start_is_flat(name: str) -> None:
     near = np.linspace(-0.6, 0.6, 25)
     u, v = (x.ravel() for x in np.meshgrid(near, near))
     assert not ground.height(slice(None), world(ground, u, v)).any()
-    assert not ground.lift(slice(None), world(ground, np.linspace(-0.3, 0.3, 9))).any()
+    assert not ground.height_offset(slice(None), world(ground, np.linspace(-0.3, 0.3, 9))).any()
 
 
 @pytest.mark.parametrize("name", ROUGH)
-def test_the_lift_is_gentle(name: str) -> None:
+def test_the_height_offset_is_gentle(name: str) -> None:
     ground = make(name, n=20)
     u = along(10001)
-    lift = ground.lift(slice(None), world(ground, u))
+    offset = ground.height_offset(slice(None), world(ground, u))
     height = ground.height(slice(None), world(ground, u))
-    grade = np.abs(np.diff(lift, axis=1)) / np.diff(u)
+    grade = np.abs(np.diff(offset, axis=1)) / np.diff(u)
     if name in ("gaps", "beam"):
-        assert not lift.any()
+        assert not offset.any()
         return
-    assert lift.any(axis=1).all()
+    assert offset.any(axis=1).all()
     assert grade.max() < 0.55  # m/m, at the hardest
-    assert np.abs(lift - height).max() < (0.03 if name == "slopes" else 0.1)
+    assert np.abs(offset - height).max() < (0.03 if name == "slopes" else 0.1)
     # at each place it is the average of the ground around
     half = ground.terrain.smoothing
-    offset = np.linspace(-half, half, 801)
-    weight = 1 - np.abs(offset) / half
+    way = np.linspace(-half, half, 801)
+    weight = 1 - np.abs(way) / half
     some = np.arange(2000, 9000, 1500)
-    around = ground.height(
-        slice(None), world(ground, u[some, None] + offset + np.zeros((20, 1, 1)))
-    )
+    around = ground.height(slice(None), world(ground, u[some, None] + way + np.zeros((20, 1, 1))))
     mean = (around * weight).sum(-1) / weight.sum()
-    np.testing.assert_allclose(lift[:, some], mean, atol=2e-3)
+    np.testing.assert_allclose(offset[:, some], mean, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", ROUGH)
@@ -235,7 +238,9 @@ def test_the_height_map_holds_heights(name: str) -> None:
         points = root[:, None] + np.stack(
             (cos[:, None] * x - sin[:, None] * y, sin[:, None] * x + cos[:, None] * y), axis=-1
         )
-        wanted = ground.height(slice(None), points) - ground.lift(slice(None), root)[:, None]
+        wanted = (
+            ground.height(slice(None), points) - ground.height_offset(slice(None), root)[:, None]
+        )
         close = np.abs(whole[:, 2:-2] - np.clip(wanted, -1, 1)) < 1e-6
         assert close.mean() > 0.99  # a point on a border may fall to either side
         assert np.isnan(whole[:, [0, 1, -2, -1]]).all()
@@ -260,7 +265,7 @@ def test_a_diverged_simulation_harms_no_other(name: str) -> None:
     maps = [np.empty((6, HEIGHT_MAP_SIZE), np.float32) for _ in range(2)]
     for out in maps:
         ground.height_map(slice(None), root, np.ones(6), np.zeros(6), out)
-        ground.lift(slice(None), root)
+        ground.height_offset(slice(None), root)
         root[2], root[4] = np.nan, 1e200
     others = [0, 1, 3, 5]
     assert (maps[0][others] == maps[1][others]).all()

@@ -11,7 +11,7 @@ import pytest
 from sfv_gym.benchmarks.chapters import book
 from sfv_gym.benchmarks.studies.throughput import measure as measuring
 from sfv_gym.benchmarks.studies.throughput.command import FIGURES, write_docs
-from sfv_gym.benchmarks.studies.throughput.contestants import (
+from sfv_gym.benchmarks.studies.throughput.implementations import (
     ENV_ID,
     OURS,
     RAW,
@@ -45,7 +45,7 @@ def test_the_replay_does_the_same_physics_to_the_bit():
         np.testing.assert_array_equal(raw.data("qvel"), env.simulation.physics.data("qvel"))
 
 
-def test_every_contestant_is_measured_or_says_why_not(figures):
+def test_every_implementation_is_measured_or_says_why_not(figures):
     names = {one.name for one in figures.results}
     assert {RAW, OURS, SB3, *SINGLE} <= names
     assert any(name.startswith("Humanoid-v5") for name in names | set(figures.missing))

@@ -33,6 +33,8 @@ from sfv_gym.train.warm_start import HEIGHT_SPREAD, parent_policy
 
 SMALL = {"num_envs": 16, "n_steps": 32, "batch_size": 256, "n_epochs": 2, "hidden": (32, 32)}
 
+pytestmark = pytest.mark.usefixtures("few_episodes")
+
 
 @pytest.fixture(scope="module")
 def env_id(tmp_path_factory) -> str:

@@ -1,8 +1,8 @@
 """Many runs, some side by side, whose whole state is what lies in the run folders.
 
-Each run is a job of one thread, since two runs side by side on two cores make more samples than
-one with two threads. Whatever is killed, the same call goes on: a finished run is left alone, one
-with a checkpoint goes on from it, one on a motion that has changed is put aside and begun anew.
+Each run is a job of one thread, since runs side by side wait for each other less than the threads
+of one run. Whatever is killed, the same call goes on: a finished run is left alone, one with a
+checkpoint goes on from it, one on a motion that has changed is put aside and begun anew.
 """
 
 from __future__ import annotations

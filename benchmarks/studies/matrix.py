@@ -16,22 +16,22 @@ from rich.console import Console
 from sfv_gym.benchmarks import plots
 from sfv_gym.benchmarks.book import Fold, Page, Part, Picture, Table, texts, with_interval
 from sfv_gym.benchmarks.fingerprint import stream_name
-from sfv_gym.benchmarks.players import (
+from sfv_gym.benchmarks.results import Figures
+from sfv_gym.benchmarks.run import figures
+from sfv_gym.benchmarks.trained_policies import (
     KEPT,
     Docs,
     Measured,
+    MeasuredPolicy,
     OutFolder,
-    Player,
-    PlayerFile,
-    PlayerRow,
     Policies,
-    find_players,
-    measure_players,
+    PolicyFile,
+    TrainedPolicy,
+    find_policies,
+    measure_policies,
     missing_parts,
     to_be_measured,
 )
-from sfv_gym.benchmarks.results import Figures
-from sfv_gym.benchmarks.run import figures
 from sfv_gym.errors import UnknownIdError
 from sfv_gym.files import JSON
 from sfv_gym.jobs.job import Executor, Reporter
@@ -58,7 +58,7 @@ Key = Literal["success_rate", "normalized_return"]
 """The figures of a cell that are drawn."""
 
 
-class MatrixPolicy(PlayerRow):
+class MatrixPolicy(MeasuredPolicy):
     """A policy's cells."""
 
     cells: list[Cell]
@@ -77,7 +77,7 @@ class Matrix(Measured[MatrixPolicy]):
 class MatrixRow:
     """What a row of the matrix is made of."""
 
-    player: PlayerFile
+    policy: PolicyFile
     terrains: tuple[str, ...]
     difficulties: tuple[float, ...]
     episodes: int
@@ -86,8 +86,8 @@ class MatrixRow:
 
 def measure_row(row: MatrixRow, reporter: Reporter) -> JSON:
     """The cells of a policy: a job's function."""
-    player, first = row.player.load(), stream(Purpose.MATRIX, row.seed)
-    entry = get_entry(player.env_id)
+    policy, first = row.policy.load(), stream(Purpose.MATRIX, row.seed)
+    entry = get_entry(policy.env_id)
     wanted: list[tuple[str, float | None]] = []
     for terrain in row.terrains:
         wanted += [(terrain, d) for d in ([None] if terrain == FLAT else row.difficulties)]
@@ -96,7 +96,7 @@ def measure_row(row: MatrixRow, reporter: Reporter) -> JSON:
         reporter.advance(len(cells), len(wanted), f"cell {len(cells) + 1} of {len(wanted)}")
         titles = CHARACTER_TITLES[entry.character], TERRAIN_TITLES[terrain]
         found = evaluate(
-            player.predict,
+            policy.predict,
             make_id(entry.skill, *titles),
             episodes=row.episodes,
             seed=first,
@@ -108,7 +108,7 @@ def measure_row(row: MatrixRow, reporter: Reporter) -> JSON:
 
 
 def measure_matrix(
-    players: Sequence[Player],
+    policies: Sequence[TrainedPolicy],
     *,
     terrains: Sequence[str] | None = None,
     difficulties: Sequence[float] = DIFFICULTIES,
@@ -122,7 +122,7 @@ def measure_matrix(
 
     Args:
         seed: of the episodes: another one is another look at the same policies.
-        file, executor, console: see ``players.measure_players``.
+        file, executor, console: see ``trained_policies.measure_policies``.
 
     Raises:
         UnknownIdError: an unknown terrain.
@@ -141,11 +141,11 @@ def measure_matrix(
         "difficulties": list(difficulties),
     }
 
-    def row(player: PlayerFile) -> MatrixRow:
-        return MatrixRow(player, tuple(chosen), tuple(difficulties), episodes, seed)
+    def row(policy: PolicyFile) -> MatrixRow:
+        return MatrixRow(policy, tuple(chosen), tuple(difficulties), episodes, seed)
 
-    found = measure_players(
-        players,
+    found = measure_policies(
+        policies,
         f"{__name__}:{measure_row.__name__}",
         row,
         settings,
@@ -271,10 +271,10 @@ def matrix(
 
     What the folder holds of the same policies already is kept: the same command goes on.
     """
-    console, players = Console(stderr=True), find_players(policy)
+    console, policies = Console(stderr=True), find_policies(policy)
     with interruptible(console, KEPT), make_executor(executor, workers, address) as chosen:
         found = measure_matrix(
-            players,
+            policies,
             terrains=terrain,
             episodes=episodes,
             seed=seed,

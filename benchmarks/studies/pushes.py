@@ -18,21 +18,21 @@ from rich.console import Console
 
 from sfv_gym.benchmarks.book import Page, Table, texts
 from sfv_gym.benchmarks.fingerprint import stream_name
-from sfv_gym.benchmarks.players import (
+from sfv_gym.benchmarks.statistics import bootstrap
+from sfv_gym.benchmarks.trained_policies import (
     KEPT,
     Docs,
     Measured,
+    MeasuredPolicy,
     OutFolder,
-    Player,
-    PlayerFile,
-    PlayerRow,
     Policies,
-    find_players,
-    measure_players,
+    PolicyFile,
+    TrainedPolicy,
+    find_policies,
+    measure_policies,
     missing_parts,
     to_be_measured,
 )
-from sfv_gym.benchmarks.statistics import bootstrap
 from sfv_gym.envs.perturbations import Pushes
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import CONTROL_HZ, Task
@@ -60,7 +60,7 @@ class Push(TypedDict):
     episodes: list[float]
 
 
-class PushesPolicy(PlayerRow):
+class PushesPolicy(MeasuredPolicy):
     """What a policy survives, by direction; None where the skill goes to the ground by itself."""
 
     front: Push | None
@@ -93,10 +93,10 @@ class PushTrial:
         SettingError: a seed that is out of range.
     """
 
-    def __init__(self, player: Player, num_episodes: int, seed: int) -> None:
-        self._player, self._first_seed = player, stream(Purpose.PUSHES, seed)
+    def __init__(self, policy: TrainedPolicy, num_episodes: int, seed: int) -> None:
+        self._policy, self._first_seed = policy, stream(Purpose.PUSHES, seed)
         task = Task.of(
-            player.env_id,
+            policy.env_id,
             initialization="fixed",
             termination=FALLS,
             horizon=round(SECONDS * CONTROL_HZ),
@@ -104,7 +104,7 @@ class PushTrial:
         unpushed = ImitationSimulation(task)
         if not unpushed.fall_counts.all():
             raise NeverFallsError(
-                f"{player.env_id}: the skill itself goes to the ground; no push makes it fall"
+                f"{policy.env_id}: the skill itself goes to the ground; no push makes it fall"
             )
         unpushed.reset(unpushed.all_ids)
         horizon = int(unpushed.episode_limit()[0])
@@ -122,8 +122,8 @@ class PushTrial:
         """
         self._simulation.set_pushes(replace(self._pushes, force=force, angle=angle))
         fallen = np.zeros(self.num_episodes, bool)
-        for moment in episodes(self._simulation, self._player.predict, self._first_seed):
-            fallen |= moment.playing & moment.result.terminated
+        for step in episodes(self._simulation, self._policy.predict, self._first_seed):
+            fallen |= step.playing & step.result.terminated
         return ~fallen
 
 
@@ -146,7 +146,7 @@ def largest_pushes(trial: PushTrial, angle: float, *, step: float, most: float) 
 class PushesRow:
     """What a row of the table is made of."""
 
-    player: PlayerFile
+    policy: PolicyFile
     step: float
     most: float
     episodes: int
@@ -156,7 +156,7 @@ class PushesRow:
 def measure_row(row: PushesRow, reporter: Reporter) -> JSON:
     """The figures of a policy, by direction: a job's function."""
     try:
-        trial = PushTrial(row.player.load(), row.episodes, row.seed)
+        trial = PushTrial(row.policy.load(), row.episodes, row.seed)
     except NeverFallsError:
         return dict.fromkeys(DIRECTIONS)
     found: dict[str, Push] = {}
@@ -177,7 +177,7 @@ def measure_row(row: PushesRow, reporter: Reporter) -> JSON:
 
 
 def measure_pushes(
-    players: Sequence[Player],
+    policies: Sequence[TrainedPolicy],
     *,
     step: float = 20.0,
     most: float = 1000.0,
@@ -192,7 +192,7 @@ def measure_pushes(
     A skill that goes to the ground itself has none: no push makes it fall.
 
     Args:
-        file, executor, console: see ``players.measure_players``.
+        file, executor, console: see ``trained_policies.measure_policies``.
 
     Raises:
         SettingError: a seed that is out of range.
@@ -202,10 +202,10 @@ def measure_pushes(
         "step": step, "most": most, "episodes": episodes, "duration": DURATION,
         "stream": stream_name(Purpose.PUSHES, seed),
     }  # fmt: skip
-    found = measure_players(
-        players,
+    found = measure_policies(
+        policies,
         f"{__name__}:{measure_row.__name__}",
-        lambda player: PushesRow(player, step, most, episodes, seed),
+        lambda policy: PushesRow(policy, step, most, episodes, seed),
         settings,
         file=file,
         executor=executor,
@@ -264,10 +264,10 @@ def pushes(
 
     What the folder holds of the same policies already is kept: the same command goes on.
     """
-    console, players = Console(stderr=True), find_players(policy)
+    console, policies = Console(stderr=True), find_policies(policy)
     with interruptible(console, KEPT), make_executor(executor, workers, address) as chosen:
         found = measure_pushes(
-            players,
+            policies,
             step=step,
             most=most,
             episodes=episodes,

@@ -56,9 +56,9 @@ def record_torques(
         seed: environment i draws from ``seed + i``.
     """
     physics = simulation.physics
-    moments = episodes(simulation, predict, seed, play_on=True)
+    played = episodes(simulation, predict, seed, play_on=True)
     start, ctrl = physics.state.copy(), physics.data("ctrl")
-    targets = np.stack([ctrl.copy() for _ in moments], axis=1)  # (N, steps, nu)
+    targets = np.stack([ctrl.copy() for _ in played], axis=1)  # (N, steps, nu)
     record = physics.record(
         start,
         np.repeat(targets, simulation.substeps, axis=1),

@@ -58,7 +58,7 @@ def print_report(imitability: Imitability, name: str, console: Console) -> None:
     console.print(
         f"[bold]{100 * one.feasible_fraction:.0f} % of the steps are feasible[/bold]: less than "
         f"{RESIDUAL_LIMIT:g} g unexplained, every joint below {TORQUE_LIMIT:g} of its limit. "
-        "Recorded episodes of the shipped policies: 98 to 100 %. A policy can learn a motion that "
+        "Recorded episodes of the shipped policies reach 98 %. A policy can learn a motion that "
         "has less, and then leaves it where physics does not follow.",
         highlight=False,
     )

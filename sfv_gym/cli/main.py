@@ -19,7 +19,7 @@ from sfv_gym.errors import SFVError
 @app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    help="Measure and compare: algorithms, book, choices, matrix, policies, pushes, "
+    help="Measure and compare: ablations, algorithms, book, matrix, policies, pushes, "
     "reconstruction, report, run, suites, throughput, torques.",
     epilog="Example: [bold]sfv bench throughput --quick[/bold]",
 )

@@ -26,9 +26,12 @@ from sfv_gym.cli.options import (
     LastSecond,
     Loop,
     MotionOut,
+    ReportOut,
     SkillName,
+    Strict,
     app,
     console,
+    print_verdict,
 )
 
 
@@ -116,12 +119,15 @@ def extract(
     overlay: Annotated[
         Path | None, typer.Option(help="Also write the video with the skeleton drawn in.")
     ] = None,
+    report: ReportOut = None,
+    strict: Strict = False,
 ) -> None:
     """Take the motion of a person out of a video."""
     from sfv_gym.extract import extract_motion
 
     name = skill or _skill_of(video)
     target = out or Path(f"{name}.npz")
+    page = report or target.with_name(f"{target.stem}_report.html")
     extraction = extract_motion(
         video,
         skill=name,
@@ -136,8 +142,10 @@ def extract(
         focal=focal,
         subject=subject,
         overlay=overlay,
+        report=page,
+        strict=strict,
     )
-    _print_motion(extraction.motion, target)
+    _print_motion(extraction.motion, target, page)
 
 
 @app.command("import", epilog="Example: [bold]sfv import walk.bvh --out walk.npz[/bold]")
@@ -168,12 +176,15 @@ def import_command(
         int, typer.Option(help="Which of several people, longest in view first.", min=1)
     ] = 1,
     loop: Loop = "auto",
+    report: ReportOut = None,
+    strict: Strict = False,
 ) -> None:
     """Take a motion out of motion capture or another program's joints, without a video."""
     from sfv_gym.extract import import_motion
 
     name = skill or _skill_of(file)
     target = out or Path(f"{name}.npz")
+    page = report or target.with_name(f"{target.stem}_report.html")
     motion = import_motion(
         file,
         skill=name,
@@ -185,8 +196,10 @@ def import_command(
         up=up,
         person=person,
         loop=loop,
+        report=page,
+        strict=strict,
     )
-    _print_motion(motion, target)
+    _print_motion(motion, target, page)
 
 
 @app.command("export", epilog="Example: [bold]sfv export backflip --out backflip.glb[/bold]")
@@ -214,14 +227,16 @@ def export_command(
     console.print(f"Wrote [bold]{escape(str(out))}[/bold].")
 
 
-def _print_motion(motion: ReferenceMotion, target: Path) -> None:
-    """What came out, and how to use it."""
+def _print_motion(motion: ReferenceMotion, target: Path, page: Path) -> None:
+    """What came out, what it is worth, and how to use it."""
     table = Table(title=f"{target}: {motion.num_frames} frames, {motion.duration:.2f} s")
     table.add_column("quality")
     table.add_column("value", justify="right")
     for key, value in motion.provenance.get("quality", {}).items():
         table.add_row(key, f"{value:.3g}" if isinstance(value, float) else str(value))
     console.print(table)
+    print_verdict(motion.verdict, console)
+    console.print(f"[bold]{escape(str(page))}[/bold] shows it in a browser.", soft_wrap=True)
     console.print(
         f"Use it with [bold]SFV_GYM_MOTIONS={target.parent.resolve()}[/bold] or "
         f"sfv_gym.register_motion({str(target)!r})."
@@ -317,14 +332,18 @@ def assess(
     from sfv_gym.assessment import dynamics, report
     from sfv_gym.registry import find_motion
 
-    found = dynamics.assess(find_motion(motion), character)
+    one = find_motion(motion)
+    found = dynamics.assess(one, character)
     if plot is not None:
         report.plot(found, plot)
     if as_json:
         troubles = [asdict(trouble) for trouble in found.troubles()]
-        typer.echo(json.dumps({"motion": motion, **found.summary(), "troubles": troubles}))
+        verdict = None if one.verdict is None else one.verdict.as_dict()
+        summary = {"motion": motion, **found.summary(), "troubles": troubles, "verdict": verdict}
+        typer.echo(json.dumps(summary))
     else:
         report.print_report(found, motion, Console())
+        print_verdict(one.verdict, Console())
 
 
 def _skill_of(video: Path) -> str:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from sfv_gym.motion import BAD, DOUBTFUL, GOOD, NOTE, Verdict
 from sfv_gym.seeds import MAX_SEED
 
 app = typer.Typer(
@@ -24,8 +26,21 @@ console = Console(stderr=True)
 
 MOST_EPISODES = 4096
 """That are played side by side: so many seeds a stream of random numbers has room for."""
-LONGEST_FILM = 3600.0
+LONGEST_VIDEO = 3600.0
 """Seconds; the states of all of it lie in memory."""
+
+
+_COLOURS = {GOOD: "green", NOTE: "dim", DOUBTFUL: "yellow", BAD: "red"}
+
+
+def print_verdict(verdict: Verdict | None, to: Console) -> None:
+    """What a reconstruction is worth, and why; nothing where nobody judged it."""
+    if verdict is None:
+        return
+    colour = _COLOURS[verdict.grade]
+    to.print(f"Reconstruction: [bold {colour}]{verdict.grade}[/]", highlight=False)
+    for severity, text in verdict.lines():
+        to.print(f"- [{_COLOURS[severity]}]{escape(text)}[/]", highlight=False)
 
 
 def _finite(value: float | None) -> float | None:
@@ -44,6 +59,16 @@ SkillName = Annotated[
 ]
 MotionOut = Annotated[
     Path | None, typer.Option(help="Motion file to write; <skill>.npz by default.")
+]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option(
+        help="Page to judge the motion by: verdict, video, the person from two sides; "
+        "<out>_report.html by default."
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="A motion that is bad is an error, and nothing is written.")
 ]
 FirstSecond = Annotated[
     float | None, typer.Option(help="First second to use, as a player shows it.")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sfv_gym.cli.options import (
-    LONGEST_FILM,
+    LONGEST_VIDEO,
     MOST_EPISODES,
     Agent,
     AsJson,
@@ -141,7 +141,7 @@ def render(
     agent: Agent = "policy",
     policy: PolicyFile = None,
     seconds: Annotated[
-        float, typer.Option(help="Longest to play.", min=0.1, max=LONGEST_FILM, callback=_finite)
+        float, typer.Option(help="Longest to play.", min=0.1, max=LONGEST_VIDEO, callback=_finite)
     ] = 10.0,
     difficulty: Difficulty = None,
     seed: Seed = 0,

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import os
-import platform
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import mujoco
 import numpy as np
 
-import sfv_gym
-from sfv_gym.files import JSON, atomic_path
+from sfv_gym.files import JSON
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.evaluation import Evaluation
 from sfv_gym.play.rollout import Rollout
 from sfv_gym.render.charts import Series, line_chart
+from sfv_gym.render.page import embedded_video, table, verdict_list, write_page
 
 EXPLANATION = (
     "Every episode starts at the clip's first frame, with a little noise. "
@@ -71,26 +67,25 @@ def write_report(path: Path, results: list[SkillResult], seconds: float) -> None
     Args:
         seconds: that everything took.
     """
-    template = resources.files("sfv_gym.assets").joinpath("report.html").read_text("utf-8")
-    page = Template(template).substitute(
+    body = "\n".join(
+        (
+            f'<div class="card">{_summary(results)}</div>',
+            f'<p class="soft">{html.escape(EXPLANATION)}</p>',
+            *(_section(result, path.parent) for result in results),
+            f"<h2>How to go on</h2>{NEXT_STEPS}",
+        )
+    )
+    write_page(
+        path,
         title="From video to a moving character",
         lead=(
             "Each video below was turned into a reference motion, the motion into a Gymnasium "
             "environment in MuJoCo, and a policy moves the simulated character in it. "
             f"Made in {_duration(seconds)}."
         ),
-        summary=_summary(results),
-        explanation=html.escape(EXPLANATION),
-        skills="\n".join(_section(result, path.parent) for result in results),
-        next_steps=NEXT_STEPS,
-        footer=html.escape(
-            f"sfv_gym {sfv_gym.__version__}, MuJoCo {mujoco.__version__}, Python "
-            f"{platform.python_version()}, {platform.system()} {platform.machine()}, "
-            f"{os.cpu_count()} cores"
-        ),
+        body=body,
+        footer=f"MuJoCo {mujoco.__version__}, {os.cpu_count()} cores",
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 # --- sections ---------------------------------------------------------------------------------
@@ -173,12 +168,14 @@ def _section(result: SkillResult, folder: Path) -> str:
         )
     )
     files = ", ".join(f"<code>{html.escape(_relative(f, folder))}</code>" for f in result.files)
+    verdict = "" if result.motion.verdict is None else verdict_list(result.motion.verdict)
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in result.notes)
     return f"""<h2>{html.escape(result.skill.replace("_", " ").capitalize())}
 <code>{html.escape(result.env_id)}</code></h2>
-<figure>{_video(result.video)}
+<figure>{embedded_video(result.video)}
 <figcaption>The video with the pose found in it, the motion reconstructed from it, and the
 simulated character that follows it. {outcome}</figcaption></figure>
+{verdict}
 <div class="columns">{cards}</div>
 <div class="columns">{tables}</div>
 {notes}
@@ -227,26 +224,6 @@ def _source(motion: ReferenceMotion) -> str:
 
 
 # --- pieces -----------------------------------------------------------------------------------
-
-
-def table(rows: list[list[str]], head: tuple[str, ...] = ()) -> str:
-    """An HTML table whose first column names the row; cells are HTML already."""
-
-    def line(cells: list[str] | tuple[str, ...], tag: str) -> str:
-        first, *rest = cells
-        numbers = "".join(f'<{tag} class="n">{cell}</{tag}>' for cell in rest)
-        return f"<tr><{tag}>{first}</{tag}>{numbers}</tr>"
-
-    top = f"<thead>{line(head, 'th')}</thead>" if head else ""
-    return f"<table>{top}<tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
-
-
-def _video(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return (
-        "<video controls autoplay muted loop playsinline "
-        f'src="data:video/mp4;base64,{data}"></video>'
-    )
 
 
 _QUALITY = {

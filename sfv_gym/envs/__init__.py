@@ -1,4 +1,4 @@
-"""The imitation environments: one batched simulation and its Gymnasium, vector and SB3 faces."""
+"""The imitation environments: one batched simulation; interfaces of Gymnasium and SB3 to it."""
 
 from sfv_gym.envs.imitation_env import ImitationEnv
 from sfv_gym.envs.observations import observation_structure

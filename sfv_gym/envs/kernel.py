@@ -48,9 +48,9 @@ class State(NamedTuple):
     subtree_com: np.ndarray
 
 
-class Lift(NamedTuple):
-    """Metres (n,) by which the ground raises the reference: now, at the next row, and the height
-    that the root's is counted from."""
+class HeightOffsets(NamedTuple):
+    """Root height offsets (n,) in metres by which the ground raises the reference: now, at the next
+    row, and that which the height of the character's own root is counted from."""
 
     now: np.ndarray
     next: np.ndarray
@@ -83,11 +83,11 @@ def _rotation_vector(w: float, x: float, y: float, z: float) -> tuple[float, flo
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def measure(
+def measure_batch(
     ids: np.ndarray,
     row: np.ndarray,
     rows: np.ndarray,
-    lift: Lift,
+    offsets: HeightOffsets,
     state: State,
     layout: Layout,
     out: Measures,
@@ -124,7 +124,7 @@ def measure(
         i = ids[k]
         ref, obs = rows[row[k]], out.observation[k]
         qpos, qvel, xpos = state.qpos[i], state.qvel[i], state.xpos[i]
-        up = lift.now[k]
+        up = offsets.now[k]
 
         # heading frame; exactly upside down about a horizontal axis there is no heading: take 0
         w, z = qpos[3], qpos[6]
@@ -133,7 +133,7 @@ def measure(
         if norm >= 1e-18:
             cos, sin = (w * w - z * z) / norm, 2.0 * w * z / norm
 
-        obs[at_height] = qpos[2] - lift.under_root[k]
+        obs[at_height] = qpos[2] - offsets.under_root[k]
         axes = state.xmat[i, root]
         for a in range(2):  # the root's x axis and its z axis
             x, y = axes[2 * a], axes[3 + 2 * a]
@@ -188,7 +188,7 @@ def measure(
         x, y = ref[next_pos] - qpos[0], ref[next_pos + 1] - qpos[1]
         obs[at_next_pos] = cos * x + sin * y
         obs[at_next_pos + 1] = cos * y - sin * x
-        obs[at_next_pos + 2] = ref[next_pos + 2] + lift.next[k] - qpos[2]
+        obs[at_next_pos + 2] = ref[next_pos + 2] + offsets.next[k] - qpos[2]
         w, x, y, z = qpos[3], -qpos[4], -qpos[5], -qpos[6]
         nw, nx = ref[next_quat], ref[next_quat + 1]
         ny, nz = ref[next_quat + 2], ref[next_quat + 3]

@@ -6,7 +6,7 @@ import numpy as np
 
 from sfv_gym.array_types import Float, Int
 from sfv_gym.characters.shapes import Shapes
-from sfv_gym.envs.kernel import Layout, Lift, Measures, State, measure
+from sfv_gym.envs.kernel import HeightOffsets, Layout, Measures, State, measure_batch
 from sfv_gym.envs.observations import slices
 from sfv_gym.envs.reference import HANDS_AND_FEET, References
 from sfv_gym.envs.rewards import TrackingErrors
@@ -60,10 +60,12 @@ class Measurement:
         n, references, state = len(ids), self._references, self.state
         if self._ground.is_flat:
             zero = self._level[:n]
-            lift = Lift(zero, zero, zero)
+            offsets = HeightOffsets(zero, zero, zero)
         else:
             path, root = references.qpos[:, :2], state.qpos[ids, :2]
-            lift = Lift(*(self._ground.lift(ids, xy) for xy in (path[row], path[following], root)))
+            offsets = HeightOffsets(
+                *(self._ground.height_offset(ids, xy) for xy in (path[row], path[following], root))
+            )
         out = Measures(
             observation=np.empty((n, self._size), np.float32),
             rotation=np.empty((n, self._joints)),
@@ -72,7 +74,7 @@ class Measurement:
             centre_of_mass=np.empty(n),
             distance=np.empty((n, 4)),
         )
-        measure(ids, row, references.rows, lift, state, self._layout, out)
+        measure_batch(ids, row, references.rows, offsets, state, self._layout, out)
         if not self._ground.is_flat:
             cos, sin = heading_angle(state.qpos[ids])
             self._ground.height_map(ids, root, cos, sin, out.observation[:, self._height_map])
@@ -97,8 +99,8 @@ class Measurement:
         """Way (N, 15, 3) in metres from each link of the reference to the character's."""
         offset = self.state.xpos[:, self._links] - self._references.link_pos[row]
         if not self._ground.is_flat:
-            lift = self._ground.lift(ids, self._references.qpos[row, :2])
-            offset[..., 2] -= lift[:, None]
+            raised = self._ground.height_offset(ids, self._references.qpos[row, :2])
+            offset[..., 2] -= raised[:, None]
         return offset
 
     def root_tilt(self, row: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:

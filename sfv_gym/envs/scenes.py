@@ -99,7 +99,7 @@ class Scenes:
         data = self.physics.data_of(i)
         if self.ground.is_flat:
             return renderer.render(data)
-        ground = float(self.ground.lift(np.array([i]), data.qpos[None, :2])[0])
+        ground = float(self.ground.height_offset(np.array([i]), data.qpos[None, :2])[0])
         return renderer.render(data, ground=ground, drawn=self.physics.model_of(i))
 
     def show_in(self, window: Window, i: int) -> None:

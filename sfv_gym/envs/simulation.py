@@ -1,6 +1,6 @@
 """The one implementation of the imitation task: N simulations, stepped side by side.
 
-The Gymnasium, vector and Stable-Baselines3 faces are thin around it. No step loops over
+The Gymnasium, vector and Stable-Baselines3 interfaces are thin around it. No step loops over
 environments in Python: what is needed of each is computed by one compiled pass (``kernel``).
 """
 
@@ -186,12 +186,12 @@ class ImitationSimulation:
         qpos[:, quats] = quat_multiply(qpos[:, quats], rotvec_to_quat(pose[:, turns]))
         qpos[:, self.joints.hinge_qpos] += pose[:, self.joints.hinge_dof]
         if not self.ground.is_flat:
-            lift = self.ground.lift(ids, origin)
-            qpos[:, 2] += lift
-            soon = self.ground.lift(ids, origin + qvel[:, :2] / CONTROL_HZ)
-            qvel[:, 2] += (soon - lift) * CONTROL_HZ
+            raised = self.ground.height_offset(ids, origin)
+            qpos[:, 2] += raised
+            soon = self.ground.height_offset(ids, origin + qvel[:, :2] / CONTROL_HZ)
+            qvel[:, 2] += (soon - raised) * CONTROL_HZ
         self.scenes.put(ids, qpos, qvel)
-        if self.starts.lifts:
+        if self.starts.may_penetrate:
             sunk = np.minimum(self._measurement.clearance(self._all_shapes, ids), 0.0)
             if (sunk < 0).any():
                 qpos[:, 2] -= sunk
@@ -305,7 +305,7 @@ class ImitationSimulation:
         """The reference's state (N, nq) now, raised with the ground that it passes over."""
         qpos = self.references.qpos[self.reference_row(self.all_ids)]
         if not self.ground.is_flat:
-            qpos[:, 2] += self.ground.lift(self.all_ids, qpos[:, :2])
+            qpos[:, 2] += self.ground.height_offset(self.all_ids, qpos[:, :2])
         return qpos
 
     def link_offset(self) -> np.ndarray:

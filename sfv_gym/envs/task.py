@@ -36,7 +36,7 @@ MotionLike = str | os.PathLike[str] | ReferenceMotion
 
 
 class TaskSettings(TypedDict, total=False):
-    """What ``Task.of`` and every face of the environment take: names or objects, see ``Task``."""
+    """What ``Task.of`` and all environments take: names or objects, see ``Task``."""
 
     character: str | Character
     terrain: str | Terrain

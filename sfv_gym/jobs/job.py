@@ -132,7 +132,7 @@ Event = Advanced | Said | Ended | Failed | Stopped | Died
 
 
 def event_of(job: Job, message: JSON) -> Event:
-    """What a worker's message says of its job; see ``worker.carry_out`` and ``Reporter``."""
+    """What a worker's message says of its job; see ``worker.run_job`` and ``Reporter``."""
     if "result" in message:
         return Ended(job, message["result"])
     if "failed" in message:

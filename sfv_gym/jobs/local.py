@@ -24,7 +24,7 @@ from sfv_gym.jobs.job import (
     Stopped,
     event_of,
 )
-from sfv_gym.jobs.worker import carry_out, environment
+from sfv_gym.jobs.worker import environment, run_job
 
 
 class LocalExecutor(Closing):
@@ -139,7 +139,7 @@ class InlineExecutor(Closing):
             return []
         job, events = self._waiting.pop(0), []
         reporter = Reporter(lambda message: events.append(event_of(job, message)))
-        events.append(event_of(job, carry_out(job.to_json(), reporter)))
+        events.append(event_of(job, run_job(job.to_json(), reporter)))
         return events
 
     def stop(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sfv_gym.errors import MissingExtraError, SettingError
 from sfv_gym.files import CACHE_VARIABLE, JSON
 from sfv_gym.jobs.job import Closing, Died, Event, Job, Reporter, event_of
-from sfv_gym.jobs.worker import carry_out, environment, heed_signals, log_into
+from sfv_gym.jobs.worker import environment, heed_signals, log_into, run_job
 from sfv_gym.registry import MOTIONS_VARIABLE
 
 PASSED_ON = (MOTIONS_VARIABLE, CACHE_VARIABLE)
@@ -59,8 +59,8 @@ class RayExecutor(Closing):
                     "include_dashboard": False,
                 }
             )
-            # Ray's own workers yield to everything else on the machine: several times slower on a
-            # busy one, where learning curves over time would not be comparable with local ones
+            # Ray's own workers yield to everything else on the machine: learning curves over time
+            # would not be comparable with local ones
             os.environ.setdefault("RAY_worker_niceness", "0")
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -72,7 +72,7 @@ class RayExecutor(Closing):
         self._queue = Queue(actor_options={"num_cpus": 0})
         # A fresh process for each job: nothing of the one before may reach into it. What becomes
         # of a job whose worker has died is for the supervisor to say.
-        self._remote = ray.remote(max_calls=1, max_retries=0)(_carry_out)
+        self._remote = ray.remote(max_calls=1, max_retries=0)(_run_job)
         self._waiting: list[Job] = []
         self._jobs: dict[Any, Job] = {}
 
@@ -135,10 +135,10 @@ class RayExecutor(Closing):
         return [event_of(jobs[key], message) for key, message in messages if key in jobs]
 
 
-def _carry_out(text: str, key: int, queue: Any) -> JSON:
+def _run_job(text: str, key: int, queue: Any) -> JSON:
     """The task: the worker's ``main`` with Ray in place of pipes."""
     job = json.loads(text)
     reporter = Reporter(lambda message: queue.put((key, message)))
     heed_signals(job, reporter)
     log_into(Path(job["folder"]))
-    return carry_out(text, reporter)
+    return run_job(text, reporter)

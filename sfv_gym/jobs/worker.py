@@ -39,7 +39,7 @@ def environment(threads: int) -> dict[str, str]:
     return {**limits, **(SINGLE_THREADED if threads == 1 else {}), "PYTHONUNBUFFERED": "1"}
 
 
-def carry_out(text: str, reporter: Reporter) -> JSON:
+def run_job(text: str, reporter: Reporter) -> JSON:
     """Do the job that ``text`` describes, in this process, and return what became of it.
 
     Whatever the function raises is the message of a failed job, and in the log with its traceback;
@@ -101,7 +101,7 @@ def main() -> None:
     threading.Thread(target=_stop_with_supervisor, args=(job, reporter), daemon=True).start()
     heed_signals(job, reporter)
     log_into(Path(job["folder"]))
-    send(carry_out(text, reporter))
+    send(run_job(text, reporter))
 
 
 def _stop_with_supervisor(job: JSON, reporter: Reporter) -> None:

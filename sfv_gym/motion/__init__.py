@@ -4,13 +4,20 @@ from sfv_gym.motion.camera import MotionCamera
 from sfv_gym.motion.older_files import MIN_FLIGHT_SECONDS
 from sfv_gym.motion.reference_motion import LOOPS, ReferenceMotion
 from sfv_gym.motion.trajectory import MotionState, Trajectory, loop_offset_between
+from sfv_gym.motion.verdict import BAD, DOUBTFUL, GOOD, NOTE, Finding, Verdict
 
 __all__ = [
+    "BAD",
+    "DOUBTFUL",
+    "GOOD",
     "LOOPS",
     "MIN_FLIGHT_SECONDS",
+    "NOTE",
+    "Finding",
     "MotionCamera",
     "MotionState",
     "ReferenceMotion",
     "Trajectory",
+    "Verdict",
     "loop_offset_between",
 ]

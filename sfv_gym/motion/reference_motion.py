@@ -27,6 +27,7 @@ from sfv_gym.motion.older_files import (
     skill_of,
 )
 from sfv_gym.motion.trajectory import Trajectory
+from sfv_gym.motion.verdict import Verdict
 
 SCHEMA = 2
 """Of the files that are written. Schema 1 had no ``flights``; it is read all the same."""
@@ -72,6 +73,7 @@ class ReferenceMotion(Trajectory):
         person_root_quat, person_joint_quat: (T, 4) and (T, 15, 4) wxyz, the person's own rotations,
             as seen in the video, before the motion was made fit for the character.
         camera: that the person was seen with; None where there was none.
+        verdict: how far the reconstruction can be believed, and why; None where nobody judged it.
         made_from: by whatever makes motions again and again, to tell whether this one is to be.
         provenance: source, licence, frame range, clip hash, tool versions, settings, quality: to be
             read by people; nothing depends on it.
@@ -87,6 +89,7 @@ class ReferenceMotion(Trajectory):
     skill: str = ""
     person_scale: np.ndarray | None = None
     camera: MotionCamera | None = None
+    verdict: Verdict | None = None
     made_from: str = ""
     provenance: JSON = field(default_factory=dict)
 
@@ -190,6 +193,8 @@ class ReferenceMotion(Trajectory):
         }
         if self.person_scale is not None:
             fields["person_scale"] = np.asarray(self.person_scale, np.float64)
+        if self.verdict is not None:
+            fields["verdict"] = np.array(self.verdict.to_json())
         if self.camera is not None:
             camera = {f"camera_{name}": value for name, value in vars(self.camera).items()}
             fields |= {k: np.asarray(v, np.float64) for k, v in camera.items() if v is not None}
@@ -234,6 +239,7 @@ class ReferenceMotion(Trajectory):
                 skill=_text(fields, "skill", skill_of(provenance)),
                 person_scale=_person_scale(fields, provenance),
                 camera=_camera(fields, provenance),
+                verdict=_verdict(fields),
                 made_from=_text(fields, "made_from", made_from_of(provenance)),
                 provenance=provenance,
                 **floats,
@@ -286,6 +292,10 @@ def _person_scale(fields: Mapping[str, np.ndarray], provenance: JSON) -> np.ndar
     if "person_scale" in fields:
         return np.asarray(fields["person_scale"], np.float64)
     return person_scale_of(provenance)
+
+
+def _verdict(fields: Mapping[str, np.ndarray]) -> Verdict | None:
+    return Verdict.from_json(str(_scalar(fields, "verdict"))) if "verdict" in fields else None
 
 
 def _camera(fields: Mapping[str, np.ndarray], provenance: JSON) -> MotionCamera | None:

@@ -17,7 +17,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Moment:
+class EpisodeStep:
     """A control step of N episodes, just played.
 
     Attributes:
@@ -33,11 +33,11 @@ class Moment:
 
 def episodes(
     simulation: ImitationSimulation, predict: Predict, seed: int, *, play_on: bool = False
-) -> Iterator[Moment]:
-    """Begin an episode in every environment, at once, and play them, a moment at a time, until all
+) -> Iterator[EpisodeStep]:
+    """Begin an episode in every environment, at once, and play them, a step at a time, until all
     have ended.
 
-    After the call the simulation is where the episodes begin, between moments it is where the last
+    After the call the simulation is where the episodes begin, between steps it is where the last
     one has left it. An environment whose episode has ended is stepped on beside the others, and
     counts no more.
 
@@ -46,15 +46,15 @@ def episodes(
         play_on: early termination ends nothing: episodes last to their horizon or the clip's end.
     """
     simulation.seed(seed)
-    return _moments(simulation, predict, simulation.reset(simulation.all_ids), play_on)
+    return _steps(simulation, predict, simulation.reset(simulation.all_ids), play_on)
 
 
-def _moments(
+def _steps(
     simulation: ImitationSimulation, predict: Predict, observation: np.ndarray, play_on: bool
-) -> Iterator[Moment]:
+) -> Iterator[EpisodeStep]:
     playing = np.ones(simulation.num_envs, bool)
     while playing.any():
         result = simulation.step(predict(observation))
         over = result.truncated if play_on else result.terminated | result.truncated
-        yield Moment(result, playing, playing & over)
+        yield EpisodeStep(result, playing, playing & over)
         observation, playing = result.observation, playing & ~over

@@ -209,10 +209,10 @@ def play(
     steps = np.zeros(episodes, int)
     error, error_root, error_velocity, error_acceleration = np.zeros((4, episodes))
     fell, strayed, upright = (np.zeros(episodes, bool) for _ in range(3))
-    moments = play_episodes(simulation, predict, seed)
+    played = play_episodes(simulation, predict, seed)
     offsets = [simulation.link_offset()]  # of the last three states
-    for moment in moments:
-        result, playing = moment.result, moment.playing
+    for step in played:
+        result, playing = step.result, step.playing
         for reward, total in returns.items():
             value, _ = REWARDS[reward](result.errors)
             total += np.where(playing & ~result.terminated, value, 0.0)
@@ -226,7 +226,7 @@ def play(
                 total += np.where(playing, np.linalg.norm(change, axis=-1).mean(-1), 0.0)
         strayed |= playing & (result.parts["link_distance"] > KEY_LINK_DISTANCE)
         fell |= playing & result.terminated
-        upright |= moment.ended & (simulation.root_tilt() < UPRIGHT_ANGLE)
+        upright |= step.ended & (simulation.root_tilt() < UPRIGHT_ANGLE)
     limit = simulation.episode_limit()
     divisor = np.maximum(steps, 1)
     return Episodes(

@@ -76,14 +76,14 @@ def rollout(
     settings["horizon"] = max(1, round(seconds * CONTROL_HZ))
     simulation = ImitationSimulation(Task.of(task, **settings))
     predict = agent(simulation, np.random.default_rng(seed))
-    moments = episodes(simulation, predict, seed, play_on=True)
+    played = episodes(simulation, predict, seed, play_on=True)
     states, references = [simulation.qpos[0].copy()], [simulation.reference_qpos()[0]]
     curves: dict[str, list[float]] = {
         name: [] for name in ("reward", "reward_sfv", "joint_error", "joint_error_root")
     }
     failed_at: int | None = None
-    for step, moment in enumerate(moments, start=1):
-        result = moment.result
+    for number, step in enumerate(played, start=1):
+        result = step.result
         states.append(simulation.qpos[0].copy())
         references.append(simulation.reference_qpos()[0])
         curves["reward"].append(float(REWARDS["pose"](result.errors)[0][0]))
@@ -91,7 +91,7 @@ def rollout(
         for name in ("joint_error", "joint_error_root"):
             curves[name].append(float(result.parts[name][0]))
         if result.terminated[0] and failed_at is None:
-            failed_at = step
+            failed_at = number
     path = np.array(states)
     return Rollout(
         env_id=name or (task if isinstance(task, str) else ""),
@@ -99,7 +99,7 @@ def rollout(
         hz=float(simulation.control_hz),
         qpos=path,
         reference_qpos=np.array(references),
-        ground=simulation.ground.lift(simulation.all_ids, path[None, :, :2])[0],
+        ground=simulation.ground.height_offset(simulation.all_ids, path[None, :, :2])[0],
         failed_at=failed_at,
         **{name: np.array(values) for name, values in curves.items()},
     )

@@ -35,11 +35,11 @@ MIN_VIEW_SIDE = 64.0  # pixels of the frame
 
 # Rounds
 ROUNDS = 3
-MAX_LOOKS = 600  # views of a whole clip, some 0.05 s each on two cores; past it, fewer a frame
+MAX_LOOKS = 600  # views of a whole clip, which bounds its time; past it, fewer a frame
 CLEAR = 0.6  # share of the sightings from which a hypothesis needs no more looks
 SLANT, QUARTER = np.pi / 4, np.pi / 2
-"""Angles from the trunk upright that the views of a known pose have. Measured: they add more to
-the plain look, whose trunk MediaPipe has turned upright itself, than upright ones do."""
+"""Angles from the trunk upright that the views of a known pose have: for the plain look MediaPipe
+has turned the trunk upright itself, so that an upright view would add little."""
 
 # Hypotheses
 SAME_POSE, SAME_JOINT = 0.16, 0.25  # m, between sightings that are averaged: mean and worst joint

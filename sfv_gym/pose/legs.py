@@ -23,8 +23,7 @@ EXCHANGED = 0.1  # a frame whose legs are exchanged
 EXCHANGE = 0.5  # where a run of such frames begins or ends
 
 MAX_LEG_SPEED = 11.0
-"""Body heights per second, in the picture, of an ankle about its hip: 19 m/s, a fast kick's. The
-largest in the library's clips is 8.5."""
+"""Body heights per second, in the picture, of an ankle about its hip: 19 m/s, a fast kick's."""
 MIN_LEG_JUMP = 0.2
 """Body heights; less may be noise between the frames of a fast camera."""
 

@@ -59,7 +59,7 @@ def stabilize(
     if widest > MAX_PAN:
         raise PoseError(
             f"the camera turns by {np.degrees(widest):.0f} degrees from the clip's middle; the "
-            f"most that can be made good is {np.degrees(MAX_PAN):.0f}: choose a shorter range"
+            f"most that can be compensated is {np.degrees(MAX_PAN):.0f}: choose a shorter range"
         )
     rays = np.concatenate(
         ((poses.landmarks_2d - centre) / focal, np.ones((*poses.landmarks_2d.shape[:2], 1))), -1

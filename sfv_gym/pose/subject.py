@@ -23,8 +23,8 @@ STEP, SMOOTH = 0.3, 0.1  # s: movement is measured over STEP, between means of S
 MAX_LIMB_SPEED = 3.0  # m/s, faster ones are errors
 JITTER = 1.0  # times what smoothing takes out is no movement, but a person who is badly seen
 MAX_TRAVEL_SPEED, TRAVEL = 1.0, 0.5
-"""m/s beyond which getting about counts no more, and what it counts against limbs that move:
-passers-by get about, and a panning camera moves everybody who stands."""
+"""m/s beyond which locomotion counts no more, and what it counts against limbs that move:
+passers-by walk, and a panning camera moves everybody who stands."""
 
 # A point
 ON_BODY, NEAR_BODY = 0.1, 0.25

@@ -11,7 +11,7 @@ import torch
 from sfv_gym import skeleton
 from sfv_gym.errors import PoseError
 from sfv_gym.fitting.tensors import DTYPE
-from sfv_gym.pose.legs import leg_jumps
+from sfv_gym.pose.legs import leg_jumps, untangle_legs
 from sfv_gym.pose.sequence import bridged
 from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, WORLD_TO_CAMERA, view_rotation
 
@@ -63,11 +63,13 @@ class Evidence:
         body_px: how tall the person stands in the picture, pixels.
         pixels: (T, M, 2).
         pixel_weights: (T, M), 0 where there is no evidence.
+        visibility: (T, M) in 0..1, how sure the estimator is that a landmark is in view.
         points: (T, M, 3) metres, camera frame, hip-centred.
         directions: (T, D, 3) unit vectors between landmarks, camera frame.
         direction_weights: (T, D).
         detected: (T,) bool.
         doubt: (T,) bool, what the pose stage holds for wrong, though detected.
+        crossed: (T,) bool, in which the legs seem to have changed places.
         confidence: (T,) in 0..1.
     """
 
@@ -78,11 +80,13 @@ class Evidence:
     body_px: float
     pixels: torch.Tensor
     pixel_weights: torch.Tensor
+    visibility: np.ndarray
     points: np.ndarray
     directions: torch.Tensor
     direction_weights: torch.Tensor
     detected: np.ndarray
     doubt: np.ndarray
+    crossed: np.ndarray
     confidence: np.ndarray
 
     @property
@@ -156,10 +160,12 @@ def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evide
         body_px=poses.standing_height,
         pixels=torch.as_tensor(flat, dtype=DTYPE),
         pixel_weights=torch.as_tensor(trust * landmarks.weights, dtype=DTYPE),
+        visibility=visible,
         points=solid,
         directions=torch.as_tensor(directions, dtype=DTYPE),
         direction_weights=torch.as_tensor(pair_trust * landmarks.direction_weights, dtype=DTYPE),
         detected=detected,
         doubt=leg_jumps(poses),
+        crossed=untangle_legs(poses)[1],
         confidence=visible.mean(1),
     )

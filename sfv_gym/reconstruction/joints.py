@@ -19,10 +19,12 @@ from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import MIN_FRAMES
+from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.markers import marker_riders, markers
 from sfv_gym.reconstruction.person import BodyProblem, Weights
 from sfv_gym.reconstruction.pipeline import ITERATIONS, solve_motion
 from sfv_gym.reconstruction.prior import PosePrior
+from sfv_gym.reconstruction.signs import signs_of_joints
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet
@@ -165,7 +167,7 @@ def reconstruct_joints(
     if loop not in ("auto", *LOOPS):
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
     problem = JointProblem(gather_joints(joints), weights, prior=prior)
-    motion, fit, _ = solve_motion(
+    motion, fit, contacts, _ = solve_motion(
         problem, skill=skill, loop=loop, progress=progress, speed=1.0,
         carry_weights=carry_weights, iterations=iterations,
     )  # fmt: skip
@@ -174,10 +176,14 @@ def reconstruct_joints(
     level = np.array([0.0, 0.0, float(fit.variables["level"])])
     off = np.linalg.norm(places - problem.evidence.upright - level, axis=-1)
     known = problem.evidence.weights > 0
+    error, detected = float(off[known].mean()), np.asarray(known.any(1))
+    motion.verdict = judge(
+        signs_of_joints(fit, contacts, problem.fps, detected=detected, off=error)
+    )
     motion.confidence = known.mean(1)
     motion.provenance["source"] = dict(joints.source)
     motion.provenance["quality"] = {
-        "joint_error_mm": round(1e3 * float(off[known].mean()), 1),
+        "joint_error_mm": round(1e3 * error, 1),
         "person_scale": [round(float(s), 3) for s in fit.body.scale],
         **motion.provenance["quality"],
     }

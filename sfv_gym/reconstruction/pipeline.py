@@ -25,11 +25,14 @@ from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
 from sfv_gym.reconstruction.carry import Carried, carry
 from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
+from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
 from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem, Weights
 from sfv_gym.reconstruction.prior import PosePrior
+from sfv_gym.reconstruction.progress import IterationBar
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
 from sfv_gym.reconstruction.reprojection import motion_camera
+from sfv_gym.reconstruction.signs import signs_of
 from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
@@ -95,15 +98,17 @@ def reconstruct(
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
     evidence = gather_evidence(poses, focal_px)
     problem = PersonProblem(evidence, weights, prior=prior)
-    motion, fit, scene = solve_motion(
+    motion, fit, contacts, scene = solve_motion(
         problem, skill=skill, loop=loop, progress=progress, speed=speed,
         carry_weights=carry_weights, iterations=iterations,
     )  # fmt: skip
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_turns)
     motion.provenance["source"] = dict(poses.source)
+    signs = signs_of(fit, evidence, contacts, people=int(poses.source.get("people", 1)))
+    motion.verdict = judge(signs)
     motion.provenance["quality"] = {
-        **person_quality(fit, evidence), **motion.provenance["quality"]
+        **person_quality(fit, evidence, signs), **motion.provenance["quality"]
     }  # fmt: skip
     motion.provenance["settings"]["focal_px"] = evidence.focal
     motion.validate()
@@ -131,13 +136,14 @@ def solve_motion(
     speed: float,
     carry_weights: GroundedWeights | None,
     iterations: int,
-) -> tuple[ReferenceMotion, PersonFit[C], Scene]:
+) -> tuple[ReferenceMotion, PersonFit[C], CanonicalContacts, Scene]:
     """Both stages, whoever saw the person; the arguments are those of `reconstruct`.
 
     Returns:
-        The motion, whose provenance has no ``source`` yet, the person, and where the scene lies.
+        The motion, which nobody has judged and whose provenance has no ``source`` yet, the person,
+        what touches the ground, and where the scene lies.
     """
-    with one_thread(), _Progress(progress) as bar:
+    with one_thread(), IterationBar(progress) as bar:
         bar.expect(PASSES * iterations + CARRY_SHARE * iterations)
         fit, contacts = fit_person(
             problem,
@@ -193,7 +199,7 @@ def solve_motion(
             "scipy": scipy.__version__,
         },
     }
-    return motion, fit, Scene(Rotation.from_euler("z", yaw).as_matrix(), start)
+    return motion, fit, contacts, Scene(Rotation.from_euler("z", yaw).as_matrix(), start)
 
 
 def fit_person(
@@ -364,36 +370,3 @@ def _joint_quats(angles: np.ndarray) -> np.ndarray:
 def _root_quats(rotations: np.ndarray) -> np.ndarray:
     """(T, 4) wxyz from (T, 3, 3), without jumps of sign."""
     return quat_continuous(np.roll(Rotation.from_matrix(rotations).as_quat(), 1, axis=-1))
-
-
-class _Progress:
-    """A progress bar over the solver's iterations, or nothing."""
-
-    def __init__(self, show: bool) -> None:
-        self._bar: Any = None
-        self._expected = 0
-        if show:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("reconstruction", total=None)
-
-    def expect(self, iterations: int) -> None:
-        """So many more are to come, at most."""
-        self._expected += iterations
-        if self._bar is not None:
-            self._bar.update(self._task, total=self._expected)
-
-    def advance(self) -> None:
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def __enter__(self) -> _Progress:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()

@@ -12,35 +12,27 @@ from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.evidence import Evidence
-from sfv_gym.reconstruction.markers import markers
 from sfv_gym.reconstruction.person import PersonFit
+from sfv_gym.reconstruction.signs import VideoSigns
 from sfv_gym.rotations import quat_to_matrix
 
 
-def person_quality(fit: PersonFit[Camera], evidence: Evidence) -> dict[str, float | list[float]]:
-    """Agreement of the person's fit with the video."""
-    with torch.no_grad():
-        points = markers(fit.body, fit.pose, evidence.landmarks)
-        error = (fit.camera.project(points) - evidence.pixels).norm(dim=-1).numpy()
-        start, end = evidence.landmarks.direction_pairs.T
-        line = (points[:, end] - points[:, start]).numpy()
-        line = line @ fit.camera.rotation().numpy().T
-        sizes = fit.body.scale.numpy()
-    line /= np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)
-    cosine = np.clip((line * evidence.directions.numpy()).sum(-1), -1, 1)
-    weights = evidence.pixel_weights.numpy()
-    pixels = float((weights * error).sum() / weights.sum())
-    trust = evidence.direction_weights.numpy()
+def person_quality(
+    fit: PersonFit[Camera], evidence: Evidence, signs: VideoSigns
+) -> dict[str, float | list[float]]:
+    """Agreement of the person's fit with the video.
+
+    Args:
+        signs: as ``signs_of`` measures them.
+    """
     return {
-        "reprojection_px": round(pixels, 2),
-        "reprojection_percent_of_body": round(100 * pixels / evidence.body_px, 2),
-        "direction_error_deg": round(
-            float((trust * np.degrees(np.arccos(cosine))).sum() / trust.sum()), 2
-        ),
+        "reprojection_px": round(signs.picture * evidence.body_px, 2),
+        "reprojection_percent_of_body": round(100 * signs.picture, 2),
+        "direction_error_deg": round(signs.direction_deg, 2),
         "detected_fraction": round(float(evidence.detected.mean()), 4),
-        "person_scale": [round(float(s), 3) for s in sizes],
+        "person_scale": [round(float(s), 3) for s in fit.body.scale],
         "camera_tilt_deg": [round(float(np.degrees(a)), 2) for a in fit.camera.tilt.tolist()],
-        "camera_height_m": round(float(fit.camera.height), 3),
+        "camera_height_m": round(signs.camera_height, 3),
         "focal_px": round(float(fit.camera.focal), 1),
     }
 

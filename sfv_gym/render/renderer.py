@@ -52,7 +52,7 @@ class Renderer:
         visual = self.model.vis
         visual.global_.offwidth = max(width, visual.global_.offwidth)
         visual.global_.offheight = max(height, visual.global_.offheight)
-        # Without a GPU the shadow map is a third of the time at 2048, and no prettier.
+        # Without a GPU a larger shadow map costs time, and is no prettier.
         visual.quality.shadowsize = min(1024, visual.quality.shadowsize)
         self.model.stat.extent = EXTENT
         visual.map.shadowclip = SHADOW_CLIP

@@ -88,7 +88,7 @@ class Ground:
         self._piece = np.zeros((n, self._cells), np.intp)  # into the next three, flattened
         self._base, self._grade = np.full((n, pieces), terrain.floor), np.zeros((n, pieces))
         self._half_width = np.zeros((n, pieces))
-        self._lift = np.zeros((n, self._cells + 1))
+        self._lift = np.zeros((n, self._cells + 1))  # height offsets, by their name in checkpoints
         self._origin, self._axis = np.zeros((n, 2)), np.zeros((n, 2))
         self._cell_middle = (self._first_cell + 0.5 + np.arange(self._cells)) * CELL
         self._forget_draws()
@@ -293,7 +293,7 @@ class Ground:
         u, v = self._along(rows, xy)
         return self._height(rows, u, v)
 
-    def lift(self, ids: Ids, xy: np.ndarray) -> np.ndarray:
+    def height_offset(self, ids: Ids, xy: np.ndarray) -> np.ndarray:
         """By how much (n, ...) in metres the reference motion is raised at ``xy`` (n, ..., 2).
 
         Continuous: the ground's height averaged along the track, or 0 where the terrain has
@@ -314,7 +314,7 @@ class Ground:
     def height_map(
         self, ids: Ids, root_xy: np.ndarray, cos: np.ndarray, sin: np.ndarray, out: np.ndarray
     ) -> None:
-        """Write the ground's heights on a grid around each root, from the lift under the root.
+        """Write the ground's heights on a grid around each root, from the height offset there.
 
         Args:
             ids: of n environments.
@@ -340,7 +340,7 @@ class Ground:
         v += root_v[:, None]
         height = self._height(rows, u, v)
         if self.terrain.smoothing:
-            height -= self.lift(ids, root_xy)[:, None]
+            height -= self.height_offset(ids, root_xy)[:, None]
         np.clip(height, -HEIGHT_MAP_RANGE, HEIGHT_MAP_RANGE, out=height)
         out[:] = height
 

@@ -61,7 +61,7 @@ class Terrain(ABC):
     """Metres, height of the floor next to and between the pieces."""
     smoothing: ClassVar[float] = 0.0
     """Metres, half the width of the (triangular) window over which the ground is averaged to
-    lift the reference motion; 0: the reference stays where it is."""
+    raise the reference motion; 0: the reference stays where it is."""
 
     def __post_init__(self) -> None:
         real("difficulty", self.difficulty, 0.0, 1.0)

@@ -9,8 +9,8 @@ import av
 from sfv_gym.video.filters import Filter
 
 MIN_INTERLACED = 0.1
-"""Share of the pictures marked as interlaced that must look so. Of 20 clips marked so, none of the
-progressive ones' pictures does, and of those that were made interlaced 97 % and more."""
+"""Share of the pictures marked as interlaced that must look so: of clips that are progressive and
+only marked so, hardly any does, and of interlaced ones nearly all do."""
 
 
 class FieldOrder:

@@ -9,8 +9,8 @@ SIDE = 160  # pixels of the width at which pictures are compared
 NEAR = 6  # pictures to either side among which there must be motion: of 10 a second shown as 60
 MIN_MOTION = 0.3  # grey levels, mean over the picture
 # Repeats change by this share of the motion before and after at most: where few do, as few pictures
-# as these may. In 35 clips without repeats up to 8 % of the pictures change by as little (a light
-# that flickers around them); 25 pictures as 30 repeat one in six.
+# as these may. Without repeats a few pictures change by as little (a light that flickers around
+# them); 25 pictures as 30 repeat one in six.
 FEW, MIN_SHARE = 0.1, 0.12
 # At a low quality what is coded again may differ by more; the others must come at a steady rate
 MORE, MIN_REGULAR_SHARE = 0.4, 0.15

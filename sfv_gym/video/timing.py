@@ -1,4 +1,4 @@
-"""Which of a file's pictures make a video of constant rate, from the times that they carry.
+"""Which of a file's pictures make a video of constant rate, from their timestamps.
 
 One mechanism for four things: phones record at a varying rate, slow-motion cameras at more pictures
 than a motion needs, some containers do not know their rate, and some videos repeat pictures.
@@ -106,7 +106,7 @@ def orderly(shown: np.ndarray, decoded: np.ndarray) -> np.ndarray:
 
 
 def repaired(times: np.ndarray) -> tuple[np.ndarray | None, int]:
-    """Times from 0 on that grow, bad ones made good; None if too many are bad.
+    """Times from 0 on that grow, bad ones corrected; None if too many are bad.
 
     A frame without a time of its own has none, or 0 or less: an AVI's last ones, all of a raw
     stream. Where the clock jumps, ahead or back, it goes on as if it had not.

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from sfv_gym.benchmarks.films import film
+from sfv_gym.benchmarks.rollout_video import write_rollout_video
 from sfv_gym.benchmarks.studies.policies.records import short_name
 from sfv_gym.files import atomic_path
 from sfv_gym.play.policy import Policy
@@ -31,7 +31,7 @@ def draw(env_ids: Sequence[str], folder: Path, docs: Path, *, progress: bool = T
         env_ids, "drawing", console=Console(stderr=True), transient=True, disable=not progress
     ):
         policy = Policy.load(folder / f"{env_id}.safetensors")
-        film(
+        write_rollout_video(
             env_id,
             policy.predict,
             docs / "results" / f"{env_id}.webp",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from sfv_gym.skeleton import LINKS
 
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 TRUTH_JOINTS = tuple(f"{side}_{part}" for part in _PARTS for side in ("l", "r"))
 LINK_COLUMNS = [LINKS.index(f"{side}_{p}") for p in _PARTS for side in ("left", "right")]
+ORIENTED_LINKS = [LINKS.index(name) for name in ("root", "chest", "neck")]
+"""Those whose orientations a truth may know."""
 _HIPS, _ANKLES = slice(6, 8), slice(10, 12)
+SEGMENT = 100
+"""Frames over which errors in the world are measured at once, as in WHAM and GVHMR."""
 VIEWED = 6
 """Instants of a clip that are drawn."""
 BONES = np.array(
@@ -19,18 +24,20 @@ BONES = np.array(
 """Pairs of TRUTH_JOINTS."""
 RAW, FULL, TRUTH = "raw MediaPipe", "full", "truth"
 Row = dict[str, float]
-"""Errors by the names of ``joint_errors``; NaN where one says nothing."""
+"""Errors by the names of ``joint_errors``, and ``mpjae_deg``; NaN, or not there, where one says
+nothing."""
+OF_PATHS = ("clip_mm", "wa_mm", "w_mm", "skate_mm")
+"""What hip-centred joints, which have no path, say nothing of."""
 Views = dict[str, list[list[list[float]]]]
 """Joints (VIEWED, 12, 3) of raw, full and the truth."""
 
 
-def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """``source`` (N, 3) moved, turned and scaled onto ``target`` (N, 3) (Umeyama)."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(a.T @ b)
-    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * flip).sum() / (a**2).sum()
-    return np.asarray(scale * a @ (u * flip) @ vt + target.mean(0))
+def aligned(source: np.ndarray, target: np.ndarray, by: slice = slice(None)) -> np.ndarray:
+    """``source`` (T, J, 3) moved, turned and scaled by the one similarity that brings its frames
+    ``by`` nearest to ``target``'s (Umeyama 1991)."""
+    a, b = source[by].reshape(-1, 3), target[by].reshape(-1, 3)
+    turn = _turn(a - a.mean(0), b - b.mean(0))
+    return np.asarray((source - a.mean(0)) @ turn + b.mean(0))
 
 
 def joint_errors(
@@ -38,29 +45,74 @@ def joint_errors(
 ) -> Row:
     """Errors of 12 limb joints (T, 12, 3) against the truth (T, 12, 3).
 
+    ``e`` is the mean over frames and joints of ``|p - q|``, q the truth, in millimetres.
+
     Returns:
-        pa_mm: Procrustes per frame. root_mm: hip-centred, one rotation and scale a clip.
-        clip_mm: one similarity a clip, the path included. accel_ms2: of the joints after one
-        rotation and scale. skate_mm: the ankles' drift per frame where ``planted`` (T, 2).
+        pa_mm: PA-MPJPE, e after one similarity a frame (Procrustes; Kanazawa et al., HMR, 2018).
+        root_mm: e, hip-centred, after one rotation and scale a clip.
+        clip_mm: e after one similarity a clip, the path included.
+        wa_mm, w_mm: WA-MPJPE and W-MPJPE, e in segments of SEGMENT frames after one similarity for
+            each, found from all of its frames or from its first two (Ye et al., SLAHMR, 2023; Shin
+            et al., WHAM, 2024; Shen et al., GVHMR, 2024). The last segment may be shorter.
+        mpjve_mms: MPJVE, mean of ``|dp - dq| fps``, d between successive frames, as for root_mm
+            (Pavllo et al., VideoPose3D, 2019, who leave fps out).
+        accel_ms2: mean of ``|ddp - ddq| fps^2`` after one rotation and scale, the path included
+            (Kanazawa et al., HMMR, 2019).
+        jitter: mean of ``|dddp| fps^3`` in units of 10 m/s^3, of the joints as they are (Yi et al.,
+            TransPose, 2021; in WHAM's unit). It grows with the frame rate where it is noise.
+        skate_mm: the ankles' drift per frame where ``planted`` (T, 2).
     """
-    pa = [_distance(similarity(p, q), q) for p, q in zip(joints, truth, strict=True)]
     centred, goal = _centred(joints), _centred(truth)
-    turn = _turn(centred, goal)
-    whole = similarity(joints.reshape(-1, 3), truth.reshape(-1, 3))
-    jolt = np.diff(joints @ turn - truth, n=2, axis=0) * fps**2
-    skate = float("nan")
-    if planted is not None:
-        both = planted[1:] & planted[:-1]
-        if both.any():
-            steps = np.linalg.norm(np.diff(joints[:, _ANKLES, :2], axis=0), axis=-1)
-            skate = 1e3 * float(steps[both].mean())
+    centred = centred @ _turn(centred, goal)
+    steps = np.diff(centred - goal, axis=0) * fps
+    jolt = np.diff(joints @ _turn(_centred(joints), goal) - truth, n=2, axis=0) * fps**2
+    frames = [aligned(p[None], q[None]) for p, q in zip(joints, truth, strict=True)]
     return {
-        "pa_mm": 1e3 * float(np.mean(pa)),
-        "root_mm": 1e3 * _distance(centred @ turn, goal),
-        "clip_mm": 1e3 * _distance(whole, truth.reshape(-1, 3)),
-        "accel_ms2": float(np.linalg.norm(jolt, axis=-1).mean()),
-        "skate_mm": skate,
+        "pa_mm": 1e3 * _distance(np.concatenate(frames), truth),
+        "root_mm": 1e3 * _distance(centred, goal),
+        "clip_mm": 1e3 * _distance(aligned(joints, truth), truth),
+        "wa_mm": 1e3 * _distance(_in_segments(joints, truth, slice(None)), truth),
+        "w_mm": 1e3 * _distance(_in_segments(joints, truth, slice(2)), truth),
+        "mpjve_mms": 1e3 * _length(steps),
+        "accel_ms2": _length(jolt),
+        "jitter": jitter(joints, fps),
+        "skate_mm": _skate(joints, planted),
     }
+
+
+def jitter(joints: np.ndarray, fps: float) -> float:
+    """Mean size of the third derivative of joints (T, J, 3), in units of 10 m/s^3."""
+    return _length(np.diff(joints, n=3, axis=0)) * fps**3 / 10.0
+
+
+def mpjae_deg(
+    turns: np.ndarray, truth_turns: np.ndarray, joints: np.ndarray, truth: np.ndarray
+) -> float:
+    """MPJAE: the mean angle between orientations (T, L, 3, 3) and the truth's, in degrees.
+
+    Both are of links in their worlds (Kaufmann et al., EMDB, 2023), which the rotation that brings
+    the joints (T, 12, 3) nearest to the truth's makes one.
+    """
+    a, b = joints.reshape(-1, 3), truth.reshape(-1, 3)
+    turn = _turn(a - a.mean(0), b - b.mean(0))
+    onto = (turn / np.cbrt(np.linalg.det(turn))).T
+    between = np.swapaxes(truth_turns, -1, -2) @ onto @ turns
+    angles = Rotation.from_matrix(between.reshape(-1, 3, 3)).magnitude()
+    return float(np.degrees(angles.mean()))
+
+
+def _in_segments(joints: np.ndarray, truth: np.ndarray, by: slice) -> np.ndarray:
+    starts = range(0, len(truth), SEGMENT)
+    parts = ((joints[i : i + SEGMENT], truth[i : i + SEGMENT]) for i in starts)
+    return np.concatenate([aligned(p, q, by) for p, q in parts])
+
+
+def _skate(joints: np.ndarray, planted: np.ndarray | None) -> float:
+    both = planted[1:] & planted[:-1] if planted is not None else np.zeros(0, bool)
+    if not both.any():
+        return float("nan")
+    steps = np.linalg.norm(np.diff(joints[:, _ANKLES, :2], axis=0), axis=-1)
+    return 1e3 * float(steps[both].mean())
 
 
 def _centred(joints: np.ndarray) -> np.ndarray:
@@ -100,4 +152,8 @@ def views(raw: np.ndarray, full: np.ndarray, truth: np.ndarray) -> Views:
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a - b, axis=-1).mean())
+    return _length(a - b)
+
+
+def _length(vectors: np.ndarray) -> float:
+    return float(np.linalg.norm(vectors, axis=-1).mean())

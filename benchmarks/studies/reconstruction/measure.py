@@ -1,5 +1,6 @@
 """What is measured: every ``<clip>.mp4`` in a folder that has a truth, ``<clip>.npz``, beside it:
-joints_world (T, J, 3) metres, z up, joint_names, fps, contact (T, 4).
+joints_world (T, J, 3) metres, z up, joint_names, fps, contact (T, 4); perhaps orientations of root,
+chest and head in that world, (T, 4) wxyz.
 
 Errors are those of the person (``ReferenceMotion.joint_positions(person=True)``) in 12 limb joints.
 Raw is what MediaPipe's heavy model says of one upright frame at a time.
@@ -17,22 +18,35 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from sfv_gym import skeleton
 from sfv_gym.benchmarks.studies.reconstruction.errors import (
     FULL,
     LINK_COLUMNS,
+    OF_PATHS,
+    ORIENTED_LINKS,
     RAW,
+    TRUTH,
     TRUTH_JOINTS,
     Row,
     Views,
+    jitter,
     joint_errors,
+    mpjae_deg,
     views,
 )
 from sfv_gym.errors import MotionError, VideoError
 from sfv_gym.pose.registry import DEFAULT, get_estimator
+from sfv_gym.rotations import quat_to_matrix
 
 if TYPE_CHECKING:
+    from sfv_gym.motion import ReferenceMotion
     from sfv_gym.pose import PoseSequence
     from sfv_gym.reconstruction.prior import PosePrior
+    from sfv_gym.video import VideoReader
+
+ORIENTATIONS = ("root_quat_wxyz", "chest_quat_wxyz", "head_quat_wxyz")
+TRUTH_AXES = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+"""The canonical skeleton's axes in the truth's, whose body at rest faces -y with its left to +x."""
 
 
 class ClipFigures(TypedDict):
@@ -46,7 +60,7 @@ class ClipFigures(TypedDict):
 
 
 class Figures(TypedDict):
-    """What ``reconstruction.json`` holds: figures by clip, and what found the person."""
+    """Figures by clip, and what found the person."""
 
     estimator: NotRequired[str]
     clips: dict[str, ClipFigures]
@@ -71,6 +85,7 @@ class Clip:
                 columns = [names.index(n) for n in TRUTH_JOINTS]
                 self.truth = np.asarray(data["joints_world"], float)[:, columns]
                 self.planted = np.asarray(data["contact"])[:, 2:] > 0.5  # l_foot, r_foot
+                self.turns = _orientations(data) if ORIENTATIONS[0] in data else None
         except (OSError, KeyError, ValueError) as error:
             raise MotionError(f"{path}: not a truth for {video.name}: {error}") from None
 
@@ -82,7 +97,8 @@ class Clip:
         found = estimate_pose(
             open_video(self.video), estimator=self.estimator, progress=False, **settings
         )
-        return self._fitting(found)
+        self._check_frames(found.num_frames)
+        return found
 
     def prior(self) -> PosePrior:
         """The product's pose prior, but for what it knows from clips of the same name."""
@@ -94,38 +110,61 @@ class Clip:
         )
 
     def raw(self) -> tuple[Row, np.ndarray]:
-        """What MediaPipe's heavy model says of one upright frame at a time, and nothing else.
+        """What MediaPipe's heavy model says by itself.
 
         Returns:
-            The errors, and the 12 limb joints (T, 12, 3) in the camera's frame, NaN where nobody
-            was seen.
+            The errors, and the 12 limb joints as by ``raw_joints``.
         """
-        from sfv_gym.pose.mediapipe.detector import single_frames
-        from sfv_gym.pose.mediapipe.model import ensure_pose_model
-        from sfv_gym.pose.quiet import quiet_stderr
         from sfv_gym.video import open_video
 
         video = open_video(self.video)
-        model = ensure_pose_model("heavy")
-        with quiet_stderr():
-            people = list(single_frames(video, model))
-        if len(people) != len(self.truth):
-            raise VideoError(f"{self.video}: {len(people)} frames, truth {len(self.truth)}")
-        seen = np.array([person is not None for person in people])
-        solid = np.full(self.truth.shape, np.nan)
-        solid[seen] = [p.landmarks_3d[p.landmarks.joints] for p in people if p is not None]
-        row = joint_errors(solid[seen], self.truth[seen], video.fps)
-        # hip-centred landmarks have no path, so that these two say nothing
-        return {**row, "clip_mm": float("nan"), "skate_mm": float("nan")}, solid
+        solid = raw_joints(video)
+        self._check_frames(len(solid))
+        return raw_errors(solid, self.truth, video.fps), solid
 
     def errors(self, joints: np.ndarray, fps: float) -> Row:
         """Of all links (T, 15, 3)."""
         return joint_errors(joints[:, LINK_COLUMNS], self.truth, fps, self.planted)
 
-    def _fitting(self, poses: PoseSequence) -> PoseSequence:
-        if poses.num_frames != len(self.truth):
-            raise VideoError(f"{self.video}: {poses.num_frames} frames, truth {len(self.truth)}")
-        return poses
+    def motion_errors(self, motion: ReferenceMotion) -> Row:
+        """Of the person's joints, and of the links whose orientations the truth knows."""
+        quat = skeleton.forward_kinematics(
+            motion.person_root_pos, motion.person_root_quat, motion.person_joint_quat
+        )[1]
+        joints = motion.joint_positions(person=True)
+        row = self.errors(joints, motion.fps)
+        if self.turns is not None:
+            turns = quat_to_matrix(quat[:, ORIENTED_LINKS])
+            row["mpjae_deg"] = mpjae_deg(turns, self.turns, joints[:, LINK_COLUMNS], self.truth)
+        return row
+
+    def _check_frames(self, found: int) -> None:
+        if found != len(self.truth):
+            raise VideoError(f"{self.video}: {found} frames, truth {len(self.truth)}")
+
+
+def raw_joints(video: VideoReader) -> np.ndarray:
+    """What MediaPipe's heavy model says of one upright frame at a time, and nothing else.
+
+    Returns:
+        The 12 limb joints (T, 12, 3), metres from the hips in the camera's frame, NaN where nobody
+        was seen.
+    """
+    from sfv_gym.pose.mediapipe.detector import single_frames
+    from sfv_gym.pose.mediapipe.model import ensure_pose_model
+    from sfv_gym.pose.quiet import quiet_stderr
+
+    model = ensure_pose_model("heavy")
+    with quiet_stderr():
+        people = list(single_frames(video, model))
+    nobody = np.full((len(TRUTH_JOINTS), 3), np.nan)
+    return np.array([nobody if p is None else p.landmarks_3d[p.landmarks.joints] for p in people])
+
+
+def raw_errors(solid: np.ndarray, truth: np.ndarray, fps: float) -> Row:
+    """Errors of joints (T, 12, 3) that have no path, in the frames in which they were seen."""
+    seen = np.isfinite(solid).all((1, 2))
+    return {**joint_errors(solid[seen], truth[seen], fps), **dict.fromkeys(OF_PATHS, np.nan)}
 
 
 def _person(clip: Clip, poses: PoseSequence, **changes: Any) -> Row:
@@ -140,6 +179,12 @@ def _person(clip: Clip, poses: PoseSequence, **changes: Any) -> Row:
     problem = PersonProblem(gather_evidence(poses), weights, **settings)
     fit, _ = fit_person(problem, ITERATIONS, ground=ground)
     return clip.errors(fit.pose.pos.numpy(), poses.fps)
+
+
+def _orientations(truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(T, 3, 3, 3) of ORIENTED_LINKS, as the canonical skeleton's axes have them."""
+    quat = np.stack([truth[name] for name in ORIENTATIONS], axis=1)
+    return quat_to_matrix(np.asarray(quat, float)) @ TRUTH_AXES
 
 
 def _kind(file: str) -> str:
@@ -185,15 +230,16 @@ def measure_clip(
     from sfv_gym.reconstruction import reconstruct
 
     tick(f"{clip.name}: raw")
-    raw_errors, raw = clip.raw()
-    rows = {RAW: raw_errors}
+    errors, raw = clip.raw()
+    rows = {RAW: errors}
     tick(f"{clip.name}: {FULL}")
     poses = clip.poses()
     started = time.perf_counter()
     motion = reconstruct(poses, skill=clip.name, loop="none", prior=clip.prior(), progress=False)
     seconds = time.perf_counter() - started
     person = motion.joint_positions(person=True)
-    rows[FULL] = clip.errors(person, motion.fps)
+    rows[FULL] = clip.motion_errors(motion)
+    rows[TRUTH] = {"jitter": jitter(clip.truth, motion.fps)}
     rows["carried to the character"] = clip.errors(motion.joint_positions(), motion.fps)
     for name, row in ABLATIONS.items() if ablations else ():
         tick(f"{clip.name}: {name}")

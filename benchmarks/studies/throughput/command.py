@@ -21,7 +21,7 @@ def throughput(
         "out/throughput"
     ),
     seconds: Annotated[float, typer.Option(help="About how long a turn takes.")] = 2.0,
-    rounds: Annotated[int, typer.Option(help="Turns of each contestant.", min=1)] = 5,
+    rounds: Annotated[int, typer.Option(help="Turns of each implementation.", min=1)] = 5,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only 256 environments, ours against raw MuJoCo.")
     ] = False,

@@ -1,5 +1,5 @@
-"""Contestants that are compared take turns within every round, so that a machine that slows down
-slows all of them down."""
+"""Implementations that are compared take turns within every round, so that a machine that slows
+down slows all of them down."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import Progress
 
-from sfv_gym.benchmarks.studies.throughput.contestants import (
+from sfv_gym.benchmarks.studies.throughput.implementations import (
     ENV_ID,
     OURS,
     SINGLE,
-    Contestant,
+    Implementation,
     Run,
     envpool_humanoid,
     ours,
@@ -37,9 +37,9 @@ class Figures:
     """What ``throughput.json`` holds.
 
     Attributes:
-        seconds: about how long a turn took. rounds: turns of each contestant.
+        seconds: about how long a turn took. rounds: turns of each implementation.
         compared: the number of environments at which ratios are taken.
-        missing: contestant -> why it was not measured.
+        missing: implementation -> why it was not measured.
     """
 
     date: str
@@ -50,7 +50,7 @@ class Figures:
     rounds: int
     compared: int
     versions: dict[str, str]
-    results: tuple[Contestant, ...]
+    results: tuple[Implementation, ...]
     missing: dict[str, str]
 
 
@@ -68,7 +68,7 @@ def measure(
     Args:
         sizes: numbers of environments. threads: of the physics; 1 and all cores by default.
         workers: of the ways that take a process for each environment.
-        seconds: about how long a turn takes. rounds: turns of each contestant.
+        seconds: about how long a turn takes. rounds: turns of each implementation.
         others: also Gymnasium's and SB3's ways, Humanoid-v5 and EnvPool.
     """
     import torch
@@ -76,7 +76,7 @@ def measure(
     torch.set_num_threads(1)
     cores = os.cpu_count() or 1
     threads = threads or tuple(sorted({1, cores}))
-    done: list[Contestant] = []
+    done: list[Implementation] = []
     missing: dict[str, str] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("throughput", total=len(sizes) + 1)
@@ -110,9 +110,9 @@ def measure(
 
 def _measure_others(
     threads: int, workers: tuple[int, ...], seconds: float, rounds: int, missing: dict[str, str]
-) -> list[Contestant]:
+) -> list[Implementation]:
     """The usual ways, each beside ours of the same round."""
-    done: list[Contestant] = []
+    done: list[Implementation] = []
     baseline = [pair for pair in ours(COMPARED, threads, seconds) if pair[0].name == OURS]
     asked = [(SINGLE[0], ENV_ID, n) for n in (16, COMPARED)]
     asked += [(name, ENV_ID, n) for name in SINGLE[1:] for n in workers]
@@ -123,9 +123,9 @@ def _measure_others(
     for name, n in ((SINGLE[0], 16), *((SINGLE[1], n) for n in workers)):
         label = f"{humanoid}, {name}"
         try:
-            with vectorised(name, humanoid, n, seconds) as (contestant, run):
-                contestant.name = label
-                done += _take_turns([(contestant, run)], rounds)
+            with vectorised(name, humanoid, n, seconds) as (implementation, run):
+                implementation.name = label
+                done += _take_turns([(implementation, run)], rounds)
         except Exception as error:  # whatever another package raises is its result
             missing[label] = f"{type(error).__name__}: {error}".splitlines()[0]
     try:
@@ -140,13 +140,13 @@ def _measure_others(
     return done
 
 
-def _again(pairs: list[tuple[Contestant, Run]]) -> list[tuple[Contestant, Run]]:
-    """The same contestants without rates, under the name of a baseline."""
-    return [(Contestant(BASELINE, c.num_envs, c.threads, c.steps), run) for c, run in pairs]
+def _again(pairs: list[tuple[Implementation, Run]]) -> list[tuple[Implementation, Run]]:
+    """The same implementations without rates, under the name of a baseline."""
+    return [(Implementation(BASELINE, c.num_envs, c.threads, c.steps), run) for c, run in pairs]
 
 
-def _take_turns(field: list[tuple[Contestant, Run]], rounds: int) -> list[Contestant]:
+def _take_turns(field: list[tuple[Implementation, Run]], rounds: int) -> list[Implementation]:
     for _ in range(rounds):
-        for contestant, run in field:
-            contestant.rates.append(contestant.steps / run())
-    return [contestant for contestant, _ in field]
+        for implementation, run in field:
+            implementation.rates.append(implementation.steps / run())
+    return [implementation for implementation, _ in field]

@@ -9,13 +9,13 @@ from functools import partial
 import numpy as np
 
 from sfv_gym.benchmarks.book import Column, Page, Part, Picture, Table, Text, texts
-from sfv_gym.benchmarks.studies.throughput.contestants import (
+from sfv_gym.benchmarks.studies.throughput.implementations import (
     ACTION_SPREAD,
     OURS,
     RAW,
     SB3,
     SINGLE,
-    Contestant,
+    Implementation,
 )
 from sfv_gym.benchmarks.studies.throughput.measure import BASELINE, Figures
 from sfv_gym.envs.task import CONTROL_HZ, SUBSTEPS
@@ -52,7 +52,7 @@ def page(figures: Figures) -> Page:
 
 
 def table(figures: Figures) -> Table:
-    """Every contestant, with its median rate and how far the rounds are apart."""
+    """Every implementation, with its median rate and how far the rounds are apart."""
     head = ("", "environments", "threads or processes", Column("control steps/s", ",.0f"),
             "lowest - highest")  # fmt: skip
     rows = [
@@ -126,7 +126,7 @@ def plot(figures: Figures) -> bytes:
     left.set(xscale="log", yscale="log", xlabel="environments", ylabel="control steps per second")
     left.legend(fontsize=8)
     left.grid(alpha=0.3, which="both")
-    shown: dict[str, Contestant] = {}
+    shown: dict[str, Implementation] = {}
     for one in results:
         ours_here = one.name in (RAW, OURS, SB3)
         if ours_here and (one.num_envs, one.threads) != (figures.compared, most):

@@ -16,7 +16,7 @@ class AdaptiveStateInitialization(Initialization):
 
     ``phases`` uniform phases, drawn with learned probabilities, and around the reference's state
     at each a diagonal Gaussian over pose and velocity, whose mean and spread are learned as well,
-    by the policy gradient of the episode's return. The drawn state is lifted out of the ground.
+    by the policy gradient of the episode's return. The drawn state is raised out of the ground.
 
     Attributes:
         phases: k, fixed over the motion.
@@ -55,7 +55,7 @@ class AdaptiveSampler(StartSampler):
     metres and radians: a start is reference + scale * (mean + exp(log_std) * noise).
     """
 
-    lifts = True
+    may_penetrate = True
     learned = ("logits", "mean", "log_std")
     running = ("_phase", "_drawn", "_returns", "_phases", "_states", "_pending")
 

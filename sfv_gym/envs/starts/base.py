@@ -86,8 +86,8 @@ class Starts:
 class StartSampler:
     """Draws starts, and hears how the episodes ended."""
 
-    lifts = False
-    """Whether a drawn state may lie in the ground, and has to be lifted out of it."""
+    may_penetrate = False
+    """Whether a drawn state may penetrate the ground, and has to be raised out of it."""
     learned: tuple[str, ...] = ()
     """Names of the arrays that it learns from how episodes end."""
     running: tuple[str, ...] = ()

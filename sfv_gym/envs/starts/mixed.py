@@ -28,7 +28,7 @@ class MixedStarts:
             settings.sampler(references.qvel[a:b], coordinates[a:b], int(starts), num_envs)
             for a, b, starts in spans
         ]
-        self.lifts = self.samplers[0].lifts
+        self.may_penetrate = self.samplers[0].may_penetrate
 
     def draw(
         self, ids: np.ndarray, motion: np.ndarray, uniform: np.ndarray, normal: np.ndarray

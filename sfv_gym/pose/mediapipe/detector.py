@@ -83,7 +83,7 @@ def _follower(model: Path) -> Any:
     # VIDEO mode: someone whom the detector misses is looked for where they were in the frame
     # before. With MAX_PEOPLE > 1 the detector also runs on every frame while one person is in
     # view, and landmarks are not smoothed over time; with 1 it trusts the frame before, smooths,
-    # and falls behind fast motion (measured: PA error 100 mm instead of 85).
+    # and falls behind fast motion.
     options = vision.PoseLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model)),
         running_mode=vision.RunningMode.VIDEO,

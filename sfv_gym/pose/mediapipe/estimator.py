@@ -1,4 +1,4 @@
-"""The estimator's face; mediapipe itself is imported when it is first asked."""
+"""The estimator's interface; mediapipe itself is imported when it is first asked."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What each choice of the trainer does: the recipe, and the same with one setting otherwise.
+"""Ablations of training: the recipe, and the same with one setting otherwise.
 
-``sfv bench choices --docs docs`` trains every variant on a few skills with several seeds, and
+``sfv bench ablations --docs docs`` trains every variant on a few skills with several seeds, and
 writes ``training.json`` and the table in ``training.md``.
 """
 
@@ -40,7 +40,7 @@ from sfv_gym.train.runs import CHECKPOINT, CONFIG, RunState, read_curve
 
 RECIPE = "recipe"
 PAGE, FIGURES = "training.md", "training.json"
-MARKS = ("<!-- written by `sfv bench choices` -->", "<!-- /written -->")
+MARKS = ("<!-- written by `sfv bench ablations` -->", "<!-- /written -->")
 NEVER_EARLY = {"target_evaluations": 0}
 """Every run uses its whole budget: runs of different lengths could not be compared."""
 
@@ -101,30 +101,30 @@ class Study:
 
     @classmethod
     def read(cls) -> Study:
-        """The one in ``choices.yml``."""
-        text = resources.files("sfv_gym.benchmarks.studies").joinpath("choices.yml").read_text()
+        """The one in ``ablations.yml``."""
+        text = resources.files("sfv_gym.benchmarks.studies").joinpath("ablations.yml").read_text()
         table = yaml.safe_load(text)
-        entries = {RECIPE: table["recipe"], **table["choices"]}
+        entries = {RECIPE: table["recipe"], **table["ablations"]}
         variants = tuple(Variant(key, e["name"], e["settings"]) for key, e in entries.items())
         return cls(tuple(table["skills"]), int(table["samples"]), variants)
 
     def only(self, keys: list[str]) -> Study:
-        """The recipe and the choices ``keys``.
+        """The recipe and the ablations ``keys``.
 
         Raises:
-            UnknownIdError: there is no such choice.
+            UnknownIdError: there is no such ablation.
         """
         known = {variant.key: variant for variant in self.variants}
         if unknown := [key for key in keys if key not in known]:
             raise UnknownIdError(
-                f"there is no choice {', '.join(unknown)}; there are {', '.join(known)}"
+                f"there is no ablation {', '.join(unknown)}; there are {', '.join(known)}"
             )
         kept = tuple(v for v in self.variants if v.key in (RECIPE, *keys))
         return Study(self.skills, self.samples, kept)
 
 
 @dataclass(frozen=True)
-class Choice:
+class AblationRun:
     """A run of the study: a training, and the variant that it is of."""
 
     variant: str
@@ -136,9 +136,9 @@ class Choice:
         return f"{self.training.env_id} {self.variant} seed {self.training.seed}"
 
 
-def run(choice: Choice, reporter: Reporter) -> JSON:
+def run(one: AblationRun, reporter: Reporter) -> JSON:
     """Train, unless that is done, and measure the last policy: a job's function."""
-    training = choice.training
+    training = one.training
     if not RunState.read(training.folder, training.budget).finished:
         train(training, reporter)
     reporter.say("is trained; its last policy is measured")
@@ -161,8 +161,8 @@ def measure(
     Raises:
         SFVError: a run failed, or one in ``out`` was made with other settings.
     """
-    choices = [
-        Choice(
+    runs = [
+        AblationRun(
             variant.key,
             Training(
                 env_id,
@@ -175,18 +175,18 @@ def measure(
         for variant in study.variants
         for env_id in study.skills
     ]
-    finals = _finals(choices, executor, console)
+    finals = _finals(runs, executor, console)
     curves: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
     ends: dict[str, dict[str, dict[str, Final]]] = {}
-    for choice, final in zip(choices, finals, strict=True):
-        training = choice.training
+    for one, final in zip(runs, finals, strict=True):
+        training = one.training
         env_id, seed = training.env_id, str(training.seed)
-        ends.setdefault(choice.variant, {}).setdefault(env_id, {})[seed] = final
+        ends.setdefault(one.variant, {}).setdefault(env_id, {})[seed] = final
         rows = [
             [row["samples"], round(row["normalized_return_sfv"], 4), row["success_rate"]]
             for row in read_curve(training.folder)
         ]
-        curves.setdefault(choice.variant, {}).setdefault(env_id, {})[seed] = rows
+        curves.setdefault(one.variant, {}).setdefault(env_id, {})[seed] = rows
     return {
         "samples": study.samples,
         "machine": describe_machine(),
@@ -199,11 +199,11 @@ def measure(
     }
 
 
-def _finals(choices: Sequence[Choice], executor: Executor, console: Console) -> list[Final]:
+def _finals(runs: Sequence[AblationRun], executor: Executor, console: Console) -> list[Final]:
     """What the last policy of each run does, once all are trained."""
-    for choice in choices:
-        choice.training.check()
-        _check_settings(choice.training)
+    for one in runs:
+        one.training.check()
+        _check_settings(one.training)
     finals: dict[str, Final] = {}
     failed: list[str] = []
 
@@ -216,21 +216,21 @@ def _finals(choices: Sequence[Choice], executor: Executor, console: Console) -> 
         return f"{label}: success {outcome.result['success_rate']:.2f}"
 
     jobs = []
-    for choice in choices:
-        training = choice.training
-        state = training.settle(choice.label, console)
+    for one in runs:
+        training = one.training
+        state = training.settle(one.label, console)
         if state.finished:
-            console.print(f"{choice.label}: was finished before", highlight=False, soft_wrap=True)
+            console.print(f"{one.label}: was finished before", highlight=False, soft_wrap=True)
         if state.finished and (kept := _kept(training)) is not None:
-            finals[choice.label] = kept
+            finals[one.label] = kept
         else:
             function = f"{__name__}:{run.__name__}"
-            jobs.append(training_job(function, choice, training, choice.label))
-    done = len(choices) - len(jobs)
+            jobs.append(training_job(function, one, training, one.label))
+    done = len(runs) - len(jobs)
     supervise(jobs, executor, ended, title="all runs", console=console, done=done)
     if failed:
-        raise SFVError(f"{len(failed)} of {len(choices)} runs failed: {failed[0]}")
-    return [finals[choice.label] for choice in choices]
+        raise SFVError(f"{len(failed)} of {len(runs)} runs failed: {failed[0]}")
+    return [finals[one.label] for one in runs]
 
 
 def _final(training: Training) -> Final:
@@ -239,7 +239,7 @@ def _final(training: Training) -> Final:
         return kept
     policy = _last_policy(training)
     found = evaluate(
-        policy.predict, training.env_id, episodes=PUBLISHED_EPISODES, seed=stream(Purpose.CHOICES)
+        policy.predict, training.env_id, episodes=PUBLISHED_EPISODES, seed=stream(Purpose.ABLATIONS)
     )
     final: Final = {
         "normalized_return_sfv": round(found.normalized_return_sfv, 4),
@@ -263,7 +263,7 @@ def _made_of(training: Training, policy: Policy) -> MadeOf:
     return {
         "policy_hash": policy.content_hash(),
         "environment_hash": environment_hash(training.env_id),
-        "stream": stream_name(Purpose.CHOICES),
+        "stream": stream_name(Purpose.ABLATIONS),
         "episodes": PUBLISHED_EPISODES,
     }
 
@@ -296,7 +296,7 @@ def _check_settings(training: Training) -> None:
 
 def page(figures: Figures) -> Page:
     """Normalized return and success of each variant on each skill, over the seeds."""
-    said = texts("sfv_gym.benchmarks.studies", "choices_prose.yml")
+    said = texts("sfv_gym.benchmarks.studies", "ablations_prose.yml")
     skills = list(figures["motions"])
     runs = said["curves" if "finals" not in figures else "finals"]
     note = said["note"].format(
@@ -312,7 +312,7 @@ def page(figures: Figures) -> Page:
         for key, variant in figures["variants"].items()
     ]
     table = Table.of(("", *(f"`{skill}`" for skill in skills)), rows)
-    return Page(PAGE, "Training", note, (table,), "sfv bench choices", MARKS)
+    return Page(PAGE, "Training", note, (table,), "sfv bench ablations", MARKS)
 
 
 def _ends(figures: Figures, key: str, skill: str) -> np.ndarray:
@@ -342,27 +342,27 @@ def write_docs(figures: Figures, docs: Path) -> None:
     page(figures).write(docs)
 
 
-def choices(
-    choice: Annotated[
+def ablations(
+    ablation: Annotated[
         list[str] | None,
         typer.Option(help="Only this one beside the recipe; several times for more."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs/choices"),
+    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs/ablations"),
     docs: Annotated[Path, typer.Option(help="Folder of training.md and training.json.")] = Path(
         "out/training"
     ),
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.", min=1)] = 3,
     samples: Annotated[
-        int | None, typer.Option(help="Control steps of each run; as in choices.yml.", min=1)
+        int | None, typer.Option(help="Control steps of each run; as in ablations.yml.", min=1)
     ] = None,
     executor: ExecutorName = "local",
     address: Address = None,
     workers: Workers = None,
 ) -> None:
-    """What each choice of the trainer does; the same command goes on where it was stopped."""
+    """Ablations of training; the same command goes on where it was stopped."""
     study = Study.read()
-    if choice:
-        study = study.only(choice)
+    if ablation:
+        study = study.only(ablation)
     if samples:
         study = Study(study.skills, samples, study.variants)
     console = Console(stderr=True)

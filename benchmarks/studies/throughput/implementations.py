@@ -25,7 +25,7 @@ Run = Callable[[], float]
 
 
 @dataclass
-class Contestant:
+class Implementation:
     """One way to step N environments.
 
     Attributes:
@@ -93,7 +93,7 @@ def replay(physics: Physics, substeps: int, recorded: Recording) -> float:
     return seconds
 
 
-def ours(num_envs: int, threads: int, seconds: float) -> Iterator[tuple[Contestant, Run]]:
+def ours(num_envs: int, threads: int, seconds: float) -> Iterator[tuple[Implementation, Run]]:
     """Raw physics, the vector environment and the SB3 adapter, with the same work to do."""
     from sfv_gym.envs.sb3 import SB3VecEnv
 
@@ -126,11 +126,11 @@ def ours(num_envs: int, threads: int, seconds: float) -> Iterator[tuple[Contesta
 
     steps = num_envs * len(actions)
     yield (
-        Contestant(RAW, num_envs, threads, steps),
+        Implementation(RAW, num_envs, threads, steps),
         lambda: replay(raw, env.substeps, recorded),
     )
-    yield Contestant(OURS, num_envs, threads, steps), step_ours
-    yield Contestant(SB3, num_envs, threads, steps), step_adapter
+    yield Implementation(OURS, num_envs, threads, steps), step_ours
+    yield Implementation(SB3, num_envs, threads, steps), step_adapter
 
 
 def _actions(num_envs: int, shape: tuple[int, ...] | None, env: Any, seconds: float) -> np.ndarray:
@@ -150,7 +150,7 @@ def _actions(num_envs: int, shape: tuple[int, ...] | None, env: Any, seconds: fl
 @contextmanager
 def vectorised(
     name: str, env_id: str, num_envs: int, seconds: float
-) -> Iterator[tuple[Contestant, Run]]:
+) -> Iterator[tuple[Implementation, Run]]:
     """An environment vectorised the usual way, and closed whatever happens."""
     env: Any
     if name == SINGLE[2]:
@@ -170,7 +170,7 @@ def vectorised(
 
     try:
         reset()
-        actions = _actions(num_envs, shape, _Face(reset, step), seconds)
+        actions = _actions(num_envs, shape, _SingleEnv(reset, step), seconds)
 
         def run() -> float:
             reset()
@@ -180,13 +180,13 @@ def vectorised(
             return time.perf_counter() - began
 
         workers = 1 if "Sync" in name else num_envs
-        yield Contestant(name, num_envs, workers, num_envs * len(actions)), run
+        yield Implementation(name, num_envs, workers, num_envs * len(actions)), run
     finally:
         env.close()
 
 
 @dataclass
-class _Face:
+class _SingleEnv:
     """What ``_actions`` needs of an environment."""
 
     _reset: Callable[[], Any]
@@ -199,12 +199,12 @@ class _Face:
 @contextmanager
 def envpool_humanoid(
     num_envs: int, threads: int, seconds: float
-) -> Iterator[tuple[Contestant, Run]]:
+) -> Iterator[tuple[Implementation, Run]]:
     """EnvPool's Humanoid, where it is installed."""
     envpool = importlib.import_module("envpool")
     env = envpool.make_gymnasium("Humanoid-v4", num_envs=num_envs, num_threads=threads)
     try:
-        actions = _actions(num_envs, (17,), _Face(env.reset, env.step), seconds)
+        actions = _actions(num_envs, (17,), _SingleEnv(env.reset, env.step), seconds)
 
         def run() -> float:
             env.reset()
@@ -213,6 +213,6 @@ def envpool_humanoid(
                 env.step(action)
             return time.perf_counter() - began
 
-        yield Contestant("EnvPool Humanoid-v4", num_envs, threads, num_envs * len(actions)), run
+        yield Implementation("EnvPool Humanoid-v4", num_envs, threads, num_envs * len(actions)), run
     finally:
         env.close()

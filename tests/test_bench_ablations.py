@@ -1,4 +1,4 @@
-"""Effects of the trainer's choices: the runs, and the table that is made of them."""
+"""Ablations of training: the runs, and the table that is made of them."""
 
 import io
 import json
@@ -6,9 +6,9 @@ import json
 import pytest
 from rich.console import Console
 
-from sfv_gym.benchmarks.studies.choices import MARKS, Study, Variant, measure, page, write_docs
+from sfv_gym.benchmarks.studies.ablations import MARKS, Study, Variant, measure, page, write_docs
 from sfv_gym.errors import SFVError, UnknownIdError
-from sfv_gym.jobs.local import InlineExecutor, LocalExecutor
+from sfv_gym.jobs.local import InlineExecutor
 from sfv_gym.train.config import PPOConfig
 
 SKILL = "SFV-Punch-v0"
@@ -26,7 +26,7 @@ def figures(recipe: list[float], other: list[float]) -> dict:
     return {"samples": 1000, "motions": {SKILL: "hash"}, "variants": names, "curves": curves}
 
 
-def test_every_choice_is_a_change_of_the_recipe():
+def test_every_ablation_is_a_change_of_the_recipe():
     study = Study.read()
     assert study.variants[0].key == "recipe" and not study.variants[0].settings
     for env_id in study.skills:
@@ -34,10 +34,11 @@ def test_every_choice_is_a_change_of_the_recipe():
         for variant in study.variants[1:]:
             assert PPOConfig.for_env(env_id, **variant.settings) != recipe, variant.key
     assert [v.key for v in study.only(["narrow_noise"]).variants] == ["recipe", "narrow_noise"]
-    with pytest.raises(UnknownIdError, match="no choice nonsense"):
+    with pytest.raises(UnknownIdError, match="no ablation nonsense"):
         study.only(["nonsense"])
 
 
+@pytest.mark.usefixtures("few_episodes")
 def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
     variants = (
         Variant("recipe", "the recipe", TINY),
@@ -47,8 +48,7 @@ def test_runs_are_made_once_and_their_curves_gathered(tmp_path):
 
     def run() -> tuple[dict, str]:
         console = Console(file=io.StringIO(), width=200)
-        with LocalExecutor(2) as executor:
-            found = measure(study, tmp_path, seeds=1, executor=executor, console=console)
+        found = measure(study, tmp_path, seeds=1, executor=InlineExecutor(), console=console)
         return found, console.file.getvalue()
 
     first, _ = run()

@@ -1,4 +1,4 @@
-"""Animated pictures of an episode: the reference and who follows it, side by side."""
+"""Rollout videos: the reference motion beside the simulated character, as an animated picture."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sfv_gym.play.agents import policy_agent
 from sfv_gym.play.episodes import Predict
 from sfv_gym.play.rollout import rollout
 
-FILM = "episode.webp"
-"""Name of a benchmark run's film in the run's folder."""
+ROLLOUT_VIDEO = "episode.webp"
+"""Name of a benchmark run's video in the run's folder."""
 
 
-def film(
+def write_rollout_video(
     env_id: str,
     predict: Predict,
     path: Path,

@@ -38,7 +38,7 @@ OutFolder = Annotated[Path, typer.Option(help="Folder of the figures.")]
 Docs = Annotated[Path | None, typer.Option(help="Folder of the page; that of the figures.")]
 
 
-class PlayerFacts(TypedDict):
+class PolicyFacts(TypedDict):
     """What tells whether a row of figures is still a policy's."""
 
     policy: str
@@ -49,17 +49,17 @@ class PlayerFacts(TypedDict):
     environment_hash: str
 
 
-class PlayerRow(PlayerFacts):
+class MeasuredPolicy(PolicyFacts):
     """A policy's row; the figures of the study are beside these facts."""
 
     revision: str | None
 
 
-Row = TypeVar("Row", bound=PlayerRow)
+Row = TypeVar("Row", bound=MeasuredPolicy)
 
 
 class Measured(TypedDict, Generic[Row]):
-    """What ``measure_players`` writes; the study's settings are beside these."""
+    """What ``measure_policies`` writes; the study's settings are beside these."""
 
     policies: list[Row]
     machine: dict[str, Any]
@@ -67,7 +67,7 @@ class Measured(TypedDict, Generic[Row]):
 
 
 @dataclass(frozen=True)
-class Player:
+class TrainedPolicy:
     """A policy with the id that it was trained on.
 
     Attributes:
@@ -90,7 +90,7 @@ class Player:
             observations = np.pad(observations, ((0, 0), (0, missing)))
         return self.policy.predict(observations[:, :size])
 
-    def describe(self) -> PlayerFacts:
+    def describe(self) -> PolicyFacts:
         """What tells whether a row of figures is still this policy's."""
         return {
             "policy": self.name,
@@ -102,38 +102,38 @@ class Player:
         }
 
 
-def find_player(text: str) -> Player:
+def find_policy(text: str) -> TrainedPolicy:
     """The policy that ships for an id, or that in a file, whose card names its id.
 
     Raises:
         UnknownIdError, PolicyError: there is none, or its card does not say what it is for.
     """
     if not text.endswith(".safetensors"):
-        return Player(text, text, load_policy(text))
+        return TrainedPolicy(text, text, load_policy(text))
     env_id = Policy.load(text).card.get("env_id")
     if not env_id:
         raise PolicyError(f"{text}: its card does not say which environment it was trained on")
-    return Player(Path(text).name, env_id, load_policy(env_id, text))
+    return TrainedPolicy(Path(text).name, env_id, load_policy(env_id, text))
 
 
-def find_players(texts: list[str] | None) -> list[Player]:
+def find_policies(texts: list[str] | None) -> list[TrainedPolicy]:
     """Those asked for, or every shipped one."""
     shipped = sorted(path.stem for path in policies_folder().glob("*.safetensors"))
-    return [find_player(text) for text in texts or shipped]
+    return [find_policy(text) for text in texts or shipped]
 
 
 def to_be_measured(found: Measured[Row]) -> list[str]:
-    """Names of the shipped policies that ``measure_players``'s result ``found`` has no row of, or
+    """Names of the shipped policies that ``measure_policies``'s result ``found`` has no row of, or
     one of other weights, another motion or another environment."""
     rows = {row["policy"]: row for row in found["policies"]}
     return [
-        player.name
-        for player in find_players(None)
-        if player.name not in rows or not _is_of(rows[player.name], player.describe())
+        trained.name
+        for trained in find_policies(None)
+        if trained.name not in rows or not _is_of(rows[trained.name], trained.describe())
     ]
 
 
-def _is_of(row: PlayerRow, facts: PlayerFacts) -> bool:
+def _is_of(row: MeasuredPolicy, facts: PolicyFacts) -> bool:
     return facts.items() <= row.items()
 
 
@@ -145,28 +145,28 @@ def missing_parts(names: Sequence[str]) -> list[Part]:
 
 
 @dataclass(frozen=True)
-class PlayerFile:
-    """A player as it goes to another process."""
+class PolicyFile:
+    """A trained policy as it goes to another process."""
 
     name: str
     env_id: str
     policy: Path
 
-    def load(self) -> Player:
-        """The player."""
-        return Player(self.name, self.env_id, Policy.load(self.policy))
+    def load(self) -> TrainedPolicy:
+        """The policy, from its file."""
+        return TrainedPolicy(self.name, self.env_id, Policy.load(self.policy))
 
 
-def measure_players(
-    players: Sequence[Player],
+def measure_policies(
+    policies: Sequence[TrainedPolicy],
     function: str,
-    arguments: Callable[[PlayerFile], Any],
+    arguments: Callable[[PolicyFile], Any],
     settings: Mapping[str, Any],
     *,
     file: Path | None = None,
     executor: Executor | None = None,
     console: Console | None = None,
-) -> Measured[PlayerRow]:
+) -> Measured[MeasuredPolicy]:
     """Measure policies, each by a job of its own, as it is written to a JSON file.
 
     Rows that ``file`` holds of the same weights, motion and environment are kept, if it was written
@@ -187,13 +187,13 @@ def measure_players(
         OutputError: it cannot be written.
     """
     settings, installed = json.loads(json.dumps(settings)), versions()
-    known: list[PlayerRow] = []
+    known: list[MeasuredPolicy] = []
     if file is not None:
         earlier = read_json(file, BenchmarkError)
         if earlier.get("versions") == installed and settings.items() <= earlier.items():
             known = earlier["policies"]
     found = {**settings, "policies": [], "machine": describe_machine(), "versions": installed}
-    facts = [player.describe() for player in players]
+    facts = [trained.describe() for trained in policies]
     rows = [next((row for row in known if _is_of(row, one)), None) for one in facts]
     failed: list[str] = []
 
@@ -208,18 +208,18 @@ def measure_players(
 
     with scratch_folder(file and file.parent, Path(file or "policies").stem) as scratch:
         jobs: dict[Job, list[int]] = {}
-        for i, player in enumerate(players):
+        for i, trained in enumerate(policies):
             if rows[i] is not None:
                 continue
-            folder = scratch / f"{player.name}-{facts[i]['policy_hash']}"
+            folder = scratch / f"{trained.name}-{facts[i]['policy_hash']}"
             same = next((job for job in jobs if job.folder == folder), None)
             if same is not None:
                 jobs[same].append(i)
                 continue
             policy = folder.absolute() / "policy.safetensors"
-            player.policy.save(policy)
-            given = arguments(PlayerFile(player.name, player.env_id, policy))
-            jobs[Job(function, given, folder, player.name, temporary=True)] = [i]
+            trained.policy.save(policy)
+            given = arguments(PolicyFile(trained.name, trained.env_id, policy))
+            jobs[Job(function, given, folder, trained.name, temporary=True)] = [i]
 
         def ended(outcome: Outcome) -> str:
             name = outcome.job.label
@@ -228,7 +228,7 @@ def measure_players(
                 return f"{name}: [red]failed[/red]: {escape(outcome.error)}"
             for i in jobs[outcome.job]:
                 rows[i] = cast(
-                    "PlayerRow", {**facts[i], "revision": git_revision(), **outcome.result}
+                    "MeasuredPolicy", {**facts[i], "revision": git_revision(), **outcome.result}
                 )
             keep(all_done=False)
             return f"{name}: measured"
@@ -239,11 +239,11 @@ def measure_players(
             ended,
             title="policies",
             console=console or Console(quiet=True),
-            done=len(players) - len(jobs),
+            done=len(policies) - len(jobs),
         )
     keep(all_done=not failed)
     if failed:
         raise BenchmarkError(
-            f"{len(failed)} of {len(players)} policies could not be measured: {failed[0]}"
+            f"{len(failed)} of {len(policies)} policies could not be measured: {failed[0]}"
         )
-    return cast("Measured[PlayerRow]", found)
+    return cast("Measured[MeasuredPolicy]", found)
