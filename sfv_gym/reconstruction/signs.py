@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sfv_gym.fitting import terms
+from sfv_gym.fitting.balance import out_of_balance
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.evidence import Evidence
@@ -173,7 +173,7 @@ def _stretches(flags: np.ndarray, fps: float) -> tuple[tuple[int, int], ...]:
 def _on_the_ground(fit: PersonFit[Any], contacts: CanonicalContacts, fps: float) -> dict[str, Any]:
     """The signs that need no camera."""
     with torch.no_grad():
-        beyond = terms.out_of_balance(fit.body, fit.pose, contacts, fps)
+        beyond = out_of_balance(fit.body, fit.pose, contacts, fps)
         size = float(torch.exp(fit.variables["log_size"]))
     touches = contacts.held.amax(1).numpy() > 0.5
     return {
