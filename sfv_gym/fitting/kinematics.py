@@ -1,7 +1,7 @@
 """Rotations and trees of links, with their derivatives written out.
 
 A fit evaluates them a thousand times, on arrays so small that what it costs is how many operations
-there are: few and large ones here, in NumPy, which does each in half of torch's time.
+there are: few and large ones here, in NumPy, whose calls are cheaper than those of torch.
 """
 
 from __future__ import annotations
