@@ -532,7 +532,7 @@ def test_a_doubted_fit_is_made_again_with_a_freer_camera(monkeypatch):
 def test_the_progress_bar_knows_of_the_second_fit(monkeypatch):
     bars = []
 
-    class Spy(pipeline._Progress):
+    class Spy(pipeline.IterationBar):
         def __init__(self, show):
             super().__init__(show)
             self.steps = 0
@@ -541,7 +541,7 @@ def test_the_progress_bar_knows_of_the_second_fit(monkeypatch):
         def advance(self):
             self.steps += 1
 
-    monkeypatch.setattr(pipeline, "_Progress", Spy)
+    monkeypatch.setattr(pipeline, "IterationBar", Spy)
     scene, expected = balancing(), []
     for falls in (False, True):
         monkeypatch.setattr(pipeline, "_falls", lambda *_, falls=falls: falls)
