@@ -154,7 +154,7 @@ def draw_terrain(character: str, terrain: str, difficulty: float, step: int = 40
     model, data = simulation.physics.model_of(0), mujoco.MjData(simulation.model)
     data.qpos[:] = simulation.reference_qpos()[0]
     mujoco.mj_forward(model, data)
-    ground = float(simulation.ground.lift(simulation.all_ids, data.qpos[None, :2])[0])
+    ground = float(simulation.ground.height_offset(simulation.all_ids, data.qpos[None, :2])[0])
     with Renderer(model, WIDTH, HEIGHT, azimuth=130.0) as renderer:
         return renderer.render(data, ground=ground)
 

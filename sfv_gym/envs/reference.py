@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
 
 import mujoco
 import numpy as np
@@ -20,6 +20,9 @@ SKILL_TOUCHES_GROUND = 0.03
 """Metres: a skill whose reference brings trunk or head this near the ground is a ground skill."""
 NEVER = np.iinfo(np.int64).max // 2
 """The row at which a cyclic motion ends."""
+KEPT_TABLES, KEPT_BYTES = 16, 2**24
+"""Tables that are kept for further environments of the same motion, and the largest of them."""
+_recent: dict[Hashable, ReferenceTable] = {}
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,23 @@ class ReferenceTable:
             along = path @ (np.cos(self.yaw[start]), np.sin(self.yaw[start]))
             ahead, behind = max(ahead, along.max()), max(behind, -along.min())
         return float(ahead), float(behind)
+
+
+def reference_table(
+    trajectory: Trajectory, character: Character, control_dt: float, horizon: int, lead: float
+) -> ReferenceTable:
+    """``ReferenceTable.build``, or what it gave for the same before: nobody writes to a table."""
+    values = (getattr(trajectory, one.name) for one in fields(Trajectory))
+    content = (v if isinstance(v, Hashable) else np.asarray(v).tobytes() for v in values)
+    key = (*content, character, control_dt, horizon, lead)
+    table = _recent.pop(key, None) or ReferenceTable.build(
+        trajectory, character, control_dt, horizon, lead
+    )
+    if table.rows.nbytes <= KEPT_BYTES:
+        _recent[key] = table  # the most recent one is last
+        if len(_recent) > KEPT_TABLES:
+            del _recent[next(iter(_recent))]
+    return table
 
 
 class References:

@@ -16,7 +16,7 @@ from sfv_gym.envs.actions import ActionTargets, checked_actions
 from sfv_gym.envs.draws import EpisodeDraws
 from sfv_gym.envs.measurement import Measurement, heading_angle
 from sfv_gym.envs.perturbations import Pushes, PushSchedule
-from sfv_gym.envs.reference import References, ReferenceTable
+from sfv_gym.envs.reference import References, reference_table
 from sfv_gym.envs.rewards import TrackingErrors, get_reward
 from sfv_gym.envs.scenes import Scenes
 from sfv_gym.envs.starts.mixed import MixedStarts
@@ -72,7 +72,7 @@ class ImitationSimulation:
         self._nq, self._nv = character.model.nq, character.model.nv
         self.references = References(
             [
-                ReferenceTable.build(
+                reference_table(
                     retarget(motion, character),
                     character,
                     1.0 / CONTROL_HZ,

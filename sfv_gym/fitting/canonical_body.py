@@ -15,7 +15,7 @@ import torch
 
 from sfv_gym import skeleton
 from sfv_gym.fitting.articulation import Pose, Underside, riders
-from sfv_gym.fitting.kinematics import Tree, rotation_matrix
+from sfv_gym.fitting.kinematics import Tree, rotation_matrix, swept
 from sfv_gym.fitting.tensors import DTYPE, tensor
 
 # --- angles: which component of which link's rotation vector each degree of freedom turns -----
@@ -161,9 +161,8 @@ _OWN_INERTIA = np.array(
     [0.02, 0.07, 0.009, 0.045, 0.03, 0.003, 0.006, 0.003, 0.0, 0.045, 0.03, 0.003, 0.006, 0.003, 0]
 )
 """(15,) kg m2, across each link's length."""
-_AXES = torch.eye(4 * len(skeleton.LINKS), dtype=DTYPE)[: 3 * len(skeleton.LINKS)]
-"""(45, 60), by which frames of links become their axes."""
-_MOMENTS = torch.cat((_MASSES, 0.5 * tensor(_OWN_INERTIA).repeat(3)))
+_AXES_INERTIA = 0.5 * np.tile(_OWN_INERTIA, 3)
+"""(45,) what each of the links' first, second and third axes counts in their momentum."""
 
 
 class Body:
@@ -233,10 +232,8 @@ class Body:
         Link masses are the character's; a link's own inertia is taken as that of a ball or rod.
         """
         # an arm's area swept per time is its momentum's moment, and a link turns as its axes do
-        arms = torch.cat((self._centres - self._centre, _AXES))
-        at = pose.combined(arms)  # (60, 3, T)
-        swept = torch.linalg.cross(at[..., :-1], at[..., 1:], dim=1)
-        return (fps * _MOMENTS @ swept.flatten(1)).view(3, -1).T
+        arms = swept(pose.combined(self._centres - self._centre), fps * skeleton.LINK_MASSES)
+        return (arms + swept(pose.frames[:3].flatten(0, 1), fps * _AXES_INERTIA)).T
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
         """Height (T, R) in metres of the lowest point of every round shape."""

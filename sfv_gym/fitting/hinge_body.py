@@ -10,7 +10,7 @@ from sfv_gym import skeleton
 from sfv_gym.fitting.articulation import Pose, Underside, riders
 from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.fitting.hinge_model import HingeModel
-from sfv_gym.fitting.kinematics import Tree
+from sfv_gym.fitting.kinematics import Tree, swept
 from sfv_gym.fitting.tensors import DTYPE, acceleration, matrices, tensor, turns_between
 
 
@@ -125,9 +125,8 @@ class HingeBody:
 
     def angular_momentum(self, pose: Pose, fps: float) -> torch.Tensor:
         """About the centre of mass, between consecutive frames (T - 1, 3), kg m2/s."""
-        arms = pose.points(self._centres - self._centre)
-        swept = torch.linalg.cross(arms[:-1], arms[1:])
-        return (self._masses[:, None] * swept).sum(1) * fps + self._own_spin(pose, fps).sum(1)
+        arms = pose.combined(self._centres - self._centre)
+        return swept(arms, fps * self._masses.numpy()).T + self._own_spin(pose, fps).sum(1)
 
     def _own_spin(self, pose: Pose, fps: float) -> torch.Tensor:
         """Of every body about its own centre (T - 1, B, 3)."""

@@ -1,7 +1,7 @@
 """Rotations and trees of links, with their derivatives written out.
 
 A fit evaluates them a thousand times, on arrays so small that what it costs is how many operations
-there are: few and large ones here, in NumPy, which does each in half of torch's time.
+there are: few and large ones here, in NumPy, whose calls are cheaper than those of torch.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class _Rodrigues(torch.autograd.Function):
         cos = np.cos(angle)
         a, b = np.sin(angle) / angle, (1 - cos) / angle2
         rot = (b * x)[:, None] * x
-        for axis, side in enumerate(a * x):
-            j, k = (axis + 1) % 3, (axis + 2) % 3
+        for side, (j, k) in zip(a * x, _OTHERS, strict=True):
             rot[k, j] += side
             rot[j, k] -= side
         rot.reshape(9, -1)[::4] += 1 - b * square
@@ -56,7 +55,7 @@ class _Rodrigues(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
         x, square, angle2, cos, a, b = ctx.saved
         by = _axes_first(grad, 2).reshape(3, 3, -1)
-        along = np.stack([by[k, j] - by[j, k] for j, k in ((1, 2), (2, 0), (0, 1))])
+        along = np.stack([by[k, j] - by[j, k] for j, k in _OTHERS])
         trace = by[0, 0] + by[1, 1] + by[2, 2]
         across = ((by + by.swapaxes(0, 1)) * x).sum(1)
         # how a and b change with the square of the angle, and what each of them stands before
@@ -64,6 +63,43 @@ class _Rodrigues(torch.autograd.Function):
         by_b = (a - 2 * b) / angle2 * (0.5 * (x * across).sum(0) - square * trace)
         found = a * along + b * across + (by_a + by_b - 2 * b * trace) * x
         return _axes_last(found.reshape(3, *grad.shape[:-2]), 1)
+
+
+def swept(paths: torch.Tensor, weights: np.ndarray) -> torch.Tensor:
+    """The weighted sum (3, T - 1) of each point's place at a frame times, as a vector, its next.
+
+    Args:
+        paths: (S, 3, T). weights: (S,).
+    """
+    found: torch.Tensor = _Swept.apply(paths, weights)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Swept(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, paths: torch.Tensor, weights: np.ndarray) -> torch.Tensor:
+        x = paths.numpy()
+        now, then = x[..., :-1], x[..., 1:]
+        ctx.saved = now, then, weights
+        return torch.from_numpy(
+            np.stack(
+                [weights @ (now[:, j] * then[:, k] - now[:, k] * then[:, j]) for j, k in _OTHERS]
+            )
+        )
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        now, then, weights = ctx.saved
+        by = [weights[:, None] * part for part in grad.numpy()]
+        found = np.zeros((*now.shape[:-1], now.shape[-1] + 1))
+        for axis, (j, k) in enumerate(_OTHERS):
+            found[:, axis, :-1] = then[:, j] * by[k] - then[:, k] * by[j]
+            found[:, axis, 1:] += by[j] * now[:, k] - by[k] * now[:, j]
+        return torch.from_numpy(found), None
+
+
+_OTHERS = ((1, 2), (2, 0), (0, 1))
+"""The two axes that each axis is the cross product of."""
 
 
 class Tree:

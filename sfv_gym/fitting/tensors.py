@@ -44,7 +44,10 @@ class _WithGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return None, *(torch.from_numpy(by).mul_(grad) for by in ctx.gradient)
+        factor = float(grad)
+        return None, *(
+            torch.from_numpy(by if factor == 1.0 else factor * by) for by in ctx.gradient
+        )
 
 
 def matrices(quat: np.ndarray) -> torch.Tensor:
