@@ -85,6 +85,14 @@ def test_legs_that_change_places(case: Case) -> None:
     assert "legs, 0.33-0.83 s: left and right change places" in reasons(found, BAD)
 
 
+def test_a_limb_that_is_elsewhere_again_and_again(case: Case) -> None:
+    signs = signs_of(case.fit, case.evidence, case.contacts)
+    moments = tuple((t, t + 2) for t in range(0, FRAMES, 10))
+    often = judge(replace(signs, astray={"left arm": moments}))
+    assert often.grade == DOUBTFUL, "each is short, together they are not"
+    assert judge(replace(signs, astray={"left arm": moments[:1]})).findings == ()
+
+
 def test_landmarks_that_lean_where_the_body_cannot(case: Case) -> None:
     turn = Rotation.from_rotvec([0, 0, np.radians(25)]).as_matrix()
     leaning = case.evidence.directions @ torch.as_tensor(turn.T)
@@ -96,6 +104,31 @@ def test_a_camera_under_the_ground(case: Case) -> None:
     sunk = replace(case.fit.camera, height=torch.tensor(-0.29, dtype=torch.float64))
     found = case.verdict(fit=replace(case.fit, camera=sunk))
     assert "29 cm under the ground" in reasons(found, BAD)
+
+
+def test_a_camera_that_nobody_holds_so(case: Case) -> None:
+    tilt = torch.tensor(np.radians([-8.0, 30.0]))
+    found = case.verdict(fit=replace(case.fit, camera=replace(case.fit.camera, tilt=tilt)))
+    doubts = [str(one) for one in found.findings if "camera" in one.reason]
+    assert len(doubts) == 1, "pitch, roll and height are one doubt"
+    assert "looking down by 30 degrees, held aslant by 8 degrees" in doubts[0]
+    signs = signs_of(case.fit, case.evidence, case.contacts)
+    assert judge(replace(signs, camera_pitch_deg=20.0, camera_roll_deg=4.0)).grade == GOOD
+    up = judge(replace(signs, camera_pitch_deg=-30.0))
+    assert up.grade == DOUBTFUL and "looking up by 30" in reasons(up, DOUBTFUL)
+
+
+def test_a_turn_that_nobody_makes(case: Case) -> None:
+    """Left and right exchanged for a moment, with the depth that goes with it."""
+    points = case.evidence.points.copy()
+    points[10:13] = (points * [-1.0, 1.0, -1.0])[10:13]
+    found = case.verdict(evidence=replace(case.evidence, points=points))
+    assert found.grade == DOUBTFUL
+    assert "0.33-0.43 s: hardly counted: nobody turns so fast" in reasons(found, DOUBTFUL)
+    long = np.zeros(300, bool)
+    long[7] = True
+    signs = signs_of(case.fit, case.evidence, case.contacts)
+    assert judge(replace(signs, disbelieved=long)).grade == GOOD, "one frame of ten seconds"
 
 
 def test_a_person_who_hangs(case: Case) -> None:

@@ -19,19 +19,23 @@ HOLE = (0.4, 2.0)
 """Seconds without the person; likewise."""
 DIRECTION = 13.0
 """Degrees between the fitted bones and the estimator's, from which on it is doubtful."""
-IMBALANCE = 0.17
+DISBELIEVED = 0.015
+"""Share of the time in which the person turns as nobody can, from which on it is doubtful."""
+IMBALANCE = 0.15
 """Metres from what touches the ground to the point on which it would have to push; likewise."""
-HOVERING = 0.6
+HOVERING = 0.7
 """Share of the time in which nothing touches the ground and nothing falls; likewise."""
 FLIGHT = 0.9
 """Seconds of a flight, in which one rises by a metre; likewise."""
-SIZES = (0.7, 1.2)
+SIZES = (0.7, 1.25)
 """Of the person over the character's, outside of which it is doubtful."""
 CAMERA_HEIGHTS = (0.2, 4.0)
 """Metres above the ground, outside of which it is doubtful; under the ground it is bad."""
+PITCH, ROLL = 25.0, 6.0
+"""Degrees by which the camera looks up or down, and is held aslant; doubtful from there on."""
 CROSSED = 0.1
 """Share of the time in which the legs have changed places, from which on it is bad."""
-HIDDEN, BLIND, ASTRAY = 0.8, 0.3, 0.2
+HIDDEN, BLIND, ASTRAY = 0.8, 0.4, 0.2
 """Shares of the time from which on it is doubtful that a limb is hidden, that a leg moves while it
 is, or that a limb is not where the picture has it."""
 WORTH_A_NOTE = 0.3
@@ -119,11 +123,18 @@ def _of_the_video(signs: VideoSigns) -> Iterator[Finding]:
             f"the camera comes out {-100 * signs.camera_height:.0f} cm under the ground: the "
             "ground or the body's lean is wrong",
         )
-    elif not CAMERA_HEIGHTS[0] <= signs.camera_height <= CAMERA_HEIGHTS[1]:
+    elif odd := ", ".join(_odd_about_the_camera(signs)):
         yield Finding(
             DOUBTFUL,
-            f"the camera comes out {signs.camera_height:.2f} m above the ground: if it was not "
-            "there, the ground or the body's lean is wrong",
+            f"the camera comes out {odd}: if it was not, the ground or the body's lean is wrong",
+        )
+    severity = DOUBTFUL if signs.disbelieved.mean() >= DISBELIEVED else NOTE
+    for span in runs(signs.disbelieved):
+        yield Finding(
+            severity,
+            "hardly counted: nobody turns so fast to get there, or a hole beside it is too long; "
+            "left and right may be exchanged, or it is somebody else",
+            seconds=_seconds(span, signs.fps),
         )
     if signs.people > 1:
         yield Finding(
@@ -136,29 +147,35 @@ def _of_the_video(signs: VideoSigns) -> Iterator[Finding]:
         yield Finding(severity, "left and right change places", "legs", _seconds(span, signs.fps))
 
 
+def _odd_about_the_camera(signs: VideoSigns) -> Iterator[str]:
+    if not CAMERA_HEIGHTS[0] <= signs.camera_height <= CAMERA_HEIGHTS[1]:
+        yield f"{signs.camera_height:.2f} m above the ground"
+    if abs(signs.camera_pitch_deg) >= PITCH:
+        way = "down" if signs.camera_pitch_deg > 0 else "up"
+        yield f"looking {way} by {abs(signs.camera_pitch_deg):.0f} degrees"
+    if abs(signs.camera_roll_deg) >= ROLL:
+        yield f"held aslant by {abs(signs.camera_roll_deg):.0f} degrees"
+
+
 def _of_limbs(signs: VideoSigns) -> Iterator[Finding]:
     frames = len(signs.detected)
     for limb, hidden in signs.guessed.items():
         much = sum(last + 1 - first for first, last in hidden) >= HIDDEN * frames
         blind = "leg" in limb and signs.blind[limb] >= BLIND
-        for span in hidden:
-            if _lasts(span, signs.fps) >= WORTH_A_NOTE:
-                yield Finding(
-                    DOUBTFUL if much or blind else NOTE,
-                    "hidden, so that what it does is a guess",
-                    limb,
-                    _seconds(span, signs.fps),
-                )
+        why = "hidden, so that what it does is a guess"
+        yield from _of_limb(limb, hidden, why, much or blind, signs.fps)
     for limb, astray in signs.astray.items():
         much = sum(last + 1 - first for first, last in astray) >= ASTRAY * frames
-        for span in astray:
-            if _lasts(span, signs.fps) >= WORTH_A_NOTE:
-                yield Finding(
-                    DOUBTFUL if much else NOTE,
-                    "not where the picture has it",
-                    limb,
-                    _seconds(span, signs.fps),
-                )
+        yield from _of_limb(limb, astray, "not where the picture has it", much, signs.fps)
+
+
+def _of_limb(
+    limb: str, spans: tuple[tuple[int, int], ...], reason: str, doubtful: bool, fps: float
+) -> Iterator[Finding]:
+    """A finding for each span; short ones matter where they add up to a doubt."""
+    for span in spans:
+        if doubtful or _lasts(span, fps) >= WORTH_A_NOTE:
+            yield Finding(DOUBTFUL if doubtful else NOTE, reason, limb, _seconds(span, fps))
 
 
 def _above(value: float, bounds: tuple[float, float]) -> str:

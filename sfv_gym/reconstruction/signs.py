@@ -13,6 +13,7 @@ from sfv_gym.fitting.balance import out_of_balance
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.evidence import Evidence
+from sfv_gym.reconstruction.initial import initial_angles
 from sfv_gym.reconstruction.markers import markers
 from sfv_gym.reconstruction.person import PersonFit
 from sfv_gym.spans import runs
@@ -82,8 +83,10 @@ class VideoSigns(BodySigns):
         direction_deg: mean angle between the fitted bones and the 3D landmarks'.
         picture: mean distance between the fitted markers and the 2D landmarks, in body heights.
         camera_height: metres above the ground.
+        camera_pitch_deg, camera_roll_deg: by which it looks down, and is held aslant.
         people: that are in the video.
         crossed: (T,) bool, in which the legs seem to have changed places.
+        disbelieved: (T,) bool, in which the person was found, but turns as nobody can.
         guessed: where no more than a guess was seen of a limb.
         blind: share of the frames in which a limb moves (``MOVES``) and is no more than a guess.
         astray: where a limb is not where the picture has it.
@@ -92,8 +95,11 @@ class VideoSigns(BodySigns):
     direction_deg: float
     picture: float
     camera_height: float
+    camera_pitch_deg: float
+    camera_roll_deg: float
     people: int
     crossed: np.ndarray
+    disbelieved: np.ndarray
     guessed: Stretches
     blind: Mapping[str, float]
     astray: Stretches
@@ -130,14 +136,18 @@ def signs_of(
             )
             off = (error[:, columns].max(1) > OFF) & evidence.detected
             astray[limb] = _stretches(off, evidence.fps)
+    roll, pitch = np.degrees(fit.camera.tilt.detach().numpy()).tolist()
     return VideoSigns(
         **_on_the_ground(fit, contacts, evidence.fps),
         detected=evidence.detected,
         direction_deg=float((trust * np.degrees(np.arccos(cosine))).sum() / trust.sum()),
         picture=float((weights * error).sum() / weights.sum()),
         camera_height=float(fit.camera.height),
+        camera_pitch_deg=pitch,
+        camera_roll_deg=roll,
         people=people,
         crossed=evidence.crossed,
+        disbelieved=evidence.detected & ~initial_angles(evidence)[2],
         guessed=guessed,
         blind=blind,
         astray=astray,
