@@ -528,7 +528,7 @@ def balancing(**camera: float) -> Scene:
 def test_a_camera_that_is_not_level_is_found(pitch, height):
     scene = balancing(pitch=pitch, height=height)
     problem = PersonProblem(gather_evidence(scene.poses))
-    start = problem.levelled(problem.start)
+    start = problem.gravity_aligned(problem.start)
     assert np.degrees(float(start["tilt"][1])) == pytest.approx(pitch, abs=8.0)
     assert start["tilt"] is not problem.start["tilt"], "the first guess stays as it was"
     fit, _ = pipeline.fit_person(problem, 60)
