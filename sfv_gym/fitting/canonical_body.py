@@ -143,8 +143,8 @@ ROUND_RADII: torch.Tensor = torch.as_tensor([r for _, _, r in _ROUND], dtype=DTY
 
 SOLES, ROUNDS = slice(0, 8), slice(8, 8 + len(_ROUND))
 PALMS = slice(ROUNDS.stop, ROUNDS.stop + len(HANDS))
-"""The columns of ``ContactSurface.points`` and of ``Contacts.active``: the corners of right and left
-sole, the round shapes, and the hands."""
+"""The columns of ``ContactSurface.points`` and of ``Contacts.active``: the corners of right and
+left sole, the round shapes, and the hands."""
 _CONTACT_SURFACE = LinkPoints(
     [i for foot in _FEET for i in [foot] * len(SOLE)] + _ROUND_LINKS + HANDS,
     np.concatenate((SOLE, SOLE, [centre for _, centre, _ in _ROUND], np.zeros((len(HANDS), 3)))),
@@ -214,10 +214,10 @@ class Body:
 
     def contact_surface(self, pose: Pose) -> ContactSurface:
         """Sole corners, round shapes and hands against the ground."""
-        place = pose.points(_CONTACT_SURFACE.at(self.scale))
-        height = place[..., 2] - self._radii
+        points = pose.points(_CONTACT_SURFACE.at(self.scale))
+        height = points[..., 2] - self._radii
         return ContactSurface(
-            place, height, place, _HEIGHT_WEIGHTS, _SLIDE_WEIGHTS, height[:, : PALMS.start]
+            points, height, points, _HEIGHT_WEIGHTS, _SLIDE_WEIGHTS, height[:, : PALMS.start]
         )
 
     def soles(self, pose: Pose) -> torch.Tensor:

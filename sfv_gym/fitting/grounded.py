@@ -118,24 +118,14 @@ class GroundedProblem:
         )
         com, spin = body.centre_of_mass(pose), body.angular_momentum(pose, fps)
         total = total + terms.com_dynamics(
-            com,
-            contacts.in_air,
-            fps,
-            flight=w.flight,
-            support=w.support,
-            contact_acceleration=w.contact_acceleration,
-        )
+            com, contacts.in_air, fps,
+            flight=w.flight, support=w.support, contact_acceleration=w.contact_acceleration,
+        )  # fmt: skip
         total = total + terms.constant_spin(spin, contacts.flights, self._spin)
         total = total + balance(
-            com,
-            spin,
-            body.mass,
-            surface.support_points,
-            contacts,
-            fps,
-            w.balance,
+            com, spin, body.mass, surface.support_points, contacts, fps, w.balance,
             averaged=self._averaged,
-        )
+        )  # fmt: skip
         if self._cycle is not None:
             total = total + terms.closing(v["angles"], links, self._cycle) / w.closing**2
         if self._own is not None:

@@ -113,11 +113,11 @@ class HingeBody:
 
     def contact_surface(self, pose: Pose) -> ContactSurface:
         """The end effectors and all shapes against the ground."""
-        place = pose.points(self._touching)
-        whole = torch.ones(place.shape[1], dtype=DTYPE)
+        points = pose.points(self._touching)
+        whole = torch.ones(points.shape[1], dtype=DTYPE)
         return ContactSurface(
-            place,
-            place[..., 2] - self._radius,
+            points,
+            points[..., 2] - self._radius,
             pose.points(self._support),
             whole,
             whole,

@@ -172,54 +172,54 @@ def com_dynamics(
     air = in_air.numpy()
 
     def term(place: np.ndarray) -> tuple[float, list[np.ndarray]]:
-        push = second_difference(place) * fps**2
+        acceleration = second_difference(place) * fps**2
         parts = (
-            (flight, free_fall(push, air)),
-            (support, friction_cone(push)),
-            (contact_acceleration, stance_acceleration(push, air)),
+            (flight, free_fall(acceleration, air)),
+            (support, friction_cone(acceleration)),
+            (contact_acceleration, stance_acceleration(acceleration, air)),
         )
         value = sum(cost / sigma**2 for sigma, (cost, _) in parts)
-        by_push = np.sum([by / sigma**2 for sigma, (_, by) in parts], axis=0)
-        return value, [second_difference_back(fps**2 * by_push)]
+        by_acceleration = np.sum([by / sigma**2 for sigma, (_, by) in parts], axis=0)
+        return value, [second_difference_back(fps**2 * by_acceleration)]
 
     return with_gradient(term, com)
 
 
-def free_fall(push: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
-    """The centre of mass, of acceleration ``push`` (T - 2, 3), falls with g in the frames (T,)
+def free_fall(acceleration: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
+    """The centre of mass, of ``acceleration`` (T - 2, 3), falls with g in the frames (T,)
     where nothing touches: the cost in (m/s2)^2, and its gradient.
 
     Only frames whose neighbours are in the air too count, so an error of a frame in the instant
     of take-off does no harm.
     """
     inner = in_air[1:-1] * in_air[2:] * in_air[:-2]
-    off = push + np.array([0.0, 0.0, GRAVITY])
+    off = acceleration + np.array([0.0, 0.0, GRAVITY])
     by = inner[:, None] * off
     return float(np.vdot(by, off)), 2 * by
 
 
-def friction_cone(push: np.ndarray, friction: float = 1.0) -> tuple[float, np.ndarray]:
+def friction_cone(acceleration: np.ndarray, friction: float = 1.0) -> tuple[float, np.ndarray]:
     """The ground pushes and never pulls: the force on the centre of mass lies in a cone.
 
-    Per unit of mass it is acceleration ``push`` (T - 2, 3) minus gravity; its vertical part is not
+    Per unit of mass it is ``acceleration`` (T - 2, 3) minus gravity; its vertical part is not
     negative and its horizontal part at most ``friction`` times that. Holds in contact and in
     flight alike. Returns the cost in (m/s2)^2 and its gradient.
     """
-    up = push[:, 2] + GRAVITY
-    along = np.sqrt((push[:, :2] ** 2).sum(1) + 1e-6)
+    up = acceleration[:, 2] + GRAVITY
+    along = np.sqrt((acceleration[:, :2] ** 2).sum(1) + 1e-6)
     pull = np.minimum(up, 0.0)
     slip = np.maximum(along - friction * np.maximum(up, 0.0), 0.0)
-    by = np.empty_like(push)
-    by[:, :2] = (2 * slip / along)[:, None] * push[:, :2]
+    by = np.empty_like(acceleration)
+    by[:, :2] = (2 * slip / along)[:, None] * acceleration[:, :2]
     by[:, 2] = 2 * pull - 2 * friction * slip * (up > 0)
     return float(pull @ pull + slip @ slip), by
 
 
-def stance_acceleration(push: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
-    """The centre of mass's acceleration ``push`` (T - 2, 3) in m/s2 where something touches
+def stance_acceleration(acceleration: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
+    """The centre of mass's ``acceleration`` (T - 2, 3) in m/s2 where something touches
     (``in_air`` (T,)): no blows, no jumps. Returns the cost in (m/s2)^2 and its gradient."""
-    by = (1 - in_air[1:-1])[:, None] * push
-    return float(np.vdot(by, push)), 2 * by
+    by = (1 - in_air[1:-1])[:, None] * acceleration
+    return float(np.vdot(by, acceleration)), 2 * by
 
 
 def constant_spin(
