@@ -51,7 +51,7 @@ def motion_quality(
     fps = motion.fps
     planted = contacts.effectors()[:, 2:] > 0.5  # (T, 2)
     both = planted[1:] & planted[:-1]
-    # of the corner that carries the foot: a foot that rolls over its toes does not skate
+    # of the corner that bears the foot: a foot that rolls over its toes does not skate
     slide = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1).min(-1)
     lowest = soles[..., 2].min(-1)
     body = Body()

@@ -240,7 +240,7 @@ def measure_clip(
     person = motion.joint_positions(person=True)
     rows[FULL] = clip.motion_errors(motion)
     rows[TRUTH] = {"jitter": jitter(clip.truth, motion.fps)}
-    rows["carried to the character"] = clip.errors(motion.joint_positions(), motion.fps)
+    rows["retargeted to the character"] = clip.errors(motion.joint_positions(), motion.fps)
     for name, row in ABLATIONS.items() if ablations else ():
         tick(f"{clip.name}: {name}")
         rows[name] = row(clip)
