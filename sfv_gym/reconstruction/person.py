@@ -93,7 +93,7 @@ class Weights:
 
 PITCHES = np.arange(-12.0, 48.0, 4.0)
 """Degrees down, of a camera that is looked for."""
-ASLANT = 3.0
+ASLANT = 6.0
 """Spreads of the camera's roll beyond which more roll costs no more."""
 ROLLS = (-24.0, -16.0, -8.0, -4.0, 0.0, 4.0, 8.0, 16.0, 24.0)
 """Degrees."""
