@@ -35,13 +35,14 @@ from sfv_gym.reconstruction.evidence import gather_evidence  # noqa: E402
 from sfv_gym.reconstruction.initial import _rotvec, believable  # noqa: E402
 from sfv_gym.reconstruction.loops import find_cycle  # noqa: E402
 from sfv_gym.reconstruction.markers import markers  # noqa: E402
-from sfv_gym.reconstruction.person import PersonProblem, Weights  # noqa: E402
+from sfv_gym.reconstruction.person import PersonProblem  # noqa: E402
 from sfv_gym.reconstruction.prior import (  # noqa: E402
     ClipMoments,
     learn_prior,
     mirrored_angles,
     shipped_prior,
 )
+from sfv_gym.reconstruction.weights import Weights  # noqa: E402
 from sfv_gym.registry import find_motion  # noqa: E402
 from sfv_gym.rotations import quat_to_rotvec  # noqa: E402
 

@@ -21,10 +21,11 @@ from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import MIN_FRAMES
 from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.markers import marker_points, markers
-from sfv_gym.reconstruction.person import BodyProblem, Weights
+from sfv_gym.reconstruction.person import BodyProblem
 from sfv_gym.reconstruction.pipeline import ITERATIONS, solve_motion
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.signs import signs_of_joints
+from sfv_gym.reconstruction.weights import Weights
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet

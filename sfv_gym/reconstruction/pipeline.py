@@ -26,12 +26,13 @@ from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
-from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem, Weights
+from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.progress import IterationBar
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
 from sfv_gym.reconstruction.reprojection import motion_camera
 from sfv_gym.reconstruction.signs import signs_of
+from sfv_gym.reconstruction.weights import Weights
 from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:

@@ -170,8 +170,9 @@ def raw_errors(solid: np.ndarray, truth: np.ndarray, fps: float) -> Row:
 def _person(clip: Clip, poses: PoseSequence, **changes: Any) -> Row:
     """Errors of the person's fit under other settings than the product's."""
     from sfv_gym.reconstruction.evidence import gather_evidence
-    from sfv_gym.reconstruction.person import PersonProblem, Weights
+    from sfv_gym.reconstruction.person import PersonProblem
     from sfv_gym.reconstruction.pipeline import ITERATIONS, fit_person
+    from sfv_gym.reconstruction.weights import Weights
 
     ground = changes.pop("ground", True)
     weights = replace(Weights(), **changes.pop("weights", {}))
