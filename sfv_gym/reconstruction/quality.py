@@ -75,7 +75,7 @@ def motion_quality(
             1e3 * float(np.abs(lowest[planted]).mean()) if planted.any() else 0.0, 2
         ),
         "penetration_max_mm": round(1e3 * float(max(0.0, -lowest.min(), -round_low.min())), 2),
-        "contact_fraction": round(float(planted.any(1).mean()), 3),
+        "contact_fraction": round(float((contacts.active.amax(1) > 0.5).double().mean()), 3),
         "flights": [[int(a), int(b)] for a, b in contacts.flights],
         "flight_residual_mm": round(1e3 * gap, 3),
         "flight_acceleration_error": round(pull, 3),
