@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from sfv_gym.terrains import Pieces, Terrain
     from sfv_gym.train.ppo import train as train_policy
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 register_all()
 

@@ -298,7 +298,9 @@ def test_kinematics_momentum_and_torques_are_mujocos(hinged, model):
 def test_ankles_bear_the_weight_on_a_part_of_the_sole(hinged):
     _, body = hinged
     weight = body.mass * 9.81
-    for name, whole, part in zip(skeleton.END_EFFECTORS, body.touching, body.bearing, strict=True):
+    for name, whole, part in zip(
+        skeleton.END_EFFECTORS, body.touching, body.support_points, strict=True
+    ):
         if name.endswith("wrist"):
             np.testing.assert_array_equal(whole, part)
         else:  # 740 N m of aky hold the weight beyond heel and toes, 360 of akx beyond the edges

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from sfv_gym import fitting, skeleton  # noqa: E402
 from sfv_gym.characters import get_character  # noqa: E402
 from sfv_gym.fitting import terms  # noqa: E402
-from sfv_gym.fitting.balance import balance, borne  # noqa: E402
+from sfv_gym.fitting.balance import balance, soft_support  # noqa: E402
 from sfv_gym.fitting.ballistics import GRAVITY  # noqa: E402
 from sfv_gym.fitting.canonical_body import PALMS, SOLES, Body  # noqa: E402
 from sfv_gym.fitting.contacts import CanonicalContacts, Contacts  # noqa: E402
@@ -30,7 +30,7 @@ def given(name: str, angles: np.ndarray, height: float = 0.0):
     body = Body() if name == "humanoid" else HingeBody(_atlas())
     root, rot = torch.zeros(FRAMES, 3, dtype=DTYPE), torch.eye(3, dtype=DTYPE).repeat(FRAMES, 1, 1)
     hinges = tensor(np.tile(angles, (FRAMES, 1)))
-    bottoms = body.underside(body.pose(root, rot, hinges)).bottoms
+    bottoms = body.contact_surface(body.pose(root, rot, hinges)).bottoms
     root = root - torch.tensor([0.0, 0.0, float(bottoms.min()) - height], dtype=DTYPE)
     return body, root, rot, hinges
 
@@ -48,13 +48,13 @@ def on_both_feet(name: str, touching: bool = True) -> Contacts:
     in_air = torch.full((FRAMES,), float(not touching), dtype=DTYPE)
     flights = () if touching else ((0, FRAMES - 1),)
     if name == "humanoid":
-        held = torch.zeros(FRAMES, PALMS.stop, dtype=DTYPE)
-        held[:, SOLES] = float(touching)
-        return CanonicalContacts(held, in_air, flights)
+        active = torch.zeros(FRAMES, PALMS.stop, dtype=DTYPE)
+        active[:, SOLES] = float(touching)
+        return CanonicalContacts(active, in_air, flights)
     ends = torch.zeros(FRAMES, len(skeleton.END_EFFECTORS), dtype=DTYPE)
     ends[:, 2:] = float(touching)
-    held = HingeBody(_atlas()).points_of(ends)
-    return Contacts(held, in_air, flights, torch.zeros(FRAMES, dtype=DTYPE))
+    active = HingeBody(_atlas()).points_of(ends)
+    return Contacts(active, in_air, flights, torch.zeros(FRAMES, dtype=DTYPE))
 
 
 BODIES = pytest.mark.parametrize("name", ["humanoid", "atlas"])
@@ -74,14 +74,14 @@ def test_who_stands_still_pays_nothing(name):
 
 
 @BODIES
-def test_what_is_held_may_not_slide_and_what_falls_may(name):
+def test_what_touches_may_not_slide_and_what_falls_may(name):
     body, root, rot, angles = given(name, upright(name))
     shift = torch.arange(FRAMES, dtype=DTYPE)[:, None] * torch.tensor([0.01, 0.0, 0.0])
     spread = {"sigma_height": 0.003, "sigma_slide": 0.0015}
     gliding = body.pose(root + shift, rot, angles)
-    under = body.underside(gliding)
-    assert float(terms.ground(under, on_both_feet(name), **spread)) > 100
-    flying = terms.ground(under, on_both_feet(name, touching=False), **spread)
+    surface = body.contact_surface(gliding)
+    assert float(terms.ground(surface, on_both_feet(name), **spread)) > 100
+    flying = terms.ground(surface, on_both_feet(name, touching=False), **spread)
     assert float(flying) == pytest.approx(0.0, abs=1e-9)
 
 
@@ -96,8 +96,8 @@ def test_a_thrown_body_falls_freely_and_keeps_its_spin(name):
     com = body.centre_of_mass(pose)
     push, in_air = acceleration(com, FPS).numpy(), contacts.in_air.numpy()
     assert terms.free_fall(push, in_air)[0] == pytest.approx(0, abs=1e-9)
-    assert terms.supported(push)[0] == pytest.approx(0, abs=1e-4)
-    spin = terms.steady_spin(body.angular_momentum(pose, FPS), contacts.flights, 1.0)
+    assert terms.friction_cone(push)[0] == pytest.approx(0, abs=1e-4)
+    spin = terms.constant_spin(body.angular_momentum(pose, FPS), contacts.flights, 1.0)
     assert float(spin) == pytest.approx(0, abs=1e-9)
     hovering = acceleration(body.centre_of_mass(body.pose(root, rot, angles)), FPS)
     assert terms.free_fall(hovering.numpy(), in_air)[0] > 40
@@ -121,14 +121,14 @@ def of_links(body, pose) -> torch.Tensor:
 
 def on_the_ground(body, pose) -> torch.Tensor:
     contacts = on_both_feet("humanoid" if isinstance(body, Body) else "atlas")
-    return terms.ground(body.underside(pose), contacts, sigma_height=0.1, sigma_slide=0.1)
+    return terms.ground(body.contact_surface(pose), contacts, sigma_height=0.1, sigma_slide=0.1)
 
 
 def pushed(body, pose) -> torch.Tensor:
     air = torch.zeros(FRAMES, dtype=DTYPE)
     air[4:9] = 1.0
-    return terms.pushes(
-        body.centre_of_mass(pose), air, FPS, flight=5.0, support=5.0, effort=9.0
+    return terms.com_dynamics(
+        body.centre_of_mass(pose), air, FPS, flight=5.0, support=5.0, contact_acceleration=9.0
     )  # fmt: skip
 
 
@@ -136,14 +136,15 @@ def balanced(body, pose) -> torch.Tensor:
     contacts = on_both_feet("humanoid" if isinstance(body, Body) else "atlas")
     return balance(
         body.centre_of_mass(pose), body.angular_momentum(pose, FPS), body.mass,
-        body.underside(pose).bearing, contacts, FPS, 0.5, size=pose.frames[3, 0, 2, :1],
+        body.contact_surface(pose).support_points, contacts, FPS, 0.5,
+        size=pose.frames[3, 0, 2, :1],
     )  # fmt: skip
 
 
-def held_up(body, pose) -> torch.Tensor:
-    return borne(
+def softly_supported(body, pose) -> torch.Tensor:
+    return soft_support(
         body.centre_of_mass(pose), body.angular_momentum(pose, FPS), body.mass,
-        body.underside(pose), FPS, sigma_height=0.1, sigma_balance=0.1,
+        body.contact_surface(pose), FPS, sigma_height=0.1, sigma_balance=0.1,
         size=pose.frames[3, 0, 2, :1],
     )  # fmt: skip
 
@@ -155,7 +156,9 @@ def jolted(body, pose) -> torch.Tensor:
 
 
 @BODIES
-@pytest.mark.parametrize("term", [of_links, on_the_ground, pushed, balanced, held_up, jolted])
+@pytest.mark.parametrize(
+    "term", [of_links, on_the_ground, pushed, balanced, softly_supported, jolted]
+)
 def test_gradients_are_what_the_terms_change_by(name, term):
     body, leaves = moving(name)
 

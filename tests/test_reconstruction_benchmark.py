@@ -118,7 +118,7 @@ def figures() -> dict:
         bench.RAW: dict.fromkeys(known, 100.0) | no_path,
         bench.FULL: dict.fromkeys(known, 50.0),
         bench.TRUTH: {"jitter": 7.0},
-        "carried to the character": dict.fromkeys(FIGURES, 60.0),
+        "retargeted to the character": dict.fromkeys(FIGURES, 60.0),
         "no 3D": dict.fromkeys(FIGURES, 80.0),
     }
     pose = np.random.default_rng(0).normal(size=(bench.VIEWED, 12, 3)).tolist()

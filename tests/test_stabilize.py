@@ -90,6 +90,8 @@ def test_a_camera_that_moves_is_noticed():
         assert moves(poses, frames, FOCAL)
     # of 16 frames every fourth is looked at
     assert len(follow_camera(poses, frames, FOCAL, quick=True).turns) == FRAMES // 4
+    frames, poses, _ = panned(0.0, 1.1)
+    assert not moves(poses, frames, FOCAL), "so little zoom is a guess"
     frames, poses, _ = panned(0.0)
     assert not moves(poses, frames, FOCAL)
     blank = [np.full_like(frame, 90) for frame in frames]

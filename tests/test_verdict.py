@@ -132,8 +132,8 @@ def test_a_turn_that_nobody_makes(case: Case) -> None:
 
 
 def test_a_person_who_hangs(case: Case) -> None:
-    held = torch.zeros_like(case.contacts.held)
-    hangs = replace(case.contacts, held=held, in_air=torch.zeros(FRAMES))
+    active = torch.zeros_like(case.contacts.active)
+    hangs = replace(case.contacts, active=active, in_air=torch.zeros(FRAMES))
     assert "100 % of the time" in reasons(case.verdict(contacts=hangs), DOUBTFUL)
     falls = replace(hangs, in_air=torch.ones(FRAMES), flights=((5, 20),))
     assert case.verdict(contacts=falls).grade == GOOD, "who falls needs no hold"

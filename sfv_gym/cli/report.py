@@ -235,7 +235,7 @@ _QUALITY = {
     "foot_skate_max_mm_per_frame": "the most that they slide, mm per frame",
     "planted_height_mm": "planted feet off the ground, mm",
     "penetration_max_mm": "deepest below the ground, mm",
-    "contact_fraction": "share of frames with a foot down",
+    "contact_fraction": "share of frames in which anything touches the ground",
     "flight_residual_mm": "flight against a parabola under gravity, mm",
     "flight_acceleration_error": "flight's acceleration against gravity, m/s²",
     "momentum_jump_max_m_per_s": "hardest jolt between frames, m/s",

@@ -16,7 +16,7 @@ class Pose:
 
     Attributes:
         frames: (4, B, 3, T), each link's three axes and its place, in metres, in the world. Points
-            that ride on the links are then one matrix product for the whole clip.
+            fixed to the links are then one matrix product for the whole clip.
     """
 
     frames: torch.Tensor
@@ -36,9 +36,9 @@ class Pose:
         """(T, B, 3, 3) link to world."""
         return self.frames[:3].permute(3, 1, 2, 0)
 
-    def points(self, riders: torch.Tensor) -> torch.Tensor:
-        """World positions (T, P, 3) of points that ride on the links (P, 4B), see `riders`."""
-        return self.combined(riders).permute(2, 0, 1)
+    def points(self, matrix: torch.Tensor) -> torch.Tensor:
+        """World positions (T, P, 3) of points fixed to the links (P, 4B), see `point_matrix`."""
+        return self.combined(matrix).permute(2, 0, 1)
 
     def combined(self, sums: torch.Tensor) -> torch.Tensor:
         """Weighted sums (S, 4B) of the links' axes and places: (S, 3, T)."""
@@ -47,11 +47,11 @@ class Pose:
         return flat.view(-1, space, frames)
 
 
-def riders(links: torch.Tensor, offsets: torch.Tensor, bodies: int) -> torch.Tensor:
+def point_matrix(links: torch.Tensor, offsets: torch.Tensor, bodies: int) -> torch.Tensor:
     """The matrix (P, 4B) by which frames of B links become points.
 
     Args:
-        links: (P,) on which each of them rides. offsets: (P, 3) metres, its place there.
+        links: (P,) to which each of them is fixed. offsets: (P, 3) metres, its place there.
     """
     found = torch.zeros(len(links), 4, bodies, dtype=DTYPE)
     row = torch.arange(len(links))
@@ -61,23 +61,23 @@ def riders(links: torch.Tensor, offsets: torch.Tensor, bodies: int) -> torch.Ten
 
 
 @dataclass(frozen=True)
-class Underside:
-    """Where a body is against the ground.
+class ContactSurface:
+    """The part of a body that can touch the ground.
 
     Attributes:
-        place: (T, P, 3) metres, the points that can touch it.
+        points: (T, P, 3) metres, the points that can touch it.
         height: (T, P) metres of each one's lowest part, which is its own radius below it.
-        bearing: (T, P, 3) metres, on which points the ground can hold the body up.
-        firmness: (P,) weight of the height of what touches.
-        grip: (P,) 1, or 0 of what may move along the ground that it touches.
+        support_points: (T, P, 3) metres, where the ground can support the body.
+        height_weights: (P,) on the height of what touches.
+        slide_weights: (P,) 1, or 0 of what may slide.
         bottoms: heights (T, G) in metres of the lowest points of all the body's shapes.
     """
 
-    place: torch.Tensor
+    points: torch.Tensor
     height: torch.Tensor
-    bearing: torch.Tensor
-    firmness: torch.Tensor
-    grip: torch.Tensor
+    support_points: torch.Tensor
+    height_weights: torch.Tensor
+    slide_weights: torch.Tensor
     bottoms: torch.Tensor
 
 
@@ -106,6 +106,6 @@ class Articulation(Protocol):
         """About the centre of mass, between consecutive frames (T - 1, 3), kg m2/s."""
         ...
 
-    def underside(self, pose: Pose) -> Underside:
-        """Where it is against the ground."""
+    def contact_surface(self, pose: Pose) -> ContactSurface:
+        """What of it can touch the ground."""
         ...

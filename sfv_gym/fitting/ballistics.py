@@ -21,7 +21,7 @@ def parabola(com: np.ndarray, first: int, last: int, fps: float) -> np.ndarray:
     return np.asarray(basis @ solution + fall)
 
 
-def settle_flights(
+def enforce_ballistic_flight(
     root_pos: np.ndarray, com: np.ndarray, flights: tuple[tuple[int, int], ...], fps: float
 ) -> np.ndarray:
     """Root positions (T, 3) moved so that each flight's centre of mass is exactly ballistic."""

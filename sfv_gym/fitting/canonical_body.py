@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.fitting.articulation import Pose, Underside, riders
+from sfv_gym.fitting.articulation import ContactSurface, Pose, point_matrix
 from sfv_gym.fitting.kinematics import Tree, rotation_matrix, swept
 from sfv_gym.fitting.tensors import DTYPE, tensor
 
@@ -87,7 +87,7 @@ _OFFSETS = tensor(skeleton.OFFSETS).flatten()
 _OFFSET_GROUPS = torch.eye(len(PROPORTIONS), dtype=DTYPE)[:, _proportion_of().flatten()]
 
 
-class Riders:
+class LinkPoints:
     """Points on the links of a body of any proportions.
 
     Args:
@@ -99,8 +99,8 @@ class Riders:
     def __init__(self, links: Sequence[int], offsets: np.ndarray, groups: Sequence[int]) -> None:
         column, group = torch.as_tensor(links), torch.as_tensor(groups)
         still = tensor(offsets) * (group < 0)[:, None]
-        self._fixed = riders(column, still, len(skeleton.LINKS))
-        self._growing = riders(column, tensor(offsets), len(skeleton.LINKS)) - self._fixed
+        self._fixed = point_matrix(column, still, len(skeleton.LINKS))
+        self._growing = point_matrix(column, tensor(offsets), len(skeleton.LINKS)) - self._fixed
         self._groups = torch.eye(len(PROPORTIONS), dtype=DTYPE)[group]
 
     def at(self, scale: torch.Tensor) -> torch.Tensor:
@@ -143,18 +143,18 @@ ROUND_RADII: torch.Tensor = torch.as_tensor([r for _, _, r in _ROUND], dtype=DTY
 
 SOLES, ROUNDS = slice(0, 8), slice(8, 8 + len(_ROUND))
 PALMS = slice(ROUNDS.stop, ROUNDS.stop + len(HANDS))
-"""The columns of ``Underside.place`` and of ``Contacts.held``: the corners of right and left sole,
-the round shapes, and the hands."""
-_UNDERSIDE = Riders(
+"""The columns of ``ContactSurface.points`` and of ``Contacts.active``: the corners of right and
+left sole, the round shapes, and the hands."""
+_CONTACT_SURFACE = LinkPoints(
     [i for foot in _FEET for i in [foot] * len(SOLE)] + _ROUND_LINKS + HANDS,
     np.concatenate((SOLE, SOLE, [centre for _, centre, _ in _ROUND], np.zeros((len(HANDS), 3)))),
     [PROPORTIONS.index("foot")] * (2 * len(SOLE)) + [-1] * (len(_ROUND) + len(HANDS)),
 )
-_CENTRES = Riders(range(len(skeleton.LINKS)), skeleton.LINK_CENTRES, _proportion_of_centres())
+_CENTRES = LinkPoints(range(len(skeleton.LINKS)), skeleton.LINK_CENTRES, _proportion_of_centres())
 # a knee or a back is soft, and its shape is not the person's; and it may move along
-_FIRMNESS = torch.ones(2 * len(SOLE) + len(_ROUND) + len(HANDS), dtype=DTYPE)
-_GRIP = _FIRMNESS.clone()
-_FIRMNESS[ROUNDS], _GRIP[ROUNDS] = 0.25, 0.0
+_HEIGHT_WEIGHTS = torch.ones(2 * len(SOLE) + len(_ROUND) + len(HANDS), dtype=DTYPE)
+_SLIDE_WEIGHTS = _HEIGHT_WEIGHTS.clone()
+_HEIGHT_WEIGHTS[ROUNDS], _SLIDE_WEIGHTS[ROUNDS] = 0.25, 0.0
 
 _MASSES = tensor(skeleton.LINK_MASSES)
 _OWN_INERTIA = np.array(
@@ -212,15 +212,17 @@ class Body:
         """The pose itself, which is one of the canonical links."""
         return pose
 
-    def underside(self, pose: Pose) -> Underside:
+    def contact_surface(self, pose: Pose) -> ContactSurface:
         """Sole corners, round shapes and hands against the ground."""
-        place = pose.points(_UNDERSIDE.at(self.scale))
-        height = place[..., 2] - self._radii
-        return Underside(place, height, place, _FIRMNESS, _GRIP, height[:, : PALMS.start])
+        points = pose.points(_CONTACT_SURFACE.at(self.scale))
+        height = points[..., 2] - self._radii
+        return ContactSurface(
+            points, height, points, _HEIGHT_WEIGHTS, _SLIDE_WEIGHTS, height[:, : PALMS.start]
+        )
 
     def soles(self, pose: Pose) -> torch.Tensor:
         """Sole corners (T, 2 feet, 4, 3), right foot first, heels first."""
-        return self.underside(pose).place[:, SOLES].unflatten(1, (2, 4))
+        return self.contact_surface(pose).points[:, SOLES].unflatten(1, (2, 4))
 
     def centre_of_mass(self, pose: Pose) -> torch.Tensor:
         """(T, 3) metres."""
@@ -237,11 +239,11 @@ class Body:
 
     def round_bottoms(self, pose: Pose) -> torch.Tensor:
         """Height (T, R) in metres of the lowest point of every round shape."""
-        return self.underside(pose).height[:, ROUNDS]
+        return self.contact_surface(pose).height[:, ROUNDS]
 
     def round_centres(self, pose: Pose) -> torch.Tensor:
         """(T, R, 3) metres."""
-        return self.underside(pose).place[:, ROUNDS]
+        return self.contact_surface(pose).points[:, ROUNDS]
 
 
 @lru_cache(maxsize=4)

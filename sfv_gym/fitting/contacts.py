@@ -14,7 +14,7 @@ from sfv_gym.fitting.canonical_body import PALMS, ROUNDS, SOLES
 
 
 @dataclass(frozen=True)
-class Standing:
+class Stance:
     """The frames in which something touches, and what.
 
     Attributes:
@@ -33,36 +33,38 @@ class Contacts:
     """What touches the ground, in T frames.
 
     Attributes:
-        held: (T, P) in 0..1, which of the points of a body's ``Underside`` touch.
+        active: (T, P) in 0..1, which of the points of a body's ``ContactSurface`` touch.
         in_air: (T,) in 0..1, 1 where nothing at all touches.
         flights: (first, last) frame in the air of each flight.
-        resting: (T,) in 0..1, where something touches of which nobody knows what it is; None
-            where everything that can touch is among the points.
+        unattributed: (T,) in 0..1, where something touches that is not among the points; None
+            where everything that can touch is.
     """
 
-    held: Float[torch.Tensor, "T P"]
+    active: Float[torch.Tensor, "T P"]
     in_air: Float[torch.Tensor, " T"]
     flights: tuple[tuple[int, int], ...]
-    resting: Float[torch.Tensor, " T"] | None = None
+    unattributed: Float[torch.Tensor, " T"] | None = None
 
     @cached_property
-    def held_on(self) -> Float[torch.Tensor, "U P"]:
+    def sustained(self) -> Float[torch.Tensor, "U P"]:
         """(T - 1, P) in 0..1, what touches before and after a step from frame to frame."""
-        return torch.minimum(self.held[1:], self.held[:-1])
+        return torch.minimum(self.active[1:], self.active[:-1])
 
-    def weights(self, firmness: torch.Tensor, grip: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """What touches (T, P) and what does on both sides of a step (T - 1, P), see `Underside`."""
-        return (self.held * firmness).numpy(), (self.held_on * grip).numpy()
+    def weights(
+        self, height_weights: torch.Tensor, slide_weights: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What touches (T, P), and on both sides of a step (T - 1, P), see `ContactSurface`."""
+        return (self.active * height_weights).numpy(), (self.sustained * slide_weights).numpy()
 
     @cached_property
-    def standing(self) -> Standing:
+    def stance(self) -> Stance:
         """What touches in the frames but the first and the last."""
-        touching = self.held[1:-1].numpy() >= 0.5
+        touching = self.active[1:-1].numpy() >= 0.5
         points, frames = np.flatnonzero(touching.any(0)), np.flatnonzero(touching.any(1))
-        return Standing(points, frames, np.where(touching[frames][:, points], 0.0, -np.inf))
+        return Stance(points, frames, np.where(touching[frames][:, points], 0.0, -np.inf))
 
-    def grounded(self) -> Self:
-        """The same contacts without the flights, for a fit that does not believe them yet."""
+    def without_flights(self) -> Self:
+        """The same contacts, for a fit that does not believe the flights yet."""
         return replace(self, in_air=0 * self.in_air, flights=())
 
 
@@ -81,18 +83,18 @@ class CanonicalContacts(Contacts):
     @property
     def soles(self) -> Float[torch.Tensor, "T 2 4"]:
         """(T, 2, 4) in 0..1, corners as in canonical_body.SOLE, right foot first."""
-        return self.held[:, SOLES].unflatten(1, (2, 4))
+        return self.active[:, SOLES].unflatten(1, (2, 4))
 
     @property
     def hands(self) -> Float[torch.Tensor, "T 2"]:
         """(T, 2) in 0..1."""
-        return self.held[:, PALMS]
+        return self.active[:, PALMS]
 
     @property
     def rounds(self) -> Float[torch.Tensor, "T R"]:
         """(T, R) in 0..1, knees, pelvis, back and so on: columns as in Body.round_bottoms, those
         of the hands left at 0."""
-        return self.held[:, ROUNDS]
+        return self.active[:, ROUNDS]
 
     def effectors(self) -> Float[np.ndarray, "T 4"]:
         """(T, 4) in 0..1 in the order of skeleton.END_EFFECTORS."""

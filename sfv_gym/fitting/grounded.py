@@ -33,9 +33,9 @@ class GroundedWeights:
         link_acceleration: m/s2. angle_acceleration: rad/s2.
         contact_height: metres. contact_slide: metres per frame.
         flight: m/s2, of the centre of mass's acceleration against gravity.
-        support: m/s2, of a pull from the ground.
+        support: m/s2, of a ground force outside the friction cone.
         spin: kg m2/s, of the angular momentum in flight, for the humanoid's mass; it grows with it.
-        effort: m/s2, of the centre of mass where something touches.
+        contact_acceleration: m/s2, of the centre of mass where something touches.
         balance: metres, of the zero-moment point beyond what touches the ground.
         closing: radians, and radians per frame, between a cycle's two ends.
     """
@@ -49,7 +49,7 @@ class GroundedWeights:
     flight: float = 0.2
     support: float = 1.0
     spin: float = 1.0
-    effort: float = 8.0
+    contact_acceleration: float = 8.0
     balance: float = 0.02
     closing: float = 0.02
 
@@ -59,7 +59,7 @@ class GroundedProblem:
 
     Args:
         root: (T, 3) metres, the given path. rot: (T, 3, 3). angles: (T, N) radians.
-        contacts: of the points of the body's underside.
+        contacts: of the points of the body's contact surface.
         cycle: first and last frame of a loop, whose poses are to become the same.
         averaged: see ``terms.balance``.
         own: further terms, of the variables ``root``, ``turn`` and ``angles`` and the pose.
@@ -112,18 +112,20 @@ class GroundedProblem:
         total = total + terms.smoothness(
             links.pos, links.rot[:, 0], v["angles"], fps, w.link_acceleration, w.angle_acceleration
         )
-        under = body.underside(pose)
+        surface = body.contact_surface(pose)
         total = total + terms.ground(
-            under, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
+            surface, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
         )
         com, spin = body.centre_of_mass(pose), body.angular_momentum(pose, fps)
-        total = total + terms.pushes(
-            com, contacts.in_air, fps, flight=w.flight, support=w.support, effort=w.effort
-        )
-        total = total + terms.steady_spin(spin, contacts.flights, self._spin)
+        total = total + terms.com_dynamics(
+            com, contacts.in_air, fps,
+            flight=w.flight, support=w.support, contact_acceleration=w.contact_acceleration,
+        )  # fmt: skip
+        total = total + terms.constant_spin(spin, contacts.flights, self._spin)
         total = total + balance(
-            com, spin, body.mass, under.bearing, contacts, fps, w.balance, averaged=self._averaged
-        )
+            com, spin, body.mass, surface.support_points, contacts, fps, w.balance,
+            averaged=self._averaged,
+        )  # fmt: skip
         if self._cycle is not None:
             total = total + terms.closing(v["angles"], links, self._cycle) / w.closing**2
         if self._own is not None:

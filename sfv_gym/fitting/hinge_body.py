@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from sfv_gym import skeleton
-from sfv_gym.fitting.articulation import Pose, Underside, riders
+from sfv_gym.fitting.articulation import ContactSurface, Pose, point_matrix
 from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.fitting.hinge_model import HingeModel
 from sfv_gym.fitting.kinematics import Tree, swept
@@ -22,8 +22,8 @@ class HingeBody:
         limits: (H,) N m, of the hinges' motors; infinite where there is none.
         effectors: columns of the bodies of skeleton.END_EFFECTORS.
         touching: of each of them, the points (n, 3) in its frame that touch the ground, and
-            ``bearing`` those within them on which its ankle can hold the whole weight.
-        carries: (H, 4) bool, the end effectors beyond each hinge.
+            ``support_points`` those within them on which its ankle can hold the whole weight.
+        distal_effectors: (H, 4) bool, the end effectors beyond each hinge.
     """
 
     def __init__(self, hinged: HingeModel) -> None:
@@ -38,7 +38,7 @@ class HingeBody:
         self._masses = tensor(model.body_mass[1:])
         self.mass = float(self._masses.sum())
         bodies = len(self._parent)
-        self._centres = riders(torch.arange(bodies), tensor(model.body_ipos[1:]), bodies)
+        self._centres = point_matrix(torch.arange(bodies), tensor(model.body_ipos[1:]), bodies)
         self._centre = (self._masses / self.mass)[None] @ self._centres
         principal = matrices(model.body_iquat[1:])
         spread = torch.diag_embed(tensor(model.body_inertia[1:]))
@@ -52,16 +52,17 @@ class HingeBody:
                 beyond[self._hinges[above], body] = True
                 above = int(self._parent[above])
         self._beyond = tensor(beyond)
-        self.carries = beyond[:, self.effectors]
+        self.distal_effectors = beyond[:, self.effectors]
         self.limits = tensor(_motor_limits(model))
         self.touching = [tensor(points) for points in hinged.points]
         self._shapes = hinged.shapes
-        self.bearing = [self._within_ankles(hinged, e) for e in range(len(hinged.effectors))]
+        self.support_points = [self._within_ankles(hinged, e) for e in range(len(hinged.effectors))]
         self._counts = torch.tensor([len(points) for points in self.touching])
         self._radius = tensor(np.asarray(hinged.radii)).repeat_interleave(self._counts)
         ends = torch.tensor(self.effectors).repeat_interleave(self._counts)
-        self._touching, self._bearing = (
-            riders(ends, torch.cat(points), bodies) for points in (self.touching, self.bearing)
+        self._touching, self._support = (
+            point_matrix(ends, torch.cat(points), bodies)
+            for points in (self.touching, self.support_points)
         )
 
     def _within_ankles(self, hinged: HingeModel, effector: int) -> torch.Tensor:
@@ -106,18 +107,18 @@ class HingeBody:
         return pose.points(self._centre)[:, 0]
 
     def points_of(self, touch: torch.Tensor) -> torch.Tensor:
-        """What of the end effectors (T, 4) touches as ``Contacts.held`` has it: (T, P), each with
+        """What of the end effectors (T, 4) touches as ``Contacts.active`` has it: (T, P), each with
         all of its points."""
         return touch.repeat_interleave(self._counts, 1)
 
-    def underside(self, pose: Pose) -> Underside:
+    def contact_surface(self, pose: Pose) -> ContactSurface:
         """The end effectors and all shapes against the ground."""
-        place = pose.points(self._touching)
-        whole = torch.ones(place.shape[1], dtype=DTYPE)
-        return Underside(
-            place,
-            place[..., 2] - self._radius,
-            pose.points(self._bearing),
+        points = pose.points(self._touching)
+        whole = torch.ones(points.shape[1], dtype=DTYPE)
+        return ContactSurface(
+            points,
+            points[..., 2] - self._radius,
+            pose.points(self._support),
             whole,
             whole,
             self._shapes.bottom_of_bodies(pose.pos, pose.rot),
@@ -136,7 +137,7 @@ class HingeBody:
 
     def torques(self, pose: Pose, fps: float) -> torch.Tensor:
         """(T - 2, H) N m that the hinges need to move what is beyond them, no ground touching it:
-        Newton's and Euler's laws for all that a hinge carries, about its axis."""
+        Newton's and Euler's laws for all that is beyond a hinge, about its axis."""
         centres = pose.points(self._centres)
         push = acceleration(centres, fps)
         push = self._masses[:, None] * (push + torch.tensor([0.0, 0.0, GRAVITY], dtype=DTYPE))
@@ -161,7 +162,7 @@ class _HingeTree:
         place, turned = tensor(model.body_pos[1:]), matrices(model.body_quat[1:])
         axis, anchor = tensor(model.jnt_axis[1:]), tensor(model.jnt_pos[1:])
         origin, eye = torch.zeros(3, dtype=DTYPE), torch.eye(3, dtype=DTYPE)
-        self._last = [0]  # the node that carries each body
+        self._last = [0]  # the node of each body
         at = [origin]  # each body's frame is so far behind its node's
         above, offsets, still, moved = [-1], [], [], []
         for body in range(1, len(parents)):

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from sfv_gym.fitting.articulation import Pose, Underside
+from sfv_gym.fitting.articulation import ContactSurface, Pose
 from sfv_gym.fitting.ballistics import GRAVITY
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.tensors import (
@@ -116,17 +116,17 @@ def stillness(angles: torch.Tensor, fps: float, frames: np.ndarray, sigma: float
 
 
 def ground(
-    under: Underside, contacts: Contacts, *, sigma_height: float, sigma_slide: float
+    surface: ContactSurface, contacts: Contacts, *, sigma_height: float, sigma_slide: float
 ) -> torch.Tensor:
     """What touches lies at z = 0, and does not slide unless it may; nothing goes below it.
 
     Args:
         sigma_height, sigma_slide: metres, and metres per frame.
     """
-    lifts, slides = contacts.weights(under.firmness, under.grip)
+    lifts, slides = contacts.weights(surface.height_weights, surface.slide_weights)
     # what is below the ground is surely wrong, what is above it may be a lifted heel
     up, down, along = sigma_height**-2, 4 * sigma_height**-2, sigma_slide**-2
-    resting = None if contacts.resting is None else contacts.resting.numpy()
+    unattributed = None if contacts.unattributed is None else contacts.unattributed.numpy()
 
     def term(
         place: np.ndarray, height: np.ndarray, bottoms: np.ndarray
@@ -136,11 +136,11 @@ def ground(
         below = np.minimum(bottoms, 0.0)
         value += down * float(np.vdot(below, below))
         by_bottoms = 2 * down * below
-        if resting is not None:
+        if unattributed is not None:
             lowest, frames = bottoms.argmin(1), np.arange(len(bottoms))
             above = np.maximum(bottoms[frames, lowest], 0.0)
-            value += up * float(resting @ above**2)
-            by_bottoms[frames, lowest] += 2 * up * resting * above
+            value += up * float(unattributed @ above**2)
+            by_bottoms[frames, lowest] += 2 * up * unattributed * above
         step = place[1:, :, :2] - place[:-1, :, :2]
         by_step = slides[..., None] * step
         value += along * float(np.vdot(by_step, step))
@@ -150,78 +150,79 @@ def ground(
         by_place[:-1, :, :2] -= by_step
         return value, [by_place, 2 * up * by_height, by_bottoms]
 
-    return with_gradient(term, under.place, under.height, under.bottoms)
+    return with_gradient(term, surface.points, surface.height, surface.bottoms)
 
 
-def pushes(
+def com_dynamics(
     com: torch.Tensor,
     in_air: torch.Tensor,
     fps: float,
     *,
     flight: float,
     support: float,
-    effort: float,
+    contact_acceleration: float,
 ) -> torch.Tensor:
-    """What accelerates the centre of mass (T, 3): gravity in the air, else the ground and muscles.
+    """Accelerations of the centre of mass (T, 3): gravity in the air, else a bounded ground force.
 
     Args:
         in_air: (T,) in 0..1, where nothing touches.
-        flight, support, effort: spreads in m/s2, see ``free_fall``, ``supported`` and ``strain``.
+        flight, support, contact_acceleration: spreads in m/s2, see ``free_fall``,
+            ``friction_cone`` and ``stance_acceleration``.
     """
     air = in_air.numpy()
 
     def term(place: np.ndarray) -> tuple[float, list[np.ndarray]]:
-        push = second_difference(place) * fps**2
+        acceleration = second_difference(place) * fps**2
         parts = (
-            (flight, free_fall(push, air)),
-            (support, supported(push)),
-            (effort, strain(push, air)),
+            (flight, free_fall(acceleration, air)),
+            (support, friction_cone(acceleration)),
+            (contact_acceleration, stance_acceleration(acceleration, air)),
         )
         value = sum(cost / sigma**2 for sigma, (cost, _) in parts)
-        by_push = np.sum([by / sigma**2 for sigma, (_, by) in parts], axis=0)
-        return value, [second_difference_back(fps**2 * by_push)]
+        by_acceleration = np.sum([by / sigma**2 for sigma, (_, by) in parts], axis=0)
+        return value, [second_difference_back(fps**2 * by_acceleration)]
 
     return with_gradient(term, com)
 
 
-def free_fall(push: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
-    """The centre of mass, of acceleration ``push`` (T - 2, 3), falls with g in the frames (T,)
+def free_fall(acceleration: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
+    """The centre of mass, of ``acceleration`` (T - 2, 3), falls with g in the frames (T,)
     where nothing touches: the cost in (m/s2)^2, and its gradient.
 
     Only frames whose neighbours are in the air too count, so an error of a frame in the instant
     of take-off does no harm.
     """
     inner = in_air[1:-1] * in_air[2:] * in_air[:-2]
-    off = push + np.array([0.0, 0.0, GRAVITY])
+    off = acceleration + np.array([0.0, 0.0, GRAVITY])
     by = inner[:, None] * off
     return float(np.vdot(by, off)), 2 * by
 
 
-def supported(push: np.ndarray, friction: float = 1.0) -> tuple[float, np.ndarray]:
+def friction_cone(acceleration: np.ndarray, friction: float = 1.0) -> tuple[float, np.ndarray]:
     """The ground pushes and never pulls: the force on the centre of mass lies in a cone.
 
-    Per unit of mass it is acceleration ``push`` (T - 2, 3) minus gravity; its vertical part is not
+    Per unit of mass it is ``acceleration`` (T - 2, 3) minus gravity; its vertical part is not
     negative and its horizontal part at most ``friction`` times that. Holds in contact and in
     flight alike. Returns the cost in (m/s2)^2 and its gradient.
     """
-    up = push[:, 2] + GRAVITY
-    along = np.sqrt((push[:, :2] ** 2).sum(1) + 1e-6)
+    up = acceleration[:, 2] + GRAVITY
+    along = np.sqrt((acceleration[:, :2] ** 2).sum(1) + 1e-6)
     pull = np.minimum(up, 0.0)
     slip = np.maximum(along - friction * np.maximum(up, 0.0), 0.0)
-    by = np.empty_like(push)
-    by[:, :2] = (2 * slip / along)[:, None] * push[:, :2]
+    by = np.empty_like(acceleration)
+    by[:, :2] = (2 * slip / along)[:, None] * acceleration[:, :2]
     by[:, 2] = 2 * pull - 2 * friction * slip * (up > 0)
     return float(pull @ pull + slip @ slip), by
 
 
-def strain(push: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
-    """The centre of mass's acceleration ``push`` (T - 2, 3) in m/s2 where something touches
+def stance_acceleration(acceleration: np.ndarray, in_air: np.ndarray) -> tuple[float, np.ndarray]:
+    """The centre of mass's ``acceleration`` (T - 2, 3) in m/s2 where something touches
     (``in_air`` (T,)): no blows, no jumps. Returns the cost in (m/s2)^2 and its gradient."""
-    by = (1 - in_air[1:-1])[:, None] * push
-    return float(np.vdot(by, push)), 2 * by
+    by = (1 - in_air[1:-1])[:, None] * acceleration
+    return float(np.vdot(by, acceleration)), 2 * by
 
 
-def steady_spin(
+def constant_spin(
     spin: torch.Tensor, flights: tuple[tuple[int, int], ...], sigma: float
 ) -> torch.Tensor:
     """In flight the angular momentum (T - 1, 3) about the centre of mass keeps its value.

@@ -26,8 +26,11 @@ MARGIN = 0.25
 INLIER_PX = 1.5
 MAX_LOST = 0.1
 """Share of frames whose background may not be found in the next."""
-STEADY_TURN, STEADY_ZOOM = np.radians(2.0), 0.04
-"""A camera that turns, or changes its focal length, by less is as good as one at rest."""
+STEADY_TURN = np.radians(2.0)
+"""A camera that turns by less is as good as one at rest."""
+STEADY_ZOOM = 0.15
+"""A focal length that changes by less is taken not to: while a camera pans, an error of the focal
+length itself looks like a little zoom."""
 _LOOKS_PER_SECOND = 8.0
 """At which is looked whether a camera is at rest."""
 
@@ -94,7 +97,9 @@ def follow_camera(
     centre = np.array([0.5 * poses.width, 0.5 * poses.height])
     rotations, zooms, lost = _path(matches, focal, centre)
     middle = len(zooms) // 2
-    if abs(np.log(zooms[middle])) > 0.01:  # the first frame's focal length is another
+    if zooms.max() / zooms.min() <= 1.0 + STEADY_ZOOM:
+        rotations, zooms, lost = _path(matches, focal, centre, zooms=False)
+    else:  # the first frame's focal length is another
         rotations, zooms, lost = _path(matches, focal / zooms[middle], centre)
     turns = (rotations[middle].inv() * rotations).as_rotvec()
     return CameraPath(turns, zooms / zooms[middle], lost)
@@ -144,18 +149,23 @@ def stabilize(poses: PoseSequence, path: CameraPath, focal: float) -> PoseSequen
 
 
 def _path(
-    matches: list[_Matches], focal: float, centre: np.ndarray
+    matches: list[_Matches], focal: float, centre: np.ndarray, *, zooms: bool = True
 ) -> tuple[Rotation, np.ndarray, int]:
     """Rotations of each frame's camera to the first one's, zooms (T,) over the first one's, and in
-    how many frames nothing was found. ``focal`` is the first frame's."""
-    turns, zooms, lost = [Rotation.identity()], [1.0], 0
+    how many frames nothing was found.
+
+    Args:
+        focal: the first frame's.
+        zooms: whether it may change.
+    """
+    turns, focals, lost = [Rotation.identity()], [1.0], 0
     for pair in matches:
-        step = None if pair is None else _step(*pair, focal * zooms[-1], centre)
+        step = None if pair is None else _step(*pair, focal * focals[-1], centre, zooms=zooms)
         lost += step is None
         turn, zoom = step or (Rotation.identity(), 1.0)
         turns.append(turns[-1] * turn)
-        zooms.append(zooms[-1] * zoom)
-    return Rotation.concatenate(turns), np.array(zooms), lost
+        focals.append(focals[-1] * zoom)
+    return Rotation.concatenate(turns), np.array(focals), lost
 
 
 def _matches(poses: PoseSequence, frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[_Matches]:
@@ -195,17 +205,18 @@ def _tracked(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> _Matche
 
 
 def _step(
-    first: np.ndarray, second: np.ndarray, focal: float, centre: np.ndarray
+    first: np.ndarray, second: np.ndarray, focal: float, centre: np.ndarray, *, zooms: bool
 ) -> tuple[Rotation, float] | None:
     """The rotation from the later camera to the earlier one, and the later one's focal length over
     ``focal``, the earlier one's; None if too few points move together.
 
     Args:
         first, second: pixels (N, 2) in the earlier frame and in the later one.
+        zooms: whether the focal length may change.
     """
 
     def apart(step: np.ndarray) -> np.ndarray:
-        rays = _rays(second, focal * np.exp(step[3]), centre)
+        rays = _rays(second, focal * np.exp(step[3:].sum()), centre)
         rays = rays @ Rotation.from_rotvec(step[:3]).as_matrix().T
         pixels = centre + focal * rays[:, :2] / np.maximum(rays[:, 2:], 1e-3)
         return np.asarray((pixels - first) / INLIER_PX)
@@ -213,13 +224,13 @@ def _step(
     def residuals(step: np.ndarray) -> np.ndarray:
         return apart(step).ravel()
 
-    scales = np.full(4, 0.01)
-    step = least_squares(residuals, np.zeros(4), x_scale=scales).x
+    scales = np.full(4 if zooms else 3, 0.01)
+    step = least_squares(residuals, np.zeros(len(scales)), x_scale=scales).x
     # what moves by itself, such as a shadow, drops out
     step = least_squares(residuals, step, x_scale=scales, loss="cauchy").x
     if (np.linalg.norm(apart(step), axis=1) < 1.0).sum() < MIN_FEATURES:
         return None
-    return Rotation.from_rotvec(step[:3]), float(np.exp(step[3]))
+    return Rotation.from_rotvec(step[:3]), float(np.exp(step[3:].sum()))
 
 
 def _rays(points: np.ndarray, focal: float | np.ndarray, centre: np.ndarray) -> np.ndarray:

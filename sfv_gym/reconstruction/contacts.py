@@ -86,7 +86,7 @@ def find_contacts(
     # a heel's two corners act as one, and so do a ball's
     edges = np.stack((soles[:, :, :2].mean(2), soles[:, :, 2:].mean(2)), 2)  # (T, 2, 2, 3)
     hand_points = hands - [0.0, 0.0, WRIST_HEIGHT]
-    pace = _pace(pose.pos[:, 0].numpy() * [1.0, 1.0, 0.0], fps)
+    pace = _smooth_speed(pose.pos[:, 0].numpy() * [1.0, 1.0, 0.0], fps)
     limit = np.maximum(speed, RUNNING * pace)
     stride = period if np.median(pace) > RUNNING_PACE else None
     body_points = (edges.reshape(len(edges), -1, 3), hand_points, rounds)
@@ -98,11 +98,11 @@ def find_contacts(
     touch = _touch(edges, fps, height, limit, soles_seen)
     hand_touch = _touch(hand_points, fps, height, 0.7 * limit, hands_seen)
 
-    round_touch = _rest(round_low, fps, height)
+    round_touch = _resting(round_low, fps, height)
     round_touch[:, ROUND_HANDS] = 0.0
     if stride is not None:
         touch, hand_touch, round_touch = (
-            _agreed(points, stride) for points in (touch, hand_touch, round_touch)
+            _cycle_consensus(points, stride) for points in (touch, hand_touch, round_touch)
         )
 
     lowest = np.min(
@@ -111,38 +111,41 @@ def find_contacts(
     every = np.concatenate((touch.reshape(len(touch), -1), hand_touch, round_touch), axis=1)
     any_touch = every.max(1) > 0.5
     stretches = find_flights(any_touch, lowest, fps, **(RUNNING_FLIGHT if stride else {}))
-    pulls = {(first, last): _pull(com[first : last + 1, 2], fps) for first, last in stretches}
+    accelerations = {
+        (first, last): _vertical_acceleration(com[first : last + 1, 2], fps)
+        for first, last in stretches
+    }
     flights = tuple(
-        frames if stride else _while_falling(frames, any_touch, com[:, 2], fps, pull)
-        for frames, pull in pulls.items()
-        if -20.0 < pull < -4.0
+        frames if stride else _while_falling(frames, any_touch, com[:, 2], fps, acceleration)
+        for frames, acceleration in accelerations.items()
+        if -20.0 < acceleration < -4.0
     )
     slow = {
-        last - first: pull
-        for (first, last), pull in pulls.items()
-        if -4.0 <= pull < -0.5 and last - first >= LONG_STRETCH * fps
+        last - first: acceleration
+        for (first, last), acceleration in accelerations.items()
+        if -4.0 <= acceleration < -0.5 and last - first >= LONG_STRETCH * fps
     }
     in_air = np.zeros(len(touch))
     for first, last in flights:
         in_air[first : last + 1] = 1.0
     if stride is None:
-        _meet_ground(touch, edges[..., 2], flights, fps)
+        _touch_around_flights(touch, edges[..., 2], flights, fps)
     else:  # a runner's other foot is low then, too, and swings
-        in_air = _agreed(in_air, stride)
+        in_air = _cycle_consensus(in_air, stride)
         flights = tuple(runs(in_air > 0))
     touch[in_air > 0] = 0.0
     hand_touch[in_air > 0] = 0.0
     round_touch[in_air > 0] = 0.0
     soles = np.repeat(touch, 2, axis=-1).reshape(len(touch), -1)
     return CanonicalContacts(
-        held=torch.as_tensor(np.concatenate((soles, round_touch, hand_touch), 1), dtype=DTYPE),
+        active=torch.as_tensor(np.concatenate((soles, round_touch, hand_touch), 1), dtype=DTYPE),
         in_air=torch.as_tensor(in_air, dtype=DTYPE),
         flights=flights,
         played_at=float(np.sqrt(-slow[max(slow)] / GRAVITY)) if slow else None,
     )
 
 
-def _pace(points: np.ndarray, fps: float) -> np.ndarray:
+def _smooth_speed(points: np.ndarray, fps: float) -> np.ndarray:
     """Speeds (T, ...) in m/s of points (T, ..., 3), a little smoothed."""
     smooth = gaussian_filter1d(points, 0.03 * fps, axis=0)
     return np.asarray(np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps)
@@ -155,7 +158,7 @@ def _ground_plane(points: np.ndarray, fps: float, limit: np.ndarray) -> np.ndarr
     bears weight is slow, and the lowest of its frame. The plane is robust and close to level.
     """
     lowest = points[..., 2] - points[..., 2].min(1, keepdims=True)
-    bears = (_pace(points, fps) < limit[:, None]) & (lowest < 0.04)
+    bears = (_smooth_speed(points, fps) < limit[:, None]) & (lowest < 0.04)
     if bears.sum() < 4:
         return np.zeros(3)
     x, y, z = points[bears].T
@@ -172,20 +175,24 @@ def _ground_plane(points: np.ndarray, fps: float, limit: np.ndarray) -> np.ndarr
     return np.array([plane[0] - plane[1:] @ mean, plane[1], plane[2]])
 
 
-def _pull(heights: np.ndarray, fps: float) -> float:
+def _vertical_acceleration(heights: np.ndarray, fps: float) -> float:
     """Mean acceleration of the centre of mass (N,) in m/s2: about -g in flight, but not where only
     a foot was not seen to touch."""
     return 2 * float(np.polyfit(np.arange(len(heights)) / fps, heights, 2)[0])
 
 
 def _while_falling(
-    flight: tuple[int, int], touching: np.ndarray, height: np.ndarray, fps: float, pull: float
+    flight: tuple[int, int],
+    touching: np.ndarray,
+    height: np.ndarray,
+    fps: float,
+    acceleration: float,
 ) -> tuple[int, int]:
     """A flight (first, last) with the frames before and after it in which nothing touches (T,) and
-    the centre of mass (T,) falls by half of its pull, at least: a foot that has pushed off may
-    sweep low over the ground."""
+    the centre of mass (T,) falls by half of that ``acceleration``, at least: a foot that has
+    pushed off may sweep low over the ground."""
     smooth = gaussian_filter1d(height, 0.03 * fps)
-    falls = ~touching & (np.gradient(np.gradient(smooth)) * fps**2 < 0.5 * pull)
+    falls = ~touching & (np.gradient(np.gradient(smooth)) * fps**2 < 0.5 * acceleration)
     first, last = flight
     while first > 0 and falls[first - 1]:
         first -= 1
@@ -194,7 +201,7 @@ def _while_falling(
     return first, last
 
 
-def _meet_ground(
+def _touch_around_flights(
     touch: np.ndarray, heights: np.ndarray, flights: tuple[tuple[int, int], ...], fps: float
 ) -> None:
     """Just before and after a flight a low sole edge touches, however fast it seems to be.
@@ -220,7 +227,7 @@ def _touch(
 ) -> np.ndarray:
     """(T, ...) in 0..1 for points (T, ..., 3): near the ground and slower than limit (T,) m/s,
     or still in the picture by its speed there, ``seen`` (T, ...) m/s."""
-    pace = _pace(points, fps)
+    pace = _smooth_speed(points, fps)
     if seen is not None:
         pace = np.where(_lasts(seen < STILL, fps), np.minimum(pace, seen), pace)
     speed = limit.reshape(-1, *(1,) * (pace.ndim - 1))
@@ -240,7 +247,7 @@ def _lasts(mask: np.ndarray, fps: float) -> np.ndarray:
     return np.asarray(binary_opening(mask, np.ones(size)))
 
 
-def _rest(bottoms: np.ndarray, fps: float, height: float) -> np.ndarray:
+def _resting(bottoms: np.ndarray, fps: float, height: float) -> np.ndarray:
     """(T, R) in 0..1: whose lowest point (T, R) is near the ground and neither sinks nor rises.
 
     It may move along: a back rolls over the ground, and knees slide a little.
@@ -251,12 +258,12 @@ def _rest(bottoms: np.ndarray, fps: float, height: float) -> np.ndarray:
     return np.asarray(near, float)
 
 
-def _agreed(touch: np.ndarray, period: int) -> np.ndarray:
-    """Contacts (T, ...) in 0..1 as they are in half of the frames whole periods apart, or more."""
-    agreed = touch.copy()
+def _cycle_consensus(touch: np.ndarray, period: int) -> np.ndarray:
+    """Contacts (T, ...) in 0..1 by majority over the frames whole periods apart; half is enough."""
+    consensus = touch.copy()
     for phase in range(min(period, len(touch))):
-        agreed[phase::period] = touch[phase::period].mean(0) >= 0.5
-    return agreed
+        consensus[phase::period] = touch[phase::period].mean(0) >= 0.5
+    return consensus
 
 
 def find_flights(

@@ -24,12 +24,12 @@ STANDING = 1.6
 """Metres that a person's landmarks are tall."""
 CLEAR = 0.5
 """Visibility from which on a landmark's place in the picture is believed."""
-DOUBT = 0.2
-"""Weight of a frame that contradicts its neighbours."""
+OUTLIER_WEIGHT = 0.2
+"""Factor on the weights of a frame that contradicts its neighbours."""
 
 
-class Shown(Protocol):
-    """What a first guess of a pose needs to know, whether a camera or motion capture shows it."""
+class PoseObservations(Protocol):
+    """What a first guess of a pose needs to know, from a camera or from motion capture."""
 
     @property
     def landmarks(self) -> LandmarkSet:
@@ -52,8 +52,8 @@ class Shown(Protocol):
         """(T,) bool."""
 
     @property
-    def doubt(self) -> np.ndarray:
-        """(T,) bool, frames held for wrong."""
+    def outliers(self) -> np.ndarray:
+        """(T,) bool, frames that are taken for wrong."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Evidence:
         directions: (T, D, 3) unit vectors between landmarks, camera frame.
         direction_weights: (T, D).
         detected: (T,) bool.
-        doubt: (T,) bool, what the pose stage holds for wrong, though detected.
+        outliers: (T,) bool, detected but taken for wrong by the pose stage.
         crossed: (T,) bool, in which the legs seem to have changed places.
         confidence: (T,) in 0..1.
     """
@@ -92,7 +92,7 @@ class Evidence:
     directions: torch.Tensor
     direction_weights: torch.Tensor
     detected: np.ndarray
-    doubt: np.ndarray
+    outliers: np.ndarray
     crossed: np.ndarray
     confidence: np.ndarray
 
@@ -117,9 +117,9 @@ class Evidence:
         speed /= self.scale
         return np.where(self.visibility[:, column] >= CLEAR, speed, np.inf)
 
-    def doubting(self, frames: np.ndarray) -> Evidence:
-        """The same with little weight on these frames (T,) bool."""
-        share = torch.as_tensor(np.where(frames, DOUBT, 1.0), dtype=DTYPE)[:, None]
+    def downweighted(self, frames: np.ndarray) -> Evidence:
+        """The same with ``OUTLIER_WEIGHT`` on these frames (T,) bool."""
+        share = torch.as_tensor(np.where(frames, OUTLIER_WEIGHT, 1.0), dtype=DTYPE)[:, None]
         return replace(
             self,
             pixel_weights=share * self.pixel_weights,
@@ -188,7 +188,7 @@ def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evide
         directions=torch.as_tensor(directions, dtype=DTYPE),
         direction_weights=torch.as_tensor(pair_trust * landmarks.direction_weights, dtype=DTYPE),
         detected=detected,
-        doubt=leg_jumps(poses),
+        outliers=leg_jumps(poses),
         crossed=untangle_legs(poses)[1],
         confidence=visible.mean(1),
     )

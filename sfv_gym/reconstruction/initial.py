@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from sfv_gym import skeleton
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, DOFS
 from sfv_gym.pose.landmarks import HEAD, foot
-from sfv_gym.reconstruction.evidence import Evidence, Shown
+from sfv_gym.reconstruction.evidence import Evidence, PoseObservations
 from sfv_gym.rotations import quat_continuous
 
 _LIMB_BEND = 0.25
@@ -20,9 +20,9 @@ _LONGEST_GAP = 0.5
 """Seconds that frames in a row may be disbelieved."""
 
 
-def initial_angles(evidence: Shown) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def initial_angles(evidence: PoseObservations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Root rotations (T, 4) wxyz in the world of ``upright``, angles (T, 28) in radians, and the
-    frames (T,) bool that are believed. The others are bridged: those that the pose stage doubts or
+    frames (T,) bool that are believed. The others are bridged: the pose stage's outliers or
     ``believable`` leaves out."""
     world = evidence.upright
 
@@ -64,7 +64,7 @@ def initial_angles(evidence: Shown) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     margin = 0.02 * (DOF_LIMITS[:, 1] - DOF_LIMITS[:, 0])
     angles = np.clip(angles, DOF_LIMITS[:, 0] + margin, DOF_LIMITS[:, 1] - margin)
     rotations = Rotation.from_matrix(root)
-    believed = believable(rotations, evidence.detected & ~evidence.doubt, evidence.fps)
+    believed = believable(rotations, evidence.detected & ~evidence.outliers, evidence.fps)
     frames, known = np.arange(evidence.frames), np.flatnonzero(believed)
     inside = np.clip(frames, known[0], known[-1])
     rotations = Slerp(known, rotations[known])(inside) if len(known) > 1 else rotations

@@ -20,18 +20,19 @@ from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.evidence import MIN_FRAMES
 from sfv_gym.reconstruction.judge import judge
-from sfv_gym.reconstruction.markers import marker_riders, markers
-from sfv_gym.reconstruction.person import BodyProblem, Weights
+from sfv_gym.reconstruction.markers import marker_points, markers
+from sfv_gym.reconstruction.person import BodyProblem
 from sfv_gym.reconstruction.pipeline import ITERATIONS, solve_motion
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.signs import signs_of_joints
+from sfv_gym.reconstruction.weights import Weights
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet
     from sfv_gym.pose.files import JointSequence
 
-PLACE = 0.015
-"""Metres, spread of a joint that was measured: where its centre is said to be differs by that."""
+POSITION_SIGMA = 0.015
+"""Metres, standard deviation of a measured joint, whose centre is not the same to all."""
 LOW = 5.0
 """Percentile of the lower ankle's height over time at which it stands on the ground."""
 
@@ -60,8 +61,8 @@ class JointEvidence:
         return len(self.detected)
 
     @property
-    def doubt(self) -> np.ndarray:
-        """(T,) bool: none, joints that were measured do not jump."""
+    def outliers(self) -> np.ndarray:
+        """(T,) bool: none, measured joints do not jump."""
         return np.zeros(self.frames, bool)
 
 
@@ -116,7 +117,7 @@ class JointProblem(BodyProblem[None]):
         super().__init__(evidence, weights or Weights(), prior, None)
         self.evidence = evidence
         self._places = torch.as_tensor(evidence.upright, dtype=DTYPE)
-        self._markers = marker_riders(evidence.landmarks)
+        self._markers = marker_points(evidence.landmarks)
         self._weights = torch.as_tensor(evidence.weights, dtype=DTYPE)
         hips = [evidence.landmarks.marker(f"{side}_hip") for side in ("left", "right")]
         self.start = {
@@ -134,11 +135,11 @@ class JointProblem(BodyProblem[None]):
         body = Body(size * torch.exp(v["log_lengths"]), hand_radius=WRIST_HEIGHT)
         return body, None, v["root"], self.base_rot @ rotation_matrix(v["turn"]), v["angles"]
 
-    def agreement(self, v: Variables, body: Body, camera: None, pose: Pose) -> torch.Tensor:
+    def data_term(self, v: Variables, body: Body, camera: None, pose: Pose) -> torch.Tensor:
         """Distances to the measured joints; all may be higher or lower by the same ``level``."""
         level = torch.cat((torch.zeros(2, dtype=DTYPE), v["level"]))
         points = pose.points(self._markers.at(body.scale))
-        return terms.reprojection(points, self._places + level, self._weights, PLACE)
+        return terms.reprojection(points, self._places + level, self._weights, POSITION_SIGMA)
 
     def steps(self) -> dict[str, float]:
         """See `BodyProblem`."""
@@ -152,7 +153,7 @@ def reconstruct_joints(
     loop: str = "auto",
     progress: bool = True,
     weights: Weights | None = None,
-    carry_weights: GroundedWeights | None = None,
+    character_weights: GroundedWeights | None = None,
     prior: PosePrior | None = None,
     iterations: int = ITERATIONS,
 ) -> ReferenceMotion:
@@ -169,7 +170,7 @@ def reconstruct_joints(
     problem = JointProblem(gather_joints(joints), weights, prior=prior)
     motion, fit, contacts, _ = solve_motion(
         problem, skill=skill, loop=loop, progress=progress, speed=1.0,
-        carry_weights=carry_weights, iterations=iterations,
+        character_weights=character_weights, iterations=iterations,
     )  # fmt: skip
     with torch.no_grad():
         places = markers(fit.body, fit.pose, problem.evidence.landmarks).numpy()

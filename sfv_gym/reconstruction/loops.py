@@ -13,7 +13,7 @@ MAX_GAP = 0.09
 """Metres: the mean distance of the joints at which two frames may count as the same pose."""
 MAX_DISAGREEMENT = 0.1
 """The same, velocity included, over all pairs of frames that lie one period apart."""
-MIN_LIVELINESS = 0.05
+MIN_POSE_CHANGE = 0.05
 """How different frames of one cycle must at least become, by the same measure."""
 
 
@@ -65,9 +65,9 @@ def find_cycle(
     period = next(int(lags[d]) for d in dips if agreement[d] <= 1.25 * best + 0.005)
     if np.isfinite(max_gap):
         # A pose that hardly moves repeats too, and crouching twice is no cycle.
-        lively = max(np.mean(np.diagonal(gap, lag)) for lag in range(1, period))
-        repeats = agreement[lags == period][0] <= min(MAX_DISAGREEMENT, 0.5 * lively)
-        if lively < MIN_LIVELINESS or not repeats:
+        change = max(np.mean(np.diagonal(gap, lag)) for lag in range(1, period))
+        repeats = agreement[lags == period][0] <= min(MAX_DISAGREEMENT, 0.5 * change)
+        if change < MIN_POSE_CHANGE or not repeats:
             return None
     slack = max(1, round(0.05 * period))
     pairs = [

@@ -8,7 +8,7 @@ import torch
 
 from sfv_gym import skeleton
 from sfv_gym.fitting.articulation import Pose
-from sfv_gym.fitting.canonical_body import PROPORTIONS, Body, Riders
+from sfv_gym.fitting.canonical_body import PROPORTIONS, Body, LinkPoints
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet
@@ -20,13 +20,13 @@ _GROUP = [
 """(15,) the length of the body that a marker's offset on each link grows with."""
 
 
-def marker_riders(landmarks: LandmarkSet) -> Riders:
+def marker_points(landmarks: LandmarkSet) -> LinkPoints:
     """The landmarks that have markers, on a body of any proportions."""
-    return Riders(
+    return LinkPoints(
         landmarks.links.tolist(), landmarks.offsets, [_GROUP[link] for link in landmarks.links]
     )
 
 
 def markers(body: Body, pose: Pose, landmarks: LandmarkSet) -> torch.Tensor:
     """Positions (T, M, 3) of the landmarks that have markers."""
-    return pose.points(marker_riders(landmarks).at(body.scale))
+    return pose.points(marker_points(landmarks).at(body.scale))

@@ -1,6 +1,6 @@
 """Stage one of the fit: the person, in their own proportions, in front of the camera.
 
-What a body asks for is in `BodyProblem`, whoever saw it; `PersonProblem` adds what a video shows.
+`BodyProblem` has the terms that need no camera; `PersonProblem` adds those of a video.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 
 from sfv_gym.fitting import terms
 from sfv_gym.fitting.articulation import Pose
-from sfv_gym.fitting.balance import balance, borne
-from sfv_gym.fitting.canonical_body import ADULT_LENGTHS, ADULT_SIZE, DOF_LIMITS, Body
+from sfv_gym.fitting.balance import balance, soft_support
+from sfv_gym.fitting.canonical_body import ADULT_LENGTHS, DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.kinematics import about_x, rotation_matrix
 from sfv_gym.fitting.solver import Variables, solve
@@ -26,79 +26,22 @@ from sfv_gym.fitting.tensors import DTYPE, acceleration
 from sfv_gym.pose.landmarks import foot
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT, Speeds, seen_speeds
-from sfv_gym.reconstruction.evidence import Evidence, Shown
+from sfv_gym.reconstruction.evidence import Evidence, PoseObservations
 from sfv_gym.reconstruction.initial import initial_angles, initial_path
-from sfv_gym.reconstruction.markers import marker_riders
+from sfv_gym.reconstruction.landmark_loss import LandmarkLoss
+from sfv_gym.reconstruction.markers import marker_points
 from sfv_gym.reconstruction.prior import PosePrior, shipped_prior
-from sfv_gym.reconstruction.sight import Sight
+from sfv_gym.reconstruction.weights import Weights
 from sfv_gym.rotations import quat_to_matrix
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Spreads of the fit's terms: the smaller, the stricter.
-
-    Attributes:
-        pixel: share of the body's height in the picture.
-        direction: radians, of a 3D landmark direction.
-        link_acceleration: m/s2.
-        angle_acceleration: rad/s2.
-        end_velocity: rad/s, of joints at a clip's end whose detections are not believed.
-        rest: factor on the pose prior's spreads.
-        scale: of the logarithm of the person's size, about ``mean_scale``.
-        proportion: of the logarithm of each length beside the size.
-        pitch, roll: radians, of the camera.
-        contact_height: metres.
-        contact_slide: metres per frame.
-        flight: m/s2, of the centre of mass's acceleration against gravity.
-        support: m/s2, of a pull from the ground.
-        spin: kg m2/s, of the angular momentum in flight.
-        com_acceleration: m/s2, horizontal, of the centre of mass.
-        effort: m/s2, of the centre of mass where something touches.
-        lean: radians, of the landmark directions about the camera's x axis.
-        balance: metres, of the zero-moment point beyond what touches the ground.
-        borne_height, borne_balance: metres, before anybody knows what touches.
-        camera_height: metres, about ``mean_camera_height``.
-        mean_pitch: radians, down; cameras show the feet.
-        mean_camera_height: metres above the ground; most are held in front of the face or chest.
-        mean_scale: an average person's size as a multiple of the character's.
-    """
-
-    pixel: float = 0.012
-    direction: float = 0.25
-    link_acceleration: float = 15.0
-    angle_acceleration: float = 60.0
-    end_velocity: float = 2.0
-    rest: float = 0.7
-    scale: float = 0.06
-    proportion: float = 0.06
-    pitch: float = 0.2
-    roll: float = 0.03
-    contact_height: float = 0.01
-    contact_slide: float = 0.004
-    flight: float = 1.0
-    support: float = 3.0
-    spin: float = 3.0
-    com_acceleration: float = 8.0
-    effort: float = 12.0
-    mean_scale: float = ADULT_SIZE
-    lean: float = 0.15
-    balance: float = 0.03
-    borne_height: float = 0.05
-    borne_balance: float = 0.05
-    camera_height: float = 0.5
-    mean_pitch: float = 0.1
-    mean_camera_height: float = 1.3
-
 
 PITCHES = np.arange(-12.0, 48.0, 4.0)
 """Degrees down, of a camera that is looked for."""
-ASLANT = 3.0
+ASLANT = 6.0
 """Spreads of the camera's roll beyond which more roll costs no more."""
 ROLLS = (-24.0, -16.0, -8.0, -4.0, 0.0, 4.0, 8.0, 16.0, 24.0)
 """Degrees."""
 LONG_END = 3
-"""Frames at an end of the clip, all doubted, from which on they are made to come to rest."""
+"""Unreliable frames at an end of the clip from which on they are made to come to rest."""
 
 C = TypeVar("C", Camera, None)
 """The camera that a person is seen with, or none."""
@@ -149,12 +92,16 @@ class BodyProblem(ABC, Generic[C]):
     start: Variables
 
     def __init__(
-        self, evidence: Shown, weights: Weights, prior: PosePrior | None, modes: int | None
+        self,
+        evidence: PoseObservations,
+        weights: Weights,
+        prior: PosePrior | None,
+        modes: int | None,
     ) -> None:
         self.weights, self.fps, self._frames = weights, evidence.fps, evidence.frames
         self.prior, self.modes = prior or shipped_prior(), modes
         quat, angles, self._believed = initial_angles(evidence)
-        self._doubted_ends = _long_ends(~self._believed)
+        self._unreliable_ends = _long_ends(~self._believed)
         self.base_rot = torch.as_tensor(quat_to_matrix(quat), dtype=DTYPE)
         self._first_angles = torch.as_tensor(angles, dtype=DTYPE)
 
@@ -163,10 +110,10 @@ class BodyProblem(ABC, Generic[C]):
         """Body, camera, root positions (T, 3), root rotations (T, 3, 3) and angles (T, 28)."""
 
     @abstractmethod
-    def agreement(self, v: Variables, body: Body, camera: C, pose: Pose) -> torch.Tensor:
-        """The terms that hold the pose against the evidence."""
+    def data_term(self, v: Variables, body: Body, camera: C, pose: Pose) -> torch.Tensor:
+        """The terms that compare the pose with the evidence."""
 
-    def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
+    def scene_residuals(self, v: Variables) -> Iterator[torch.Tensor]:
         """Residuals (n,), in units of their spread, of what is the scene's and not the body's."""
         yield from ()
 
@@ -179,73 +126,74 @@ class BodyProblem(ABC, Generic[C]):
         """How fast hands and feet move across the picture; None where there is none."""
         return None
 
-    def levelled(self, v: Variables) -> Variables:
-        """``v`` with the scene turned so that the body stands as well as it can, as far as the
-        evidence leaves that open."""
+    def gravity_aligned(self, v: Variables) -> Variables:
+        """``v`` with the scene turned so that gravity explains it best, as far as the evidence
+        leaves that open."""
         return v
 
     def objective(
-        self, v: Variables, contacts: Contacts | None, *, held_up: bool = False
+        self, v: Variables, contacts: Contacts | None, *, use_soft_support: bool = False
     ) -> torch.Tensor:
         """The sum of all terms at ``v``; see ``fit`` for the arguments."""
         w, fps = self.weights, self.fps
         body, camera, root, rot, angles = self.assemble(v)
         pose = body.pose(root, rot, angles)
-        total = self.agreement(v, body, camera, pose)
+        total = self.data_term(v, body, camera, pose)
         # in units of the person's size, or shrinking would pass for smoothness
         size = torch.exp(v["log_size"] - np.log(w.mean_scale))
         total = total + terms.smoothness(
             pose.pos, rot, angles, fps, w.link_acceleration, w.angle_acceleration, size
         )
-        if self._doubted_ends.any():
+        if self._unreliable_ends.any():
             # nothing follows that would bend the path back: without this the last velocity goes on
-            total = total + terms.stillness(angles, fps, self._doubted_ends, w.end_velocity)
+            total = total + terms.stillness(angles, fps, self._unreliable_ends, w.end_velocity)
         total = total + 0.1 * self.prior.deviation(angles) / w.rest**2
         spread = torch.cat(
             (
                 (v["log_size"] - np.log(w.mean_scale)) / w.scale,
                 (v["log_lengths"] - ADULT_LENGTHS) / w.proportion,
-                *self.spreads(v),
+                *self.scene_residuals(v),
             )
         )
         total = total + self._frames * 0.05 * spread.square().sum()
         com = body.centre_of_mass(pose)
         sway = (acceleration(com, fps)[:, :2] / size).square().sum(-1)
         total = total + terms.cauchy(sway / w.com_acceleration**2, 3.0).sum()
-        if held_up:
-            total = total + self._bearing(body, pose, com, size)
+        if use_soft_support:
+            total = total + self._soft_support(body, pose, com, size)
         if contacts is not None:
-            under, spin = body.underside(pose), body.angular_momentum(pose, fps)
-            if not held_up:
+            surface, spin = body.contact_surface(pose), body.angular_momentum(pose, fps)
+            if not use_soft_support:
                 total = total + balance(
-                    com, spin, body.mass, under.bearing, contacts, fps, w.balance, size=size
-                )
+                    com, spin, body.mass, surface.support_points, contacts, fps, w.balance,
+                    size=size,
+                )  # fmt: skip
             scene = terms.ground(
-                under, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
+                surface, contacts, sigma_height=w.contact_height, sigma_slide=w.contact_slide
             )
             if contacts.flights:
-                scene = scene + terms.pushes(
+                scene = scene + terms.com_dynamics(
                     com, contacts.in_air, fps,
-                    flight=w.flight, support=w.support, effort=w.effort,
+                    flight=w.flight, support=w.support, contact_acceleration=w.contact_acceleration,
                 )  # fmt: skip
-                turn = terms.steady_spin(spin, contacts.flights, w.spin)
+                turn = terms.constant_spin(spin, contacts.flights, w.spin)
                 scene = scene + turn / size.square()
             # again in units of size: what is left to fix it is gravity alone
             total = total + scene / size.square()
         return total.sum()
 
-    def _bearing(
+    def _soft_support(
         self, body: Body, pose: Pose, com: torch.Tensor, size: torch.Tensor
     ) -> torch.Tensor:
-        """What holds the body up before anybody knows what touches, see `borne`.
+        """The support of the body before contacts are known, see `soft_support`.
 
         Args:
             com: (T, 3) metres. size: of the person over the mean.
         """
         w, spin = self.weights, body.angular_momentum(pose, self.fps)
-        return borne(
-            com, spin, body.mass, body.underside(pose), self.fps,
-            sigma_height=w.borne_height, sigma_balance=w.borne_balance, size=size,
+        return soft_support(
+            com, spin, body.mass, body.contact_surface(pose), self.fps,
+            sigma_height=w.soft_support_height, sigma_balance=w.soft_support_balance, size=size,
         )  # fmt: skip
 
     def fit(
@@ -253,18 +201,18 @@ class BodyProblem(ABC, Generic[C]):
         start: Variables,
         *,
         contacts: Contacts | None = None,
-        held_up: bool = False,
+        use_soft_support: bool = False,
         iterations: int = 200,
         callback: Callable[[], None] | None = None,
     ) -> PersonFit[C]:
         """Solve from ``start``.
 
         Args:
-            contacts: what touches the ground; None where nobody knows.
-            held_up: something low bears the body, whether it is among the contacts or not.
+            contacts: what touches the ground; None where that is not known.
+            use_soft_support: let whatever is low support the body, among the contacts or not.
         """
         variables, loss = solve(
-            lambda v: self.objective(v, contacts, held_up=held_up),
+            lambda v: self.objective(v, contacts, use_soft_support=use_soft_support),
             start,
             bounds={
                 "angles": (DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]),
@@ -304,10 +252,11 @@ class PersonProblem(BodyProblem[Camera]):
         modes: int | None = None,
     ) -> None:
         super().__init__(evidence, weights or Weights(), prior, modes)
-        self.evidence = evidence = evidence.doubting(~self._believed)
+        self.evidence = evidence = evidence.downweighted(~self._believed)
         rays, depth = initial_path(evidence)
-        self._markers = marker_riders(evidence.landmarks)
-        self._sight = Sight(evidence, self.weights.pixel * evidence.body_px, self.weights.direction)
+        self._markers = marker_points(evidence.landmarks)
+        pixel_sigma = self.weights.pixel * evidence.body_px
+        self._landmark_loss = LandmarkLoss(evidence, pixel_sigma, self.weights.direction)
         self._focal = torch.tensor(evidence.focal, dtype=DTYPE)
         self._centre = torch.as_tensor(evidence.centre, dtype=DTYPE)
         zero = torch.zeros
@@ -330,8 +279,8 @@ class PersonProblem(BodyProblem[Camera]):
         """See `BodyProblem`."""
         return seen_speeds(self.evidence)
 
-    def levelled(self, v: Variables) -> Variables:
-        """The pitch, roll and height of the camera under which the body that it sees is borne best.
+    def gravity_aligned(self, v: Variables) -> Variables:
+        """The camera's pitch, roll and height, by a grid search, for the best soft support.
 
         Neither picture nor landmarks say anything about them: the scene turns about the camera.
         """
@@ -342,14 +291,14 @@ class PersonProblem(BodyProblem[Camera]):
                 for _ in range(2):
                     body, _, root, rot, angles = self.assemble(trial)
                     pose = body.pose(root, rot, angles)
-                    lowest = body.underside(pose).bottoms.amin(1)
+                    lowest = body.contact_surface(pose).bottoms.amin(1)
                     drop = torch.quantile(lowest, 0.3) / torch.exp(v["log_size"])
                     trial["height"] = trial["height"] - drop
                 size = torch.exp(trial["log_size"]) / self.weights.mean_scale
                 body, _, root, rot, angles = self.assemble(trial)
                 pose = body.pose(root, rot, angles)
-                cost = self._bearing(body, pose, body.centre_of_mass(pose), size)
-                prior = torch.cat(tuple(self.spreads(trial))).square().sum()
+                cost = self._soft_support(body, pose, body.centre_of_mass(pose), size)
+                prior = torch.cat(tuple(self.scene_residuals(trial))).square().sum()
                 total = float(cost + self._frames * 0.05 * prior)
                 if total < least:
                     found, least = trial, total
@@ -368,13 +317,13 @@ class PersonProblem(BodyProblem[Camera]):
         rot = camera.tilted @ (self.base_rot @ rotation_matrix(v["turn"]))
         return body, camera, root, rot, v["angles"]
 
-    def agreement(self, v: Variables, body: Body, camera: Camera, pose: Pose) -> torch.Tensor:
+    def data_term(self, v: Variables, body: Body, camera: Camera, pose: Pose) -> torch.Tensor:
         """l_2D and l_3D."""
         points = pose.points(self._markers.at(body.scale))
         # landmark networks see people lean towards the camera or away from it, all clip long
-        return self._sight.disagreement(points, camera, about_x(v["lean"]))
+        return self._landmark_loss.value(points, camera, about_x(v["lean"]))
 
-    def spreads(self, v: Variables) -> Iterator[torch.Tensor]:
+    def scene_residuals(self, v: Variables) -> Iterator[torch.Tensor]:
         """Of the camera's roll, pitch and height, and of the landmarks' lean."""
         w = self.weights
         roll = v["tilt"][:1] / w.roll

@@ -21,17 +21,18 @@ from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.grounded import GroundedWeights
 from sfv_gym.fitting.solver import one_thread
 from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
-from sfv_gym.reconstruction.carry import Carried, carry
+from sfv_gym.reconstruction.character_fit import CharacterFit, fit_character
 from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
-from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem, Weights
+from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.progress import IterationBar
 from sfv_gym.reconstruction.quality import motion_quality, person_quality
 from sfv_gym.reconstruction.reprojection import motion_camera
 from sfv_gym.reconstruction.signs import signs_of
+from sfv_gym.reconstruction.weights import Weights
 from sfv_gym.rotations import quat_continuous
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ log = logging.getLogger(__name__)
 ITERATIONS = 120
 """Of the solver, in each of its passes."""
 PASSES = 4
-"""Of the solver over the person: one with whatever is low, the rest with what it found."""
-CARRY_SHARE = 2
+"""Of the solver over the person: one with soft support, the rest with the contacts it found."""
+CHARACTER_ITERATION_FACTOR = 2
 """The character's one pass may take so many times the iterations of a person's."""
 STRAIGHT_YAW = np.radians(20.0)
 """A cycle that turns less than this is taken for a straight one: the depth of a single camera
@@ -61,7 +62,7 @@ def reconstruct(
     camera_path: CameraPath | None = None,
     speed: float = 1.0,
     weights: Weights | None = None,
-    carry_weights: GroundedWeights | None = None,
+    character_weights: GroundedWeights | None = None,
     prior: PosePrior | None = None,
     iterations: int = ITERATIONS,
 ) -> ReferenceMotion:
@@ -79,7 +80,7 @@ def reconstruct(
             seen, see ``pose.stabilize``.
         speed: the share of the real speed at which the clip is known to play; at 1 a warning says
             so when gravity sees another.
-        weights, carry_weights: spreads of the terms of the two stages.
+        weights, character_weights: spreads of the terms of the two stages.
         prior: of the person's pose; by default the shipped one.
         iterations: of the solver, in each of its passes.
 
@@ -93,7 +94,7 @@ def reconstruct(
     problem = PersonProblem(evidence, weights, prior=prior)
     motion, fit, contacts, scene = solve_motion(
         problem, skill=skill, loop=loop, progress=progress, speed=speed,
-        carry_weights=carry_weights, iterations=iterations,
+        character_weights=character_weights, iterations=iterations,
     )  # fmt: skip
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_path)
@@ -127,17 +128,17 @@ def solve_motion(
     loop: str,
     progress: bool,
     speed: float,
-    carry_weights: GroundedWeights | None,
+    character_weights: GroundedWeights | None,
     iterations: int,
 ) -> tuple[ReferenceMotion, PersonFit[C], CanonicalContacts, Scene]:
-    """Both stages, whoever saw the person; the arguments are those of `reconstruct`.
+    """Both stages, for a video or measured joints; the arguments are those of `reconstruct`.
 
     Returns:
-        The motion, which nobody has judged and whose provenance has no ``source`` yet, the person,
+        The motion, without a verdict and a ``source`` in its provenance, the person,
         what touches the ground, and where the scene lies.
     """
     with one_thread(), IterationBar(progress) as bar:
-        bar.expect(PASSES * iterations + CARRY_SHARE * iterations)
+        bar.expect(PASSES * iterations + CHARACTER_ITERATION_FACTOR * iterations)
         fit, contacts = fit_person(problem, iterations, loop=loop, callback=bar.advance)
         if contacts.played_at is not None and speed == 1.0:
             log.warning(
@@ -153,7 +154,7 @@ def solve_motion(
         if cycle is not None:
             root_pos, root_rot = _straighten(root_pos, root_rot, cycle)
         legs = float(fit.body.offsets[[4, 5], 2].sum() / skeleton.OFFSETS[[4, 5], 2].sum())
-        carried = carry(
+        character = fit_character(
             root_pos,
             root_rot,
             fit.angles.numpy(),
@@ -161,12 +162,12 @@ def solve_motion(
             problem.fps,
             path_scale=1 / legs,
             cycle=(cycle.first, cycle.last) if cycle else None,
-            weights=carry_weights,
-            iterations=CARRY_SHARE * iterations,
+            weights=character_weights,
+            iterations=CHARACTER_ITERATION_FACTOR * iterations,
             callback=bar.advance,
         )
-    motion = _assemble(carried, fit, person, contacts, cycle, problem.fps)
-    quality = motion_quality(motion, carried.angles, contacts)
+    motion = _assemble(character, fit, person, contacts, cycle, problem.fps)
+    quality = motion_quality(motion, character.angles, contacts)
     if cycle is not None:
         quality["loop_gap_mm"] = round(1e3 * cycle.gap, 1)
     motion.skill = skill
@@ -177,7 +178,7 @@ def solve_motion(
             "loop": loop,
             "iterations": iterations,
             "weights": asdict(problem.weights),
-            "carry_weights": asdict(carry_weights or GroundedWeights()),
+            "character_weights": asdict(character_weights or GroundedWeights()),
         },
         "versions": {
             "python": platform.python_version(),
@@ -197,8 +198,8 @@ def fit_person(
     ground: bool = True,
     callback: Callable[[], None] | None = None,
 ) -> tuple[PersonFit[C], CanonicalContacts]:
-    """Fit the person: first whatever is low bears them, then what is found to touch the ground;
-    at last there is gravity, with contacts found anew.
+    """Fit the person: first with soft support, then with contacts as they are found; at last with
+    gravity, and contacts found anew.
 
     Args:
         iterations: of the solver, in each of the ``PASSES`` passes.
@@ -212,15 +213,15 @@ def fit_person(
         for _ in range(PASSES - 1):
             fit = refit(fit.variables)
         return fit, _find_contacts(problem, fit, loop)
-    fit = refit(problem.levelled(problem.start), held_up=True)
-    # now that the body is smooth, and of a person's proportions, what bears it is clearer
-    fit = problem.at(problem.levelled(fit.variables))
+    fit = refit(problem.gravity_aligned(problem.start), use_soft_support=True)
+    # now that the body is smooth, and of a person's proportions, its support is clearer
+    fit = problem.at(problem.gravity_aligned(fit.variables))
     for gravity in (False, True, True):
         contacts = _find_contacts(problem, fit, loop)
         fit = refit(
             fit.variables,
-            contacts=contacts if gravity else contacts.grounded(),
-            held_up=not gravity,  # by what is low and was not found, too
+            contacts=contacts if gravity else contacts.without_flights(),
+            use_soft_support=not gravity,  # what is low may have been missed
         )
     return fit, _find_contacts(problem, fit, loop)
 
@@ -281,7 +282,7 @@ def _straighten(
 
 
 def _assemble(
-    carried: Carried,
+    character: CharacterFit,
     fit: PersonFit[Any],
     person: tuple[np.ndarray, np.ndarray],
     contacts: CanonicalContacts,
@@ -289,9 +290,9 @@ def _assemble(
     fps: float,
 ) -> ReferenceMotion:
     """The motion's arrays from the fit's."""
-    joints, root_quat = _joint_quats(carried.angles), _root_quats(carried.root_rot)
+    joints, root_quat = _joint_quats(character.angles), _root_quats(character.root_rot)
     person_path, person_rot = person
-    root_pos = carried.root_pos - carried.root_pos[0] * [1.0, 1.0, 0.0]
+    root_pos = character.root_pos - character.root_pos[0] * [1.0, 1.0, 0.0]
     options: dict[str, Any] = {}
     if cycle is not None:
         i, j = cycle.first, cycle.last

@@ -51,7 +51,7 @@ def motion_quality(
     fps = motion.fps
     planted = contacts.effectors()[:, 2:] > 0.5  # (T, 2)
     both = planted[1:] & planted[:-1]
-    # of the corner that carries the foot: a foot that rolls over its toes does not skate
+    # of the corner that bears the foot: a foot that rolls over its toes does not skate
     slide = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1).min(-1)
     lowest = soles[..., 2].min(-1)
     body = Body()
@@ -75,7 +75,7 @@ def motion_quality(
             1e3 * float(np.abs(lowest[planted]).mean()) if planted.any() else 0.0, 2
         ),
         "penetration_max_mm": round(1e3 * float(max(0.0, -lowest.min(), -round_low.min())), 2),
-        "contact_fraction": round(float(planted.any(1).mean()), 3),
+        "contact_fraction": round(float((contacts.active.amax(1) > 0.5).double().mean()), 3),
         "flights": [[int(a), int(b)] for a, b in contacts.flights],
         "flight_residual_mm": round(1e3 * gap, 3),
         "flight_acceleration_error": round(pull, 3),

@@ -58,7 +58,7 @@ def write_report(
         OutputError: it cannot be written there.
     """
     at = np.linspace(0, motion.num_frames - 1, MOMENTS).round().astype(int)
-    film, stills = ("", []) if overlay is None else _video(overlay, motion.fps, at)
+    clip, stills = ("", []) if overlay is None else _video(overlay, motion.fps, at)
     verdict = motion.verdict
     judged = "" if verdict is None else f"{verdict_list(verdict)}<p>{MEANING[verdict.grade]}</p>"
     times = "".join(f"<th>{t / motion.fps:.2f} s</th>" for t in at)
@@ -69,7 +69,7 @@ def write_report(
     ]
     unseen = "" if motion.camera is None else UNSEEN
     body = f"""<div class="card">{judged}</div>
-{film}
+{clip}
 <h2>The person</h2>
 <div class="card"><table><thead><tr><th></th>{times}</tr></thead><tbody>{"".join(rows)}</tbody>
 </table></div>
@@ -89,7 +89,7 @@ def _video(overlay: Iterable[np.ndarray], fps: float, at: np.ndarray) -> tuple[s
 
     stills: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        film, picture = Path(folder, "overlay.mp4"), Path(folder, "still.webp")
+        clip, picture = Path(folder, "overlay.mp4"), Path(folder, "still.webp")
 
         def kept() -> Iterator[np.ndarray]:
             for t, frame in enumerate(overlay):
@@ -98,8 +98,8 @@ def _video(overlay: Iterable[np.ndarray], fps: float, at: np.ndarray) -> tuple[s
                     stills.append(f'<img src="{data_url(picture, "image/webp")}" alt="">')
                 yield _smaller(frame)
 
-        write_video(film, kept(), fps, crf=28)
-        return f"<figure>{embedded_video(film)}</figure>", stills
+        write_video(clip, kept(), fps, crf=28)
+        return f"<figure>{embedded_video(clip)}</figure>", stills
 
 
 def _smaller(frame: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ def _figures(motion: ReferenceMotion, at: np.ndarray) -> Iterator[tuple[str, lis
     low = min(-0.1, float(soles[..., 2].min()), float(pos[..., 2].min()))
     high = max(1.9, float(heads[:, 2].max()) + 0.2)
     name = "from the front" if motion.camera is None else "from the camera"
-    # seen from the right of whoever looks on, what was far away is on the right
+    # seen from the onlooker's right, what was far away is on the right
     ahead = np.array([-right[1], right[0]])
     for title, across in ((name, right), ("from the side", ahead)):
         cells = []

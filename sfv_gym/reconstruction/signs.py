@@ -185,7 +185,7 @@ def _on_the_ground(fit: PersonFit[Any], contacts: CanonicalContacts, fps: float)
     with torch.no_grad():
         beyond = out_of_balance(fit.body, fit.pose, contacts, fps)
         size = float(torch.exp(fit.variables["log_size"]))
-    touches = contacts.held.amax(1).numpy() > 0.5
+    touches = contacts.active.amax(1).numpy() > 0.5
     return {
         "fps": fps,
         "size": size,

@@ -16,7 +16,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from sfv_gym.fitting.articulation import Pose
-from sfv_gym.fitting.ballistics import settle_flights
+from sfv_gym.fitting.ballistics import enforce_ballistic_flight
 from sfv_gym.fitting.contacts import Contacts
 from sfv_gym.fitting.grounded import GroundedProblem, GroundedWeights
 from sfv_gym.fitting.hinge_body import HingeBody
@@ -75,7 +75,7 @@ def make_feasible(
         np.clip(hinges, rig.lower, rig.upper, out=hinges)
         pose = body.pose(tensor(root_pos), matrices(quat), tensor(hinges))
         com = body.centre_of_mass(pose).numpy()
-    root_pos = settle_flights(root_pos, com, contacts.flights, motion.fps)
+    root_pos = enforce_ballistic_flight(root_pos, com, contacts.flights, motion.fps)
     return Retargeted(np.concatenate((root_pos, quat, hinges), axis=1), kinematic.scale)
 
 
@@ -88,10 +88,10 @@ def _contacts(body: HingeBody, targets: Targets) -> tuple[torch.Tensor, Contacts
     touch = tensor((targets.planted >= 0.5) & (air == 0)[:, None])  # (T, 4)
     in_air = tensor(air)
     return touch, Contacts(
-        held=body.points_of(touch),
+        active=body.points_of(touch),
         in_air=in_air,
         flights=tuple(targets.flights),
-        resting=(1 - in_air) * (1 - touch.amax(1)),
+        unattributed=(1 - in_air) * (1 - touch.amax(1)),
     )
 
 
@@ -106,7 +106,7 @@ def _own_terms(
     """What a robot's trajectory is asked for besides: hinges near the given angles (T, H), torques
     within the motors' limits, and a cycle that ends where the next one begins."""
     # the ground may help a hinge beyond which something touches it
-    helped = touch[1:-1] @ tensor(body.carries).T
+    helped = touch[1:-1] @ tensor(body.distal_effectors).T
     alone = (helped == 0).to(DTYPE)
     step = tensor(scale * motion.loop_offset[:3])
     turn = rotation_matrix(tensor(np.array([0.0, 0.0, motion.loop_offset[3]])))

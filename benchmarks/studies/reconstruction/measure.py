@@ -170,8 +170,9 @@ def raw_errors(solid: np.ndarray, truth: np.ndarray, fps: float) -> Row:
 def _person(clip: Clip, poses: PoseSequence, **changes: Any) -> Row:
     """Errors of the person's fit under other settings than the product's."""
     from sfv_gym.reconstruction.evidence import gather_evidence
-    from sfv_gym.reconstruction.person import PersonProblem, Weights
+    from sfv_gym.reconstruction.person import PersonProblem
     from sfv_gym.reconstruction.pipeline import ITERATIONS, fit_person
+    from sfv_gym.reconstruction.weights import Weights
 
     ground = changes.pop("ground", True)
     weights = replace(Weights(), **changes.pop("weights", {}))
@@ -240,7 +241,7 @@ def measure_clip(
     person = motion.joint_positions(person=True)
     rows[FULL] = clip.motion_errors(motion)
     rows[TRUTH] = {"jitter": jitter(clip.truth, motion.fps)}
-    rows["carried to the character"] = clip.errors(motion.joint_positions(), motion.fps)
+    rows["retargeted to the character"] = clip.errors(motion.joint_positions(), motion.fps)
     for name, row in ABLATIONS.items() if ablations else ():
         tick(f"{clip.name}: {name}")
         rows[name] = row(clip)

@@ -1,7 +1,7 @@
-"""Stage two of the fit: the same motion in the character's proportions, on its own feet.
+"""Stage two of the fit: the person's motion retargeted to the character's proportions.
 
-Rotations carry over as they are. The path shrinks with the legs, but time and gravity do not, so
-flights are solved anew, and contacts are made good by the same terms that the person's fit has.
+Rotations are kept as they are. The path shrinks with the legs, but time and gravity do not, so
+flights are solved anew, and contacts are enforced by the same terms that the person's fit has.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sfv_gym.fitting.articulation import Pose
-from sfv_gym.fitting.ballistics import settle_flights
+from sfv_gym.fitting.ballistics import enforce_ballistic_flight
 from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.grounded import GroundedProblem, GroundedWeights
@@ -21,15 +21,15 @@ from sfv_gym.fitting.tensors import DTYPE
 
 
 @dataclass(frozen=True)
-class Carried:
-    """The character's motion: (T, 3) metres, (T, 3, 3), (T, 28) radians."""
+class CharacterFit:
+    """A fitted character: (T, 3) metres, (T, 3, 3), (T, 28) radians."""
 
     root_pos: np.ndarray
     root_rot: np.ndarray
     angles: np.ndarray
 
 
-def carry(
+def fit_character(
     root_pos: np.ndarray,
     root_rot: np.ndarray,
     angles: np.ndarray,
@@ -41,7 +41,7 @@ def carry(
     weights: GroundedWeights | None = None,
     iterations: int = 250,
     callback: Callable[[], None] | None = None,
-) -> Carried:
+) -> CharacterFit:
     """Solve for the character's motion.
 
     Args:
@@ -54,17 +54,17 @@ def carry(
     base = torch.as_tensor(root_rot, dtype=DTYPE)
     goal = torch.as_tensor(angles, dtype=DTYPE)
     path = torch.as_tensor(root_pos * path_scale, dtype=DTYPE)
-    path = path + _lift_to_ground(body, body.pose(path, base, goal), contacts)
+    path = path + _ground_offset(body, body.pose(path, base, goal), contacts)
     problem = GroundedProblem(
         body, path, base, goal, contacts, fps, weights=weights or GroundedWeights(), cycle=cycle
     )
     found = problem.solve((DOF_LIMITS[:, 0], DOF_LIMITS[:, 1]), iterations, callback)
     com = body.centre_of_mass(problem.pose(found)).numpy()
-    settled = settle_flights(found["root"].numpy(), com, contacts.flights, fps)
-    return Carried(settled, problem.rotations(found).numpy(), found["angles"].numpy())
+    root_pos = enforce_ballistic_flight(found["root"].numpy(), com, contacts.flights, fps)
+    return CharacterFit(root_pos, problem.rotations(found).numpy(), found["angles"].numpy())
 
 
-def _lift_to_ground(body: Body, pose: Pose, contacts: CanonicalContacts) -> torch.Tensor:
+def _ground_offset(body: Body, pose: Pose, contacts: CanonicalContacts) -> torch.Tensor:
     """What to add to the path (3,) so that planted soles lie at z = 0 on average, metres."""
     weights = contacts.soles
     if float(weights.sum()) < 1:

@@ -1,4 +1,4 @@
-"""What the camera sees of a body against a network's landmarks: l_2D and l_3D."""
+"""The data terms of a video, a body's markers against a network's landmarks: l_2D and l_3D."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACROSS = 0.3
 better, and a direction seen too flat would shorten the bone instead of turning it."""
 
 
-class Sight:
+class LandmarkLoss:
     """How far markers are from a clip's landmarks.
 
     l_2D is the robust distance between projected markers and landmarks. l_3D holds the directions
@@ -42,7 +42,7 @@ class Sight:
         self._lines = end - start  # (D, M)
         self._focal = evidence.focal
 
-    def disagreement(self, points: torch.Tensor, camera: Camera, nod: torch.Tensor) -> torch.Tensor:
+    def value(self, points: torch.Tensor, camera: Camera, nod: torch.Tensor) -> torch.Tensor:
         """l_2D and l_3D of markers (T, M, 3) in the world.
 
         Args:
