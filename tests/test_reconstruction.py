@@ -410,6 +410,13 @@ def test_a_body_that_turns_about_for_some_frames_is_not_believed():
     assert np.array_equal(believable(_about_z(yaw[:38]), seen[:38], FPS), np.arange(38) < 35)
 
 
+def test_after_a_long_hole_a_body_is_believed_as_before():
+    seen = np.ones(60, bool)
+    seen[20:50] = False
+    yaw = np.where(np.arange(60) < 35, 0.0, np.pi)  # who knows what happened meanwhile
+    assert np.array_equal(believable(_about_z(yaw), seen, FPS), seen)
+
+
 def test_a_leg_that_jumps_away_for_one_frame_is_not_believed():
     poses = walking(40).poses
 

@@ -85,12 +85,15 @@ def believable(rotations: Rotation, detected: np.ndarray, fps: float) -> np.ndar
     frames = len(rotations)
     reach = max(1, round(_LONGEST_GAP * fps))
     count, before = np.where(detected, 1.0, 0.0), np.full(frames, -1)
-    for t in np.flatnonzero(detected).tolist():
-        earlier = np.arange(max(0, t - reach), t)
-        earlier = earlier[detected[earlier]]
-        turn = (rotations[earlier].inv() * rotations[t]).magnitude()
-        # whoever is upside down after a gap was taken for it, as far as anyone can tell
-        good = earlier[turn <= np.minimum(MAX_TURN * (t - earlier) / fps, 0.75 * np.pi)]
+    known = np.flatnonzero(detected)
+    for k, t in enumerate(known.tolist()):
+        good = known[:k][known[:k] >= t - reach]
+        if len(good):
+            turn = (rotations[good].inv() * rotations[t]).magnitude()
+            # whoever is upside down after a gap was taken for it, as far as anyone can tell
+            good = good[turn <= np.minimum(MAX_TURN * (t - good) / fps, 0.75 * np.pi)]
+        elif k:  # after a hole so long that nothing speaks against any turn
+            good = known[:k][known[:k] >= known[k - 1] - reach]
         if len(good):
             # of equally long chains, the one with the nearest frame
             best = good[len(good) - 1 - np.argmax(count[good][::-1])]
