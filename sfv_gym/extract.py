@@ -148,7 +148,8 @@ def extract_motion(
     if camera == "moving" or (camera == "auto" and moves(poses, reader, focal_px)):
         path = follow_camera(poses, reader, focal_px)
         still = stabilize(poses, path, focal_px)
-        log.info("%s: %s", reader.path.name, path)
+        notes = [*notes, f"{path}, which was taken out; if it did not: --camera static"]
+        log.warning("%s: %s", reader.path.name, notes[-1])
     motion = reconstruct(
         still,
         skill=skill,
