@@ -17,7 +17,7 @@ from sfv_gym.errors import PolicyError, UnknownIdError, VideoError
 from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.policy import Policy
-from sfv_gym.registry import get_entry
+from sfv_gym.registry import find_motion, get_entry
 
 pytest.importorskip("mediapipe")
 from sfv_gym.play.panels import CLIP_WIDTH, HEIGHT, clip_panels, view_azimuth
@@ -149,6 +149,18 @@ def test_training_gives_a_policy_and_a_finished_run_is_not_trained_again(tmp_pat
     assert policies[0].card["motion_hash"] == motion.content_hash()
     for a, b in zip(policies[0].layers, policies[1].layers, strict=True):
         assert (a[0] == b[0]).all()
+
+
+def test_a_shipped_policy_follows_what_it_was_trained_on() -> None:
+    shipped = find_motion("walk")
+    for metres, followed in ((0.001, True), (0.1, False)):
+        fresh = replace(shipped, root_pos=shipped.root_pos + np.array([0.0, 0.0, metres]))
+        reference, why = demo._reference_for(fresh, shipped)
+        assert reference is (fresh if followed else shipped)
+        assert f"differs from it by {1000 * metres:.1f} mm" in why
+        assert ("--train" in why) is not followed
+    reference, why = demo._reference_for(find_motion("backflip"), shipped)
+    assert reference is shipped and "of another length" in why
 
 
 def test_every_clip_that_is_listed_ships_with_title_and_licence() -> None:
