@@ -18,11 +18,11 @@ from PIL import Image, ImageDraw
 from sfv_gym.assessment import assess
 from sfv_gym.characters import CHARACTERS, get_character
 from sfv_gym.envs import ImitationEnv
-from sfv_gym.envs.observations import observation_parts
+from sfv_gym.envs.observations import COMMON_PARTS, get_observation, observation_parts
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task
 from sfv_gym.library import library_clips
-from sfv_gym.registry import TERRAIN_TITLES, EnvEntry, find_motion, list_envs
+from sfv_gym.registry import TERRAIN_TITLES, TRACKERS, EnvEntry, find_motion, list_envs
 from sfv_gym.render.renderer import Renderer
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -60,16 +60,20 @@ def _first_index(row: str) -> int:
     return int(row.split("|")[1].split("-")[0])
 
 
-def observation_table() -> str:
-    """Markdown rows: both characters have the same layout."""
-    head = "| index | part | unit | frame | range | meaning |"
-    lines, at = [head, "|---|---|---|---|---|---|"], 0
+def observation_table(observation: str = "phase") -> str:
+    """Markdown rows: both characters have the same layout. Of any but the default observation, what
+    all have in common is one row."""
+    lines = ["| index | part | unit | frame | range | meaning |", "|---|---|---|---|---|---|"]
     (num_joints,) = {get_character(name).model.nu for name in CHARACTERS}
-    for part in observation_parts(num_joints, height_map=True):
-        index = str(at) if part.size == 1 else f"{at}-{at + part.size - 1}"
+    parts = observation_parts(num_joints, True, get_observation(observation))
+    if observation != "phase":
+        lines.append(f"| 0-{parts[COMMON_PARTS].start - 1} | | | | | as in the table above |")
+        parts = parts[COMMON_PARTS:]
+    for part in parts:
+        at = part.columns
+        index = str(at.start) if part.size == 1 else f"{at.start}-{at.stop - 1}"
         cells = (index, part.name, part.unit, part.frame, part.range, part.meaning)
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
-        at += part.size
     return "\n".join(lines)
 
 
@@ -95,7 +99,7 @@ def page() -> str:
         f"below Atlas.\n{terrains}\n## Skills\n\n"
         f"[{len(skills)} skills](skills.md), each as "
         "`SFV-<Skill>[-Atlas][-Slopes|-Gaps|-Steps|-Beam]-v0`: "
-        f"{len(entries)} ids. `sfv envs` lists them.\n"
+        f"{len(entries)} ids, and {len(TRACKERS)} trackers of them all. `sfv envs` lists them.\n"
     )
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sfv_gym.assessment import assess
     from sfv_gym.characters import Character, get_character
     from sfv_gym.envs.imitation_env import ImitationEnv
+    from sfv_gym.envs.motion_sampling import FailureWeightedMotions
+    from sfv_gym.envs.observations import Observation
     from sfv_gym.envs.perturbations import DomainRandomization, Pushes
     from sfv_gym.envs.rewards import TrackingErrors
     from sfv_gym.envs.sb3 import SB3VecEnv
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from sfv_gym.extract import extract_motion, import_motion
     from sfv_gym.motion import Finding, ReferenceMotion, Verdict
     from sfv_gym.objects import SceneObject
+    from sfv_gym.play.by_motion import MotionEvaluations, evaluate_motions
     from sfv_gym.play.evaluation import Evaluation, evaluate
     from sfv_gym.play.policy import Policy, load_policy
     from sfv_gym.play.rollout import Rollout, rollout
@@ -66,12 +69,15 @@ _LAZY = {
     "EarlyTermination": "envs.terminations",
     "Evaluation": "play.evaluation",
     "FailureWeightedInitialization": "envs.starts",
+    "FailureWeightedMotions": "envs.motion_sampling",
     "Finding": "motion",
     "FixedInitialization": "envs.starts",
     "FrameEstimator": "pose",
     "ImitationEnv": "envs.imitation_env",
     "ImitationVectorEnv": "envs.vector_env",
     "LandmarkSet": "pose",
+    "MotionEvaluations": "play.by_motion",
+    "Observation": "envs.observations",
     "Pieces": "terrains",
     "Policy": "play.policy",
     "Person": "pose",
@@ -88,6 +94,7 @@ _LAZY = {
     "Verdict": "motion",
     "assess": "assessment",
     "evaluate": "play.evaluation",
+    "evaluate_motions": "play.by_motion",
     "export_motion": "export",
     "extract_motion": "extract",
     "find_motion": "registry",
@@ -109,12 +116,15 @@ __all__ = [
     "EnvEntry",
     "Evaluation",
     "FailureWeightedInitialization",
+    "FailureWeightedMotions",
     "Finding",
     "FixedInitialization",
     "FrameEstimator",
     "ImitationEnv",
     "ImitationVectorEnv",
     "LandmarkSet",
+    "MotionEvaluations",
+    "Observation",
     "Person",
     "Pieces",
     "Policy",
@@ -133,6 +143,7 @@ __all__ = [
     "__version__",
     "assess",
     "evaluate",
+    "evaluate_motions",
     "export_motion",
     "extract_motion",
     "find_motion",

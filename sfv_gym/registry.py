@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
@@ -41,15 +41,35 @@ TERRAIN_TITLES = {
 }
 
 
+TRACKER = "tracker"
+"""What ids of many motions are called in place of a skill."""
+TRACKERS = (("humanoid", "flat"), ("atlas", "flat"), ("humanoid", "slopes"), ("humanoid", "gaps"))
+"""Character and terrain of each of them."""
+
+
+class TrackerSettings(TypedDict):
+    """Settings of a task that a tracker has and other ids have not."""
+
+    observation: str
+    motion_sampling: str
+
+
+TRACKER_SETTINGS: TrackerSettings = {"observation": "window", "motion_sampling": "failure"}
+
+
 @dataclass(frozen=True)
 class EnvEntry:
-    """One registered id: what it is made of."""
+    """One registered id: what it is made of.
+
+    Attributes:
+        motion: the skill's file; None for a tracker, which is of every motion of the library.
+    """
 
     env_id: str
     skill: str
     character: str
     terrain: str
-    motion: Path
+    motion: Path | None
 
 
 _ENTRIES: dict[str, EnvEntry] = {}
@@ -61,8 +81,8 @@ def camel_case(skill: str) -> str:
 
 
 def is_skill_name(name: str) -> bool:
-    """Whether ``name`` is snake_case, as files and ids need it."""
-    return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None
+    """Whether ``name`` is snake_case, as files and ids need it, and not that of the trackers."""
+    return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None and name != TRACKER
 
 
 def register_motion(path: str | os.PathLike[str], skill: str | None = None) -> str:
@@ -127,7 +147,8 @@ def _check_title(title: str, name: str, titles: dict[str, str], error: type[SFVE
 def _register_everywhere() -> list[str]:
     """Register the ids that skills do not have yet."""
     before = set(_ENTRIES)
-    for skill, motion in {entry.skill: entry.motion for entry in _ENTRIES.values()}.items():
+    motions = {entry.skill: entry.motion for entry in _ENTRIES.values() if entry.motion}
+    for skill, motion in motions.items():
         _register(motion, skill)
     return sorted(set(_ENTRIES) - before)
 
@@ -136,8 +157,8 @@ def _register(path: Path, skill: str | None = None) -> str:
     name = skill or path.stem
     if not is_skill_name(name):
         raise MotionError(
-            f"{name!r} makes no id: a skill is named in snake_case, such as back_flip; "
-            "rename the file"
+            f"{name!r} makes no id: a skill is named in snake_case, such as back_flip, and not "
+            f"{TRACKER}; rename the file"
         )
     for character, title in CHARACTER_TITLES.items():
         for terrain, ground in TERRAIN_TITLES.items():
@@ -152,8 +173,11 @@ def make_id(skill: str, *titles: str) -> str:
 
 def _register_one(entry: EnvEntry) -> None:
     known = _ENTRIES.get(entry.env_id)
-    if known is not None and known.motion.resolve() == entry.motion.resolve():
+    if known and known.motion and entry.motion and known.motion.resolve() == entry.motion.resolve():
         return
+    what: dict[str, Any] = {"motion": entry.skill}
+    if entry.motion is None:
+        what = {"motion": list(library_skills()), **TRACKER_SETTINGS}
     # Not by gym.register, which compares each id with all others: with hundreds of them that is
     # most of an import. A user's own motion takes the place of a shipped one.
     gym.registry[entry.env_id] = EnvSpec(
@@ -161,25 +185,37 @@ def _register_one(entry: EnvEntry) -> None:
         entry_point="sfv_gym.envs.imitation_env:ImitationEnv",
         vector_entry_point="sfv_gym.envs.vector_env:ImitationVectorEnv",
         max_episode_steps=MAX_EPISODE_STEPS,
-        kwargs={
-            "motion": entry.skill,
-            "character": entry.character,
-            "terrain": entry.terrain,
-        },
+        kwargs={**what, "character": entry.character, "terrain": entry.terrain},
     )
     _ENTRIES[entry.env_id] = entry
 
 
 def register_all() -> None:
-    """Register every shipped motion and those in the folder SFV_GYM_MOTIONS."""
-    folders = [Path(reference_motions.__file__).parent]
+    """Register every shipped motion, those in the folder SFV_GYM_MOTIONS, and the trackers."""
+    folders = [_library()]
     own = os.environ.get(MOTIONS_VARIABLE)
     if own:
         folders.append(Path(own))
     for folder in folders:
-        for path in sorted(folder.glob("*.npz")):
-            if is_skill_name(path.stem):
-                _register(path)
+        for path in _motion_files(folder):
+            _register(path)
+    for character, terrain in TRACKERS:
+        titles = CHARACTER_TITLES[character], TERRAIN_TITLES[terrain]
+        _register_one(EnvEntry(make_id(TRACKER, *titles), TRACKER, character, terrain, None))
+
+
+def _library() -> Path:
+    return Path(reference_motions.__file__).parent
+
+
+def _motion_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.npz")) if is_skill_name(path.stem)]
+
+
+@lru_cache(maxsize=1)
+def library_skills() -> tuple[str, ...]:
+    """Names of the motions that ship, sorted: what a tracker is of."""
+    return tuple(path.stem for path in _motion_files(_library()))
 
 
 def list_envs() -> list[EnvEntry]:
@@ -211,10 +247,14 @@ def find_motion(name: str | os.PathLike[str]) -> ReferenceMotion:
     Raises:
         MotionError: there is no such file, or it is not a motion.
         UnknownIdError: there is no such skill or id; names the near ones.
+        SettingError: it is an id of many motions.
     """
     if not isinstance(name, str) or Path(name).suffix == ".npz" or Path(name).is_file():
         return load_motion(name)
-    return load_motion(get_entry(name if name.startswith("SFV-") else make_id(name)).motion)
+    entry = get_entry(name if name.startswith("SFV-") else make_id(name))
+    if entry.motion is None:
+        raise SettingError(f"{entry.env_id} is of many motions: name one of them, such as walk")
+    return load_motion(entry.motion)
 
 
 def load_motion(path: str | os.PathLike[str]) -> ReferenceMotion:

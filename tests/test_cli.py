@@ -37,7 +37,7 @@ def test_envs_lists_ids(sfv):
     rows = json.loads(out)
     assert code == 0
     assert {"SFV-Walk-v0", "SFV-Backflip-v0"} <= {row["env_id"] for row in rows}
-    assert {row["loop"] for row in rows} == {"wrap", "none"}
+    assert {row["loop"] for row in rows if row["motion"]} == {"wrap", "none"}
     assert "SFV-Walk-v0" in sfv("envs")[1]
 
 
@@ -60,12 +60,14 @@ def test_eval_plays_the_published_episodes_unless_it_is_given_a_seed(sfv, monkey
 
     played = []
 
-    def play(predict, env_id, *, difficulty=None, **settings):
+    original = evaluation.play_agent
+
+    def play(agent, env_id, *, difficulty=None, **settings):
         assert difficulty is None
         played.append(settings)
-        return evaluation.play(predict, env_id, **{**settings, "episodes": 1}).summary()
+        return original(agent, env_id, **{**settings, "episodes": 1})
 
-    monkeypatch.setattr(evaluation, "evaluate", play)
+    monkeypatch.setattr(evaluation, "play_agent", play)
     assert sfv("eval", "SFV-Backflip-v0", "--json")[0] == 0
     publish(load_policy("SFV-Backflip-v0").predict, "SFV-Backflip-v0")
     assert played[:2] == played[2:]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sfv_gym.envs import ImitationEnv
+from sfv_gym.envs.motion_sampling import MOTION_SAMPLINGS
+from sfv_gym.envs.observations import OBSERVATIONS
 from sfv_gym.envs.starts import INITIALIZATIONS
 from sfv_gym.envs.task import SETTINGS, Task
 
@@ -28,6 +30,7 @@ def test_the_docstring_has_the_tables_of_the_models(build):
         build.action_table("humanoid"),
         build.action_table("atlas"),
         build.observation_table(),
+        build.observation_table("window"),
     ):
         assert table in text
 
@@ -39,11 +42,13 @@ def test_the_docstring_names_every_argument_and_start():
         assert f"`{name}`" in text, name
     for name, kind in INITIALIZATIONS.items():
         assert f'`"{name}"`' in text and f"`{kind.__name__}`" in text
+    for name in (*MOTION_SAMPLINGS, *OBSERVATIONS):
+        assert f'`"{name}"`' in text or f'="{name}"`' in text, name
 
 
 def test_a_task_has_a_field_for_every_setting():
-    """``difficulty`` is the terrain's, ``motions`` are what the settings are of."""
-    assert {f.name for f in fields(Task)} - {"motions"} == SETTINGS - {"difficulty"}
+    """``difficulty`` is the terrain's."""
+    assert {f.name for f in fields(Task)} == SETTINGS - {"difficulty"}
 
 
 @pytest.mark.parametrize("name", ["environments", "skills"])

@@ -12,7 +12,7 @@ from sfv_gym.jobs import folder as job_folder
 from sfv_gym.jobs.folder import locked_folder
 from sfv_gym.jobs.job import Job, Reporter
 from sfv_gym.play.policy import Policy
-from sfv_gym.registry import find_motion, get_entry
+from sfv_gym.registry import find_motion
 from sfv_gym.seeds import checked_seed
 from sfv_gym.train.config import Asked
 from sfv_gym.train.runs import RunState
@@ -51,9 +51,10 @@ class Training:
         """See that nothing is wrong with it, before anything is started.
 
         Raises:
-            UnknownIdError, SettingError, PolicyError: the id, the seed, the policy to begin with.
+            UnknownIdError, SettingError, PolicyError: the id, which must be of one motion, the
+                seed, the policy to begin with.
         """
-        get_entry(self.env_id)
+        find_motion(self.env_id)
         checked_seed(self.seed)
         if self.init is not None:
             Policy.load(self.init)

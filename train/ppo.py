@@ -67,13 +67,14 @@ def train(
     Raises:
         UnknownIdError, OutputError: the id is not registered; the folder holds another run, is
             in use, or cannot be written.
-        SettingError: a setting is unknown or out of its range, or so are seed, threads, device.
+        SettingError: a setting is unknown or out of its range, or so are seed, threads, device; the
+            id is of many motions.
         SFVError: there is nothing to resume, or the motion or a setting is not that of the run to
             resume.
         PolicyError: ``init`` is no policy, or its shapes do not fit.
         KeyboardInterrupt: after a checkpoint.
     """
-    Task.of(env_id)
+    _ = Task.of(env_id).motion  # a run is of one
     folder = Path(run_dir)
     if resume and not (folder / CHECKPOINT).is_file():
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")

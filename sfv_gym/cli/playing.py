@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,9 @@ from sfv_gym.files import JSON
 from sfv_gym.seeds import MAX_SEED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sfv_gym.play.by_motion import MotionEvaluations
     from sfv_gym.play.evaluation import Evaluation
 
 
@@ -39,7 +43,8 @@ def envs(
     terrain: Annotated[str | None, typer.Option(help="Only this terrain.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the registered environment ids: every skill, character and terrain."""
+    """List the registered environment ids: every skill, character and terrain, and the trackers,
+    which are of every motion."""
     from sfv_gym import list_envs
     from sfv_gym.play.policy import shipped_policy_path
     from sfv_gym.registry import load_motion
@@ -49,15 +54,19 @@ def envs(
     for entry in list_envs():
         if any(value not in (None, getattr(entry, name)) for name, value in wanted.items()):
             continue
-        motion = load_motion(entry.motion)
-        rows.append(
-            {
-                **{k: str(v) for k, v in asdict(entry).items()},
-                "seconds": round(motion.period if motion.loop == "wrap" else motion.duration, 3),
+        row: JSON = {
+            **asdict(entry), "motion": None, "seconds": None, "loop": None,
+            "policy": shipped_policy_path(entry.env_id).is_file(),
+        }  # fmt: skip
+        if entry.motion:
+            motion = load_motion(entry.motion)
+            seconds = motion.period if motion.loop == "wrap" else motion.duration
+            row |= {
+                "motion": str(entry.motion),
+                "seconds": round(seconds, 3),
                 "loop": motion.loop,
-                "policy": shipped_policy_path(entry.env_id).is_file(),
             }
-        )
+        rows.append(row)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -69,8 +78,8 @@ def envs(
             row["env_id"],
             row["character"],
             row["terrain"],
-            f"{row['seconds']:.2f}",
-            row["loop"],
+            f"{row['seconds']:.2f}" if row["motion"] else "",
+            row["loop"] or "every motion",
             "yes" if row["policy"] else "no",
         )
     Console().print(table)
@@ -79,10 +88,15 @@ def envs(
 @app.command("eval", epilog="Example: [bold]sfv eval SFV-Backflip-v0 --json[/bold]")
 def evaluate_command(
     env_id: EnvId,
+    agent: Agent = "policy",
     policy: PolicyFile = None,
     episodes: Annotated[
         int,
-        typer.Option(help="Episodes to play from each kind of start.", min=1, max=MOST_EPISODES),
+        typer.Option(
+            help="Episodes to play from each kind of start, of each motion.",
+            min=1,
+            max=MOST_EPISODES,
+        ),
     ] = 128,
     start: Annotated[
         str | None,
@@ -102,35 +116,46 @@ def evaluate_command(
 ) -> None:
     """Measure a policy: normalized return, success, joint error.
 
+    On a tracker's id, which is of many motions: of every motion, and the means over them.
+
     The figures are those from the clip's first frame, and under "rsi" those from drawn starts.
     Without --seed, --episodes and --difficulty they are measured as every published one is, in the
     same episodes.
     """
-    from sfv_gym.play.evaluation import evaluate
-    from sfv_gym.play.policy import load_policy
+    from sfv_gym.play.agents import choose_agent
+    from sfv_gym.play.by_motion import evaluate_motions
+    from sfv_gym.play.evaluation import play_agent
+    from sfv_gym.registry import get_entry
     from sfv_gym.seeds import Purpose, stream
 
     if start not in (None, "fixed", "rsi"):
         raise SettingError(f"--start must be fixed or rsi, not {start!r}")
-    loaded = load_policy(env_id, policy)
-    evaluations = [
-        evaluate(
-            loaded.predict,
-            env_id,
-            start=kind,
-            episodes=episodes,
-            seed=stream(Purpose.PUBLICATION) if seed is None else seed,
-            difficulty=difficulty,
-        )
-        for kind in (("fixed", "rsi") if start is None else (start,))
-    ]
+    kinds = ("fixed", "rsi") if start is None else (start,)
+    chosen = choose_agent(agent, env_id, policy)
+    options: JSON = {
+        "episodes": episodes,
+        "seed": stream(Purpose.PUBLICATION) if seed is None else seed,
+        "difficulty": difficulty,
+    }
+    show: Callable[[], None]
+    evaluations: Sequence[Evaluation | MotionEvaluations]
+    if get_entry(env_id).motion is None:
+        evaluations = tables = [
+            evaluate_motions(chosen, env_id, start=kind, **options) for kind in kinds
+        ]
+        show = partial(print_motions, *tables)
+    else:
+        evaluations = columns = [
+            play_agent(chosen, env_id, start=kind, **options).summary() for kind in kinds
+        ]
+        show = partial(print_evaluation, *columns)
+    if not as_json:
+        show()
+        return
     figures = evaluations[0].as_dict()
     if start is None:
         figures["rsi"] = evaluations[1].as_dict()
-    if as_json:
-        typer.echo(json.dumps(figures))
-    else:
-        print_evaluation(*evaluations)
+    typer.echo(json.dumps(figures))
 
 
 @app.command(epilog="Example: [bold]sfv render SFV-Backflip-v0 --out backflip.mp4[/bold]")
@@ -178,3 +203,19 @@ def print_evaluation(*evaluations: Evaluation) -> None:
             values = [figures[key] for figures in columns]
             table.add_row(key, *(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values))
     Console().print(table)
+
+
+def print_motions(*evaluations: MotionEvaluations) -> None:
+    """A table for each kind of start: a row for each motion, and one of the means."""
+    for evaluation in evaluations:
+        table = Table(title=f"{evaluation.env_id} from {evaluation.start} starts")
+        table.add_column("motion", no_wrap=True)
+        for column in ("success", "NR pose", "NR sfv"):
+            table.add_column(column, justify="right")
+        rows: list[tuple[str, Evaluation | MotionEvaluations]] = [*evaluation.motions.items()]
+        for name, one in (*rows, ("mean", evaluation)):
+            if one is evaluation:
+                table.add_section()
+            figures = (one.success_rate, one.normalized_return, one.normalized_return_sfv)
+            table.add_row(name, *(f"{value:.3f}" for value in figures))
+        Console().print(table)

@@ -132,7 +132,7 @@ def train_all_command(
     ids = env_ids or [
         entry.env_id
         for entry in list_envs()
-        if all(getattr(entry, name) in values for name, values in wanted.items())
+        if entry.motion and all(getattr(entry, name) in values for name, values in wanted.items())
     ]
     parents = {i: parent_policy(i, init) for i in ids} if init else {}
     check_threads(threads)

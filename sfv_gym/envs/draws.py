@@ -12,14 +12,12 @@ class EpisodeDraws:
 
     Args:
         num_uniform, num_normal: numbers of each kind that an episode takes, whatever it needs.
-        shares: (M,) how often each motion is drawn; they sum to 1.
     """
 
-    def __init__(self, n: int, num_uniform: int, num_normal: int, shares: np.ndarray) -> None:
+    def __init__(self, n: int, num_uniform: int, num_normal: int) -> None:
         self._num_uniform, self._num_normal = num_uniform, num_normal
         self._generators = [np.random.default_rng() for _ in range(n)]
         self._motion_generators = [np.random.default_rng() for _ in range(n)]
-        self._shares = np.cumsum(shares)
 
     def seed(self, i: int, seed: int) -> None:
         """Environment i draws from generators of that seed. Which motion it imitates has one of
@@ -27,14 +25,9 @@ class EpisodeDraws:
         self._generators[i] = np.random.default_rng(seed)
         self._motion_generators[i] = np.random.default_rng((seed, 1))
 
-    def set_motion_shares(self, weights: np.ndarray) -> None:
-        """How often each motion is drawn from now on, (M,); they need not sum to 1."""
-        self._shares = np.cumsum(weights / weights.sum())
-
-    def motions(self, ids: np.ndarray) -> np.ndarray:
-        """Which motions (n,) the environments ``ids`` (n,) imitate next."""
-        drawn = [self._motion_generators[i].random() for i in ids]
-        return np.minimum(np.searchsorted(self._shares, drawn, side="right"), len(self._shares) - 1)
+    def for_motions(self, ids: np.ndarray) -> np.ndarray:
+        """(n,) in [0, 1), by which the environments ``ids`` (n,) choose their next motions."""
+        return np.array([self._motion_generators[i].random() for i in ids])
 
     def numbers(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, num_uniform) in [0, 1) and (n, num_normal) standard normal for ``ids`` (n,)."""

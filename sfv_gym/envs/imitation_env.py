@@ -8,67 +8,17 @@ from typing import Any, Unpack
 import gymnasium as gym
 import numpy as np
 
-from sfv_gym.checks import whole
+from sfv_gym.envs.interface import (
+    RESET_OPTIONS,
+    asked_starts,
+    check_render_mode,
+    picture_size,
+    spaces,
+)
+from sfv_gym.envs.observations import ObservationPart
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.state import SimulationState
-from sfv_gym.envs.task import CONTROL_HZ, MAX_HORIZON, MotionLike, Task, TaskSettings
-from sfv_gym.errors import SettingError, UnknownIdError
-
-RESET_OPTIONS = frozenset(("reference_step", "motion"))
-
-
-def asked_starts(
-    simulation: ImitationSimulation, options: Mapping[str, Any] | None, known: frozenset[str]
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The reference steps and the motions (N,) that ``options`` of a reset ask for, or None each.
-
-    Args:
-        known: names that are allowed in ``options``.
-
-    Raises:
-        SettingError: an option is unknown, there is no such motion, or a step is not one that an
-            episode of the motion may begin at.
-    """
-    if not options:
-        return None, None
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise SettingError(
-            f"unknown option of reset {', '.join(map(str, unknown))}; known: "
-            f"{', '.join(sorted(known))}"
-        )
-    references = simulation.references
-    motions = _whole_numbers(simulation, options, "motion", len(references) - 1)
-    if options.get("reference_step") is None:
-        return None, motions
-    if motions is None and len(references) > 1:
-        raise SettingError("reference_step with several motions needs the option motion, too")
-    last = references.last_start(simulation.motion if motions is None else motions)
-    return _whole_numbers(simulation, options, "reference_step", last), motions
-
-
-def _whole_numbers(
-    simulation: ImitationSimulation, options: Mapping[str, Any], name: str, most: Any
-) -> np.ndarray | None:
-    """An option as (N,) from 0 to ``most``, which is a number or (N,)."""
-    if options.get(name) is None:
-        return None
-    asked = np.asarray(options[name])
-    if asked.dtype.kind not in "iu" or asked.shape not in ((), (simulation.num_envs,)):
-        raise SettingError(
-            f"{name} must be a whole number, or one for each environment, not {options[name]!r}"
-        )
-    if (asked < 0).any() or (asked > most).any():
-        raise SettingError(f"{name} must lie between 0 and {int(np.min(most))}, it is {asked}")
-    return np.broadcast_to(asked, simulation.num_envs).astype(int)
-
-
-def spaces(simulation: ImitationSimulation) -> tuple[gym.spaces.Box, gym.spaces.Box]:
-    """Observation and action space of one environment."""
-    return (
-        gym.spaces.Box(-np.inf, np.inf, (simulation.observation_size,), np.float32),
-        gym.spaces.Box(-1.0, 1.0, (simulation.action_size,), np.float32),
-    )
+from sfv_gym.envs.task import CONTROL_HZ, MotionLike, Task, TaskSettings
 
 
 class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
@@ -78,6 +28,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     env = gym.make("SFV-Backflip-v0")  # humanoid, flat ground
     env = gym.make("SFV-Backflip-Atlas-Slopes-v0", difficulty=0.8)
     env = gym.make("SFV-Backflip-v0", character="atlas", terrain="slopes", reward="sfv")
+    env = gym.make("SFV-Tracker-v0")  # every motion of the library, see Trackers
     envs = gym.make_vec("SFV-Walk-v0", num_envs=256, vectorization_mode="vector_entry_point")
     ```
 
@@ -143,9 +94,11 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Observation space
     `Box(-inf, inf, (147,), float32)`, and 212 numbers on terrain; the same layout for both
     characters. "Heading frame": at the root, z up, turned with the root's heading.
-    `sfv_gym.envs.observation_structure(character, terrain)` gives these slices by name. Joints are
-    in the order of the actions; the 14 links are those of `sfv_gym.skeleton.LINKS` without the
-    root, or the bodies of Atlas that stand for them (`sfv_gym.characters`).
+    `env.unwrapped.observation_parts` names an environment's parts in order, each with `columns` (a
+    slice), `unit`, `frame`, `range` and `meaning`;
+    `sfv_gym.envs.observation_structure(character, terrain, observation)` gives the slices by name.
+    Joints are in the order of the actions; the 14 links are those of `sfv_gym.skeleton.LINKS`
+    without the root, or the bodies of Atlas that stand for them (`sfv_gym.characters`).
 
     | index | part | unit | frame | range | meaning |
     |---|---|---|---|---|---|
@@ -169,6 +122,33 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     along x is moved ahead by 0.04 m against the one to its right (the middle one lies as said), so
     that edges across the
     track are seen to 0.04 m.
+
+    ### The reference ahead
+    `observation="window"`, the trackers' default, has the reference 2, 4, 8 and 16 control steps
+    ahead in place of the phase: 293 numbers, and 358 on terrain, the same layout for every motion.
+    A motion that wraps goes on over its end, any other holds its last pose. Other steps:
+    `observation=Observation(phase=False, window=(1, 5, 10))`, from `sfv_gym.envs`.
+
+    | index | part | unit | frame | range | meaning |
+    |---|---|---|---|---|---|
+    | 0-144 | | | | | as in the table above |
+    | 145-147 | reference_position_2 | m | heading | any | from root to reference 2 steps on |
+    | 148-153 | reference_rotation_2 | | root | -1..1 | reference root's x and z axis then |
+    | 154-181 | reference_joints_2 | rad | parent link | -2 pi..2 pi | reference then minus now |
+    | 182-184 | reference_position_4 | m | heading | any | from root to reference 4 steps on |
+    | 185-190 | reference_rotation_4 | | root | -1..1 | reference root's x and z axis then |
+    | 191-218 | reference_joints_4 | rad | parent link | -2 pi..2 pi | reference then minus now |
+    | 219-221 | reference_position_8 | m | heading | any | from root to reference 8 steps on |
+    | 222-227 | reference_rotation_8 | | root | -1..1 | reference root's x and z axis then |
+    | 228-255 | reference_joints_8 | rad | parent link | -2 pi..2 pi | reference then minus now |
+    | 256-258 | reference_position_16 | m | heading | any | from root to reference 16 steps on |
+    | 259-264 | reference_rotation_16 | | root | -1..1 | reference root's x and z axis then |
+    | 265-292 | reference_joints_16 | rad | parent link | -2 pi..2 pi | reference then minus now |
+    | 293-357 | height_map | m | heading | -1..1 | ground around the root |
+
+    `reference_rotation_2` and its like are two axes of the reference root, seen from the root as it
+    is now: a rotation vector, as for the next step, would jump where the two are half a turn apart,
+    which in a flip they are.
 
     ## Reward
     `reward="pose"` (default): `exp(-2 * sum_j angle_j^2)` over the root and every joint, `angle`
@@ -210,10 +190,24 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     `reset(options={"reference_step": 5})` begins at that step of the reference.
 
     ## Several motions
-    `gym.make("SFV-Walk-v0", motion=["walk", "kick", "backflip"])`: every episode draws one of them,
-    and `info["motion"]` says which, in the order of the list. What an episode of a motion is does
-    not depend on what else could have been drawn: with the same seed it is the same to the bit (on
-    terrain, if the motions get as far). `reset(options={"motion": 2})` asks for one.
+    `gym.make("SFV-Walk-v0", motions=["walk", "kick", "backflip"])`: every episode draws one of
+    them, and `info["motion"]` says which, in the order of the list. What an episode of a motion is
+    does not depend on what else could have been drawn: with the same seed it is the same to the bit
+    (on terrain, if the motions get as far). `reset(options={"motion": 2})` asks for one.
+
+    `motion_sampling`, a name or an object with its settings from `sfv_gym.envs`: `"weights"` draws
+    by `motion_weights`; `"failure"`, `FailureWeightedMotions`, draws a motion by its weight times
+    its failure rate, a moving average over how its episodes ended, but for a share (`floor`, 0.3)
+    of episodes that are drawn by weight alone. It learns from the episodes of all environments of a
+    batch, as the adaptive starts do, and begins anew likewise.
+
+    ## Trackers
+    One policy for many motions: `SFV-Tracker-v0`, `SFV-Tracker-Atlas-v0`, `SFV-Tracker-Slopes-v0`,
+    `SFV-Tracker-Gaps-v0`. They are of every motion of the library, by the alphabet, or of
+    `motions`, and differ from other ids in two defaults alone: `observation="window"` and
+    `motion_sampling="failure"`.
+    `sfv eval SFV-Tracker-v0 --agent reference` and `sfv_gym.evaluate_motions` measure every motion
+    by itself, in the episodes of published figures, and the means.
 
     ## Episode end
     Terminated (`EarlyTermination`; `termination=False` switches all off) when trunk or head touch
@@ -235,10 +229,13 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     | name | default | |
     |---|---|---|
     | `motion` | the id's | a motion, its file, a skill's name, a list of them, or a `Task` |
+    | `motions` | those of `motion` | a list of them: see Several motions |
     | `motion_weights` | `None` | how often each of several motions is drawn; all alike |
+    | `motion_sampling` | `"weights"` | or `"failure"`: see Several motions |
     | `character` | the id's | `"humanoid"`, `"atlas"`, or a `Character` of one's own |
     | `terrain`, `difficulty` | the id's, 0.5 | see Terrain; flat ground has no difficulty |
     | `objects` | `()` | `SceneObject`s beside the character |
+    | `observation` | `"phase"` | or `"window"`: see Observation space |
     | `reward` | `"pose"` | or `"sfv"`, `"place"`, weights, a function: see Reward |
     | `failure_cost` | 0 | see Reward |
     | `action_mode` | `"residual"` | or `"absolute"` |
@@ -275,6 +272,11 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
         self._size = picture_size(width, height)
         self._begun = False
         self._renderer: Any = None
+
+    @property
+    def observation_parts(self) -> tuple[ObservationPart, ...]:
+        """The parts of an observation, in order: names, columns, units, frames, meanings."""
+        return self.simulation.task.observation_parts
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -366,35 +368,3 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_renderer": None}  # a window or a picture's memory stays here
-
-
-MAX_PICTURE = 4096
-"""Pixels, of a picture's sides."""
-
-
-def picture_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of a picture; SettingError if they make no sense."""
-    return whole("width", width, 1, MAX_PICTURE), whole("height", height, 1, MAX_PICTURE)
-
-
-def check_render_mode(mode: str | None, known: Sequence[str]) -> None:
-    """UnknownIdError if ``mode`` is none of those that an environment knows."""
-    if mode is not None and mode not in known:
-        raise UnknownIdError(f"unknown render_mode {mode!r}; known: {', '.join(known)}")
-
-
-def agreed_horizon(horizon: int | None, max_episode_steps: int) -> int:
-    """Control steps of an episode, of the environment's ``horizon`` and Gymnasium's limit.
-
-    Raises:
-        SettingError: the horizon is beyond the limit, which would cut it.
-    """
-    limit = whole("max_episode_steps", max_episode_steps, 1, MAX_HORIZON)
-    if horizon is None:
-        return limit
-    if horizon > limit:
-        raise SettingError(
-            f"horizon={horizon} is beyond max_episode_steps={limit}: give "
-            f"max_episode_steps={horizon} in its place"
-        )
-    return horizon

@@ -25,7 +25,10 @@ class Layout(NamedTuple):
         hinge_qpos, hinge_dof: (H,).
         reference: first column of each of the 11 parts of a reference row, in the order of
             ``ReferenceTable.columns``.
-        observation: first column of each of the observation's 11 parts, without the height map.
+        observation: first column of each of the observation's 10 parts that every layout has.
+        phase: first column of the phase, or -1 where it is not observed.
+        window: first column of what is seen of the reference ahead; the K times follow each
+            other, each with position, axes and joints.
     """
 
     links: np.ndarray
@@ -36,6 +39,8 @@ class Layout(NamedTuple):
     hinge_dof: np.ndarray
     reference: tuple[int, ...]
     observation: tuple[int, ...]
+    phase: int
+    window: int
 
 
 class State(NamedTuple):
@@ -50,11 +55,13 @@ class State(NamedTuple):
 
 class HeightOffsets(NamedTuple):
     """Root height offsets (n,) in metres by which the ground raises the reference: now, at the next
-    row, and that which the height of the character's own root is counted from."""
+    row, and that which the height of the character's own root is counted from; and (n, K) at the
+    rows of the window."""
 
     now: np.ndarray
     next: np.ndarray
     under_root: np.ndarray
+    ahead: np.ndarray
 
 
 class Measures(NamedTuple):
@@ -86,6 +93,7 @@ def _rotation_vector(w: float, x: float, y: float, z: float) -> tuple[float, flo
 def measure_batch(
     ids: np.ndarray,
     row: np.ndarray,
+    before: np.ndarray,
     rows: np.ndarray,
     offsets: HeightOffsets,
     state: State,
@@ -96,6 +104,7 @@ def measure_batch(
 
     Args:
         row: (n,) the reference row of each. rows: (S, R) the reference.
+        before: (n, K) the rows before those of the window, which hold the coordinates of the next.
     """
     pose, hinge, velocity, link_pos, effector, com, _, next_pos, next_quat, next_joints, phase = (
         layout.reference
@@ -111,7 +120,6 @@ def measure_batch(
         at_next_pos,
         at_next_rotation,
         at_next_joints,
-        at_phase,
     ) = layout.observation
     num_links, num_quats, num_hinges = (
         len(layout.links),
@@ -120,6 +128,7 @@ def measure_batch(
     )
     num_joints = 3 * (num_quats - 1) + num_hinges
     root = layout.links[0]
+    num_ahead, stride = before.shape[1], 9 + num_joints
     for k in range(len(ids)):
         i = ids[k]
         ref, obs = rows[row[k]], out.observation[k]
@@ -219,6 +228,9 @@ def measure_batch(
                     j = dof - 6 + a
                     obs[at_joints + j] = vector[a]
                     obs[at_next_joints + j] = ref[next_joints + j] - vector[a]
+                    for f in range(num_ahead):
+                        at = layout.window + stride * f + 9 + j
+                        obs[at] = rows[before[k, f], next_joints + j] - vector[a]
         for h in range(num_hinges):
             angle, dof = qpos[layout.hinge_qpos[h]], layout.hinge_dof[h]
             out.rotation[k, num_quats + h] = abs(angle - ref[hinge + h])
@@ -226,4 +238,31 @@ def measure_batch(
             j = dof - 6
             obs[at_joints + j] = angle
             obs[at_next_joints + j] = ref[next_joints + j] - angle
-        obs[at_phase], obs[at_phase + 1] = ref[phase], ref[phase + 1]
+            for f in range(num_ahead):
+                at = layout.window + stride * f + 9 + j
+                obs[at] = rows[before[k, f], next_joints + j] - angle
+        if layout.phase >= 0:
+            obs[layout.phase], obs[layout.phase + 1] = ref[phase], ref[phase + 1]
+
+        # the window: where the reference's root will be, and how it will be turned
+        for f in range(num_ahead):
+            later, at = rows[before[k, f]], layout.window + stride * f
+            x, y = later[next_pos] - qpos[0], later[next_pos + 1] - qpos[1]
+            obs[at] = cos * x + sin * y
+            obs[at + 1] = cos * y - sin * x
+            obs[at + 2] = later[next_pos + 2] + offsets.ahead[k, f] - qpos[2]
+            # its x and z axes in the root's frame; the turn as a vector would jump at half a turn
+            w, x = later[next_quat], later[next_quat + 1]
+            y, z = later[next_quat + 2], later[next_quat + 3]
+            for a in range(3):
+                ax, ay, az = axes[a], axes[3 + a], axes[6 + a]
+                obs[at + 3 + a] = (
+                    ax * (1.0 - 2.0 * (y * y + z * z))
+                    + ay * (2.0 * (x * y + w * z))
+                    + az * (2.0 * (x * z - w * y))
+                )
+                obs[at + 6 + a] = (
+                    ax * (2.0 * (x * z + w * y))
+                    + ay * (2.0 * (y * z - w * x))
+                    + az * (1.0 - 2.0 * (x * x + y * y))
+                )

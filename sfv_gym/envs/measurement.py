@@ -7,7 +7,7 @@ import numpy as np
 from sfv_gym.array_types import Float, Int
 from sfv_gym.characters.shapes import Shapes
 from sfv_gym.envs.kernel import HeightOffsets, Layout, Measures, State, measure_batch
-from sfv_gym.envs.observations import slices
+from sfv_gym.envs.observations import COMMON_PARTS, slices
 from sfv_gym.envs.reference import HANDS_AND_FEET, References
 from sfv_gym.envs.rewards import TrackingErrors
 from sfv_gym.envs.task import Task
@@ -31,8 +31,12 @@ class Measurement:
         self.state = State(*(physics.data(name) for name in State._fields))
         self._geom_xpos, self._geom_xmat = physics.data("geom_xpos"), physics.data("geom_xmat")
         joints, self._links = task.character.joints, task.character.link_ids
-        columns = slices(task.observation)
-        self._height_map = columns.pop("height_map", slice(0))
+        columns = slices(task.observation_parts)
+        common = task.observation_parts[:COMMON_PARTS]
+        phase = columns.get("phase", slice(-1, common[-1].columns.stop))
+        self._height_map = columns.get("height_map", slice(0))
+        # to the row before each that is seen: a row of the tables holds the next one's coordinates
+        self._steps = np.array(task.observation.window, int) - 1
         self._layout = Layout(
             links=self._links,
             hands_feet=HANDS_AND_FEET,
@@ -41,7 +45,9 @@ class Measurement:
             hinge_qpos=joints.hinge_qpos,
             hinge_dof=joints.hinge_dof,
             reference=tuple(part.start for part in references.columns.values()),
-            observation=tuple(part.start for part in columns.values()),
+            observation=tuple(part.start for part in common),
+            phase=phase.start,
+            window=phase.stop,
         )
         self._joints = len(joints.quat_qpos) + len(joints.hinge_qpos)
         self._level = np.zeros(self._num_envs)
@@ -50,22 +56,24 @@ class Measurement:
         self,
         ids: Int[np.ndarray, " n"],
         row: Int[np.ndarray, " n"],
-        following: Int[np.ndarray, " n"],
+        end: Int[np.ndarray, " n"],
     ) -> tuple[Float[np.ndarray, "n D"], TrackingErrors, Float[np.ndarray, "n 4"]]:
         """Observations (n, D), errors, and distances (n, 4) of the environments ``ids`` (n,).
 
         Args:
-            row, following: (n,) the rows of the references now and a control step later.
+            row, end: (n,) the rows of the references now, and the last ones of their motions.
         """
         n, references, state = len(ids), self._references, self.state
+        before = np.minimum(row[:, None] + self._steps, end[:, None])
         if self._ground.is_flat:
             zero = self._level[:n]
-            offsets = HeightOffsets(zero, zero, zero)
+            offsets = HeightOffsets(zero, zero, zero, np.zeros(before.shape))
         else:
             path, root = references.qpos[:, :2], state.qpos[ids, :2]
-            offsets = HeightOffsets(
-                *(self._ground.height_offset(ids, xy) for xy in (path[row], path[following], root))
-            )
+            following = np.minimum(row + 1, end)
+            ahead = np.minimum(before + 1, end[:, None])
+            places = path[row], path[following], root, path[ahead]
+            offsets = HeightOffsets(*(self._ground.height_offset(ids, xy) for xy in places))
         out = Measures(
             observation=np.empty((n, self._size), np.float32),
             rotation=np.empty((n, self._joints)),
@@ -74,7 +82,7 @@ class Measurement:
             centre_of_mass=np.empty(n),
             distance=np.empty((n, 4)),
         )
-        measure_batch(ids, row, references.rows, offsets, state, self._layout, out)
+        measure_batch(ids, row, before, references.rows, offsets, state, self._layout, out)
         if not self._ground.is_flat:
             cos, sin = heading_angle(state.qpos[ids])
             self._ground.height_map(ids, root, cos, sin, out.observation[:, self._height_map])

@@ -3,25 +3,100 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sfv_gym import skeleton
 from sfv_gym.characters import get_character
+from sfv_gym.checks import whole
+from sfv_gym.errors import SettingError, UnknownIdError
 from sfv_gym.terrains import HEIGHT_MAP_SIZE, get_terrain
+
+COMMON_PARTS = 10
+"""Parts that every layout begins with."""
+MAX_AHEAD = 300
+"""Control steps ahead, 10 s, at which a reference may be seen."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an observation holds of the reference, beside its next step.
+
+    Attributes:
+        phase: sine and cosine of the phase. They tell a policy of one motion where it is; those of
+            different motions mean different things.
+        window: control steps ahead, in rising order, at which the reference is seen as well. A
+            motion that wraps goes on, any other holds its last pose.
+
+    Raises:
+        SettingError: one of the two is of the wrong type, out of range or out of order.
+    """
+
+    phase: bool = True
+    window: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.phase, bool):
+            raise SettingError(f"phase must be True or False, not {self.phase!r}")
+        try:
+            steps = tuple(self.window)
+        except TypeError:
+            raise SettingError(f"window must hold control steps, not {self.window!r}") from None
+        steps = tuple(whole("window", step, 1, MAX_AHEAD) for step in steps)
+        if any(later <= step for step, later in pairwise(steps)):
+            raise SettingError(f"window must rise from step to step, it is {steps}")
+        object.__setattr__(self, "window", steps)
+
+    @property
+    def lookahead(self) -> int:
+        """Control steps ahead of the farthest that is seen."""
+        return max(self.window, default=1)
+
+
+OBSERVATIONS = {
+    "phase": Observation(),
+    "window": Observation(phase=False, window=(2, 4, 8, 16)),
+}
+
+
+def get_observation(observation: str | Observation) -> Observation:
+    """The object itself, or the one of that name.
+
+    Raises:
+        UnknownIdError: there is none of that name.
+        SettingError: it is neither a name nor an ``Observation``.
+    """
+    if isinstance(observation, Observation):
+        return observation
+    if not isinstance(observation, str):
+        raise SettingError(f"observation must be a name or an Observation, not {observation!r}")
+    if observation not in OBSERVATIONS:
+        raise UnknownIdError(
+            f"unknown observation {observation!r}; known: {', '.join(OBSERVATIONS)}"
+        )
+    return OBSERVATIONS[observation]
 
 
 @dataclass(frozen=True)
 class ObservationPart:
-    """``size`` neighbouring numbers of the observation, and what they mean."""
+    """``size`` neighbouring numbers of the observation from ``start`` on, and what they mean."""
 
     name: str
+    start: int
     size: int
     unit: str
     frame: str
     range: str
     meaning: str
 
+    @property
+    def columns(self) -> slice:
+        """Where they lie."""
+        return slice(self.start, self.start + self.size)
 
-def observation_parts(num_joints: int, height_map: bool) -> tuple[ObservationPart, ...]:
+
+def observation_parts(
+    num_joints: int, height_map: bool, observation: Observation
+) -> tuple[ObservationPart, ...]:
     """The parts of the observation of a character with ``num_joints`` actuated dofs, in order."""
     links = len(skeleton.LINKS) - 1
     n = num_joints
@@ -36,29 +111,41 @@ def observation_parts(num_joints: int, height_map: bool) -> tuple[ObservationPar
         ("reference_position", 3, "m", "heading", "any", "from root to next reference root"),
         ("reference_rotation", 3, "rad", "root", "-pi..pi", "from root to next reference root"),
         ("reference_joints", n, "rad", "parent link", "-2 pi..2 pi", "next reference minus now"),
-        ("phase", 2, "", "", "-1..1", "sine, cosine: a full turn a cycle, half a turn a clip"),
     ]
+    if observation.phase:
+        meaning = "sine, cosine: a full turn a cycle, half a turn a clip"
+        parts.append(("phase", 2, "", "", "-1..1", meaning))
+    for k in observation.window:
+        place, axes = f"from root to reference {k} steps on", "reference root's x and z axis then"
+        change = "reference then minus now"
+        parts += [
+            (f"reference_position_{k}", 3, "m", "heading", "any", place),
+            (f"reference_rotation_{k}", 6, "", "root", "-1..1", axes),
+            (f"reference_joints_{k}", n, "rad", "parent link", "-2 pi..2 pi", change),
+        ]
     if height_map:
         parts.append(
             ("height_map", HEIGHT_MAP_SIZE, "m", "heading", "-1..1", "ground around the root")
         )
-    return tuple(ObservationPart(*part) for part in parts)
+    laid, at = [], 0
+    for name, size, *text in parts:
+        laid.append(ObservationPart(name, at, size, *text))
+        at += size
+    return tuple(laid)
 
 
 def slices(parts: tuple[ObservationPart, ...]) -> dict[str, slice]:
     """Where each part lies."""
-    out, at = {}, 0
-    for part in parts:
-        out[part.name] = slice(at, at + part.size)
-        at += part.size
-    return out
+    return {part.name: part.columns for part in parts}
 
 
-def observation_structure(character: str = "humanoid", terrain: str = "flat") -> dict[str, slice]:
+def observation_structure(
+    character: str = "humanoid", terrain: str = "flat", observation: str | Observation = "phase"
+) -> dict[str, slice]:
     """Where each named part lies in the observation of a character on a terrain.
 
     Raises:
-        UnknownIdError: there is no such character or terrain.
+        UnknownIdError: there is no such character, terrain or observation.
     """
-    num_joints = get_character(character).model.nu
-    return slices(observation_parts(num_joints, height_map=not get_terrain(terrain).is_flat))
+    num_joints, flat = get_character(character).model.nu, get_terrain(terrain).is_flat
+    return slices(observation_parts(num_joints, not flat, get_observation(observation)))

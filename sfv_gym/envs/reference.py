@@ -20,7 +20,7 @@ SKILL_TOUCHES_GROUND = 0.03
 """Metres: a skill whose reference brings trunk or head this near the ground is a ground skill."""
 NEVER = np.iinfo(np.int64).max // 2
 """The row at which a cyclic motion ends."""
-KEPT_TABLES, KEPT_BYTES = 16, 2**24
+KEPT_TABLES, KEPT_BYTES = 64, 2**24
 """Tables that are kept for further environments of the same motion, and the largest of them."""
 _recent: dict[Hashable, ReferenceTable] = {}
 
@@ -69,8 +69,10 @@ class ReferenceTable:
         control_dt: float,
         horizon: int,
         lead: float,
+        lookahead: int = 1,
     ) -> ReferenceTable:
-        """Resample ``trajectory`` for episodes of at most ``horizon`` control steps."""
+        """Resample ``trajectory`` for episodes of at most ``horizon`` control steps, which see
+        ``lookahead`` steps ahead."""
         joints = character.joints
         cyclic = trajectory.loop == "wrap"
         if cyclic:
@@ -79,7 +81,7 @@ class ReferenceTable:
         else:
             last = max(int(trajectory.duration / control_dt + 1e-6), 1)
             num_starts = max(last - 2, 1)  # a start on the last frames teaches nothing
-        count = num_starts + horizon + 2
+        count = num_starts + horizon + 1 + lookahead
         if last is not None:
             count = min(count, last + 2)
         t = np.arange(count) * control_dt
@@ -132,14 +134,19 @@ class ReferenceTable:
 
 
 def reference_table(
-    trajectory: Trajectory, character: Character, control_dt: float, horizon: int, lead: float
+    trajectory: Trajectory,
+    character: Character,
+    control_dt: float,
+    horizon: int,
+    lead: float,
+    lookahead: int = 1,
 ) -> ReferenceTable:
     """``ReferenceTable.build``, or what it gave for the same before: nobody writes to a table."""
     values = (getattr(trajectory, one.name) for one in fields(Trajectory))
     content = (v if isinstance(v, Hashable) else np.asarray(v).tobytes() for v in values)
-    key = (*content, character, control_dt, horizon, lead)
+    key = (*content, character, control_dt, horizon, lead, lookahead)
     table = _recent.pop(key, None) or ReferenceTable.build(
-        trajectory, character, control_dt, horizon, lead
+        trajectory, character, control_dt, horizon, lead, lookahead
     )
     if table.rows.nbytes <= KEPT_BYTES:
         _recent[key] = table  # the most recent one is last

@@ -78,6 +78,7 @@ class ImitationSimulation:
                     1.0 / CONTROL_HZ,
                     self.horizon,
                     task.target_lead,
+                    task.observation.lookahead,
                 )
                 for motion in task.motions
             ]
@@ -112,7 +113,8 @@ class ImitationSimulation:
         self._first_starts = self.starts.snapshot()
         num_uniform = 1 + scenes.num_uniform
         num_uniform += self._pushes.num_uniform if self._pushes else 0
-        self._draws = EpisodeDraws(n, num_uniform, 2 * self._nv, task.shares())
+        self._draws = EpisodeDraws(n, num_uniform, 2 * self._nv)
+        self.motion_sampler = task.motion_sampling.sampler(task.shares())
         self.motion, self.start, self.elapsed = np.zeros((3, n), int)
         self._end = np.full(n, self.references.end[0])  # the last row of each one's motion
         self._last = np.full(n, self.references.last[0])  # that at which it is truncated
@@ -125,11 +127,13 @@ class ImitationSimulation:
     # --- seeding and reset ------------------------------------------------------------------
 
     def seed(self, seed: int) -> None:
-        """Environment i draws from its own generator, seeded with ``seed + i``, and start states
-        that learn begin anew: the same seed gives the same episodes, whatever was before."""
+        """Environment i draws from its own generator, seeded with ``seed + i``, and what is drawn
+        from how episodes end begins anew: the same seed gives the same, whatever was before."""
         for i in range(self.num_envs):
             self.seed_one(i, seed + i)
         self.starts.resume(self._first_starts)
+        self.motion_sampler.forget()
+        self._over[:] = False  # how those before ended is no matter of those to come
 
     def seed_one(self, i: int, seed: int) -> None:
         """Environment i alone draws from generators of that seed."""
@@ -160,9 +164,9 @@ class ImitationSimulation:
         self._revive()
         ended = ids[self._over[ids] & ~self._placed[ids]]
         if len(ended):
-            self.starts.finished(
-                ended, self.motion[ended], self._return[ended], self._failed[ended]
-            )
+            motion, failed = self.motion[ended], self._failed[ended]
+            self.starts.finished(ended, motion, self._return[ended], failed)
+            self.motion_sampler.finished(motion, failed)
         self._choose_motions(ids, motions)
         references, motion = self.references, self.motion[ids]
         uniform, normal = self._draws.numbers(ids)
@@ -203,14 +207,14 @@ class ImitationSimulation:
     def _choose_motions(self, ids: np.ndarray, motions: np.ndarray | None) -> None:
         if len(self.references) > 1:
             if motions is None:
-                motions = self._draws.motions(ids)
+                motions = self.motion_sampler.draw(self._draws.for_motions(ids))
             self.motion[ids] = motions
             self._end[ids] = self.references.end[motions]
             self._last[ids] = self.references.last[motions]
 
     def set_motion_shares(self, weights: np.ndarray) -> None:
-        """How often each motion is drawn from now on, (M,); they need not sum to 1."""
-        self._draws.set_motion_shares(weights)
+        """Other ``motion_weights`` than the task's, (M,), from now on."""
+        self.motion_sampler.weights[:] = weights
 
     def set_pushes(self, pushes: Pushes) -> None:
         """Other pushes than the task's, at the same interval, in the episodes that are still to
@@ -331,6 +335,7 @@ class ImitationSimulation:
             pushes=pushes,
             episode={name: getattr(self, name).copy() for name in EPISODE},
             generators=self._draws.snapshot(),
+            motions=self.motion_sampler.snapshot(),
         )
 
     def set_state(self, state: SimulationState) -> None:
@@ -341,7 +346,7 @@ class ImitationSimulation:
         """
         self._revive()
         fits = isinstance(state, SimulationState) and state.fits(
-            self.scenes.rows, self.scenes.drawn_fields()
+            self.scenes.rows, self.scenes.drawn_fields(), self.motion_sampler.snapshot()
         )
         if not fits:
             raise SettingError("set_state needs what get_state of an environment like this gave")
@@ -353,6 +358,7 @@ class ImitationSimulation:
         for name, array in state.episode.items():
             getattr(self, name)[:] = array
         self._draws.resume(state.generators)
+        self.motion_sampler.resume(state.motions)
         self.physics.forward()
 
     def __getstate__(self) -> tuple[Task, int, int, SimulationState]:
@@ -370,7 +376,7 @@ class ImitationSimulation:
 
     def _measure(self, ids: np.ndarray) -> tuple[np.ndarray, TrackingErrors, np.ndarray]:
         row = self.reference_row(ids)
-        return self._measurement.measure(ids, row, np.minimum(row + 1, self._end[ids]))
+        return self._measurement.measure(ids, row, self._end[ids])
 
     def _figures(self, ids: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
         """What ``info`` holds (n,) beside the reward's parts, of distances (n, 4), see

@@ -30,10 +30,17 @@ class SimulationState:
     pushes: dict[str, np.ndarray]
     episode: dict[str, np.ndarray]
     generators: list[dict[str, Any]]  # as NumPy has them
+    motions: dict[str, np.ndarray]
 
-    def fits(self, physics: Mapping[str, np.ndarray], fields: Mapping[str, np.ndarray]) -> bool:
+    def fits(
+        self,
+        physics: Mapping[str, np.ndarray],
+        fields: Mapping[str, np.ndarray],
+        motions: Mapping[str, np.ndarray],
+    ) -> bool:
         """Whether it is of simulations with arrays like these."""
+        pairs = (physics, self.physics), (fields, self.fields), (motions, self.motions)
         return all(
             ours.keys() == theirs.keys() and all(ours[k].shape == theirs[k].shape for k in ours)
-            for ours, theirs in ((physics, self.physics), (fields, self.fields))
+            for ours, theirs in pairs
         )

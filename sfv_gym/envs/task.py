@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, Unpack, get_type_hints
 
@@ -11,7 +12,13 @@ import numpy as np
 
 from sfv_gym.characters import Character, get_character
 from sfv_gym.checks import real, whole
-from sfv_gym.envs.observations import ObservationPart, observation_parts
+from sfv_gym.envs.motion_sampling import MotionSampling, WeightedMotions, get_motion_sampling
+from sfv_gym.envs.observations import (
+    Observation,
+    ObservationPart,
+    get_observation,
+    observation_parts,
+)
 from sfv_gym.envs.perturbations import DomainRandomization, Pushes
 from sfv_gym.envs.rewards import Reward, get_reward
 from sfv_gym.envs.starts import Initialization, get_initialization
@@ -19,7 +26,13 @@ from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import SettingError, UnknownIdError, UnknownSettingError
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.objects import SceneObject
-from sfv_gym.registry import MAX_EPISODE_STEPS, find_motion, get_entry
+from sfv_gym.registry import (
+    MAX_EPISODE_STEPS,
+    TRACKER_SETTINGS,
+    find_motion,
+    get_entry,
+    library_skills,
+)
 from sfv_gym.terrains import Terrain, get_terrain
 
 CONTROL_HZ = 30
@@ -38,11 +51,14 @@ MotionLike = str | os.PathLike[str] | ReferenceMotion
 class TaskSettings(TypedDict, total=False):
     """What ``Task.of`` and all environments take: names or objects, see ``Task``."""
 
+    motions: Sequence[MotionLike]
     character: str | Character
     terrain: str | Terrain
     difficulty: float | None
     objects: Sequence[SceneObject]
     motion_weights: Sequence[float] | None
+    motion_sampling: str | MotionSampling
+    observation: str | Observation
     reward: Reward
     failure_cost: float
     action_mode: str
@@ -61,10 +77,12 @@ class Task:
     ``Task.of("SFV-Walk-v0", reward="sfv")`` makes one of names; an id is a name for a task.
 
     Attributes:
-        motions: the references. An episode imitates one of them, drawn by ``motion_weights``.
+        motions: the references. An episode imitates one of them.
         character, terrain: who does it, and where.
         objects: what else is in the scene.
         motion_weights: (M,) of the draw, they need not sum to 1; empty: all alike.
+        motion_sampling: whether motions that fail are drawn more often.
+        observation: what is seen of the reference.
         reward: ``"pose"``, ``"sfv"`` or ``"place"``; weights of the terms, as ``{"pose": 0.7,
             "centre_of_mass": 0.3}``; or a function of ``TrackingErrors`` that returns the reward
             (N,) and its named parts.
@@ -88,6 +106,8 @@ class Task:
     terrain: Terrain
     objects: tuple[SceneObject, ...] = ()
     motion_weights: tuple[float, ...] = ()
+    motion_sampling: MotionSampling = field(default_factory=WeightedMotions)
+    observation: Observation = field(default_factory=Observation)
     reward: Reward = "pose"
     failure_cost: float = 0.0
     action_mode: str = "residual"
@@ -136,12 +156,13 @@ class Task:
 
         Args:
             what: an environment id such as ``SFV-Walk-Atlas-Slopes-v0``, which stands for motion,
-                character and terrain; a skill such as ``walk``, a motion or its file, or a
+                character and terrain, or ``SFV-Tracker-v0``, for every motion of the library and
+                the settings that go with that; a skill such as ``walk``, a motion or its file, or a
                 sequence of them; or a task, to have it with other settings.
-            settings: see the class. ``character``, ``terrain`` and ``initialization`` may be
-                names; ``difficulty`` is the terrain's; ``termination`` may be True for the
-                default or False for nothing, ``randomization`` and ``pushes`` True for the
-                defaults; ``horizon`` None is 20 s.
+            settings: see the class. ``motions``, ``character``, ``terrain``, ``observation``,
+                ``initialization`` and ``motion_sampling`` may be names; ``difficulty`` is the
+                terrain's; ``termination`` may be True for the default or False for nothing,
+                ``randomization`` and ``pushes`` True for the defaults; ``horizon`` None is 20 s.
 
         Raises:
             SettingError: a setting is unknown, of the wrong type or out of range.
@@ -157,17 +178,22 @@ class Task:
         if isinstance(what, Task):
             return replace(what, **what._resolved(settings))
         character, terrain = "humanoid", "flat"
+        given = (what,) if isinstance(what, str | os.PathLike | ReferenceMotion) else tuple(what)
         if isinstance(what, str) and what.startswith("SFV-"):
             entry = get_entry(what)
             character, terrain = entry.character, entry.terrain
-        given = (what,) if isinstance(what, str | os.PathLike | ReferenceMotion) else tuple(what)
-        motions = tuple(m if isinstance(m, ReferenceMotion) else find_motion(m) for m in given)
+            if entry.motion is None:
+                given = library_skills()
+                settings = {**TRACKER_SETTINGS, **settings}
+        motions = _motions(settings.pop("motions", given))
         base = cls(motions, get_character(character), get_terrain(terrain))
         return replace(base, **base._resolved(settings))
 
     def _resolved(self, settings: TaskSettings) -> dict[str, Any]:
         """Fields in place of this task's, from settings that may be names."""
         fields: dict[str, Any] = dict(settings)
+        if "motions" in fields:
+            fields["motions"] = _motions(fields["motions"])
         if "character" in fields:
             fields["character"] = get_character(fields["character"])
         difficulty = fields.pop("difficulty", None)
@@ -180,6 +206,10 @@ class Task:
         for name in ("objects", "motion_weights"):
             if name in fields:
                 fields[name] = tuple(() if fields[name] is None else fields[name])
+        if "motion_sampling" in fields:
+            fields["motion_sampling"] = get_motion_sampling(fields["motion_sampling"])
+        if "observation" in fields:
+            fields["observation"] = get_observation(fields["observation"])
         if "initialization" in fields:
             fields["initialization"] = get_initialization(fields["initialization"])
         if "termination" in fields:
@@ -209,14 +239,28 @@ class Task:
         return self.motions[0]
 
     @property
-    def observation(self) -> tuple[ObservationPart, ...]:
+    def motion_names(self) -> tuple[str, ...]:
+        """(M,) what each motion is called: its skill, with a number where several share one."""
+        names: list[str] = []
+        for motion in self.motions:
+            name = skill = motion.skill or "motion"
+            numbers = itertools.count(2)
+            while name in names:
+                name = f"{skill}_{next(numbers)}"
+            names.append(name)
+        return tuple(names)
+
+    @property
+    def observation_parts(self) -> tuple[ObservationPart, ...]:
         """The parts of the observation, in order."""
-        return observation_parts(self.character.model.nu, not self.terrain.is_flat)
+        return observation_parts(
+            self.character.model.nu, not self.terrain.is_flat, self.observation
+        )
 
     @property
     def observation_size(self) -> int:
         """Numbers in an observation."""
-        return sum(part.size for part in self.observation)
+        return self.observation_parts[-1].columns.stop
 
     @property
     def action_size(self) -> int:
@@ -230,6 +274,19 @@ class Task:
 
 
 SETTINGS = frozenset(get_type_hints(TaskSettings))
+
+
+def _motions(motions: Sequence[MotionLike]) -> tuple[ReferenceMotion, ...]:
+    """The motions, where they may be names.
+
+    Raises:
+        SettingError: they are no sequence.
+    """
+    if isinstance(motions, str | os.PathLike | ReferenceMotion) or not isinstance(
+        motions, Iterable
+    ):
+        raise SettingError(f"motions must be a sequence of motions, not {motions!r}")
+    return tuple(m if isinstance(m, ReferenceMotion) else find_motion(m) for m in motions)
 
 
 def _checked(name: str, value: Any, kind: type) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from sfv_gym.envs.imitation_env import (
+from sfv_gym.envs.interface import (
     RESET_OPTIONS,
     agreed_horizon,
     asked_starts,
@@ -18,6 +18,7 @@ from sfv_gym.envs.imitation_env import (
     picture_size,
     spaces,
 )
+from sfv_gym.envs.observations import ObservationPart
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.state import SimulationState
 from sfv_gym.envs.task import CONTROL_HZ, MotionLike, Task, TaskSettings
@@ -96,6 +97,11 @@ class ImitationVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray
     def substeps(self) -> int:
         """Physics steps in a control step."""
         return self.simulation.substeps
+
+    @property
+    def observation_parts(self) -> tuple[ObservationPart, ...]:
+        """The parts of an observation, in order: names, columns, units, frames, meanings."""
+        return self.simulation.task.observation_parts
 
     def set_difficulty(self, difficulty: float) -> None:
         """Of the terrain that episodes draw from now on, 0..1: for a curriculum.

@@ -11,6 +11,7 @@ from sfv_gym.envs.rewards import REWARDS
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task, TaskSettings
 from sfv_gym.files import JSON
+from sfv_gym.play.agents import Agent, policy_agent
 from sfv_gym.play.episodes import Predict
 from sfv_gym.play.episodes import episodes as play_episodes
 from sfv_gym.seeds import Purpose, stream
@@ -181,8 +182,18 @@ def evaluate(predict: Predict, task: Task | str, **settings: Any) -> Evaluation:
     return play(predict, task, **settings).summary()
 
 
-def play(
-    predict: Predict,
+def play(predict: Predict, task: Task | str, **settings: Any) -> Episodes:
+    """Play episodes side by side.
+
+    Args:
+        predict: deterministic actions (N, A) for observations (N, D).
+        settings: of ``play_agent``.
+    """
+    return play_agent(policy_agent(predict), task, **settings)
+
+
+def play_agent(
+    agent: Agent,
     task: Task | str,
     *,
     episodes: int = 32,
@@ -195,16 +206,18 @@ def play(
     """Play ``episodes`` side by side.
 
     Args:
-        predict: deterministic actions (N, A) for observations (N, D).
-        task: or an environment id.
+        agent: who plays.
+        task: or an environment id. Of several motions, each episode imitates one that is drawn;
+            ``evaluate_motions`` plays them all.
         start: ``"fixed"``: the clip's first frame; ``"rsi"``: uniformly drawn ones. Both with
             the environment's default start noise.
+        seed: of the episodes, and of what the agent draws.
         name: what the figures are called; by default the id.
         settings: of the task, in place of its own.
     """
     settings["initialization"] = start
     simulation = ImitationSimulation(Task.of(task, **settings), episodes, num_threads)
-    hz = simulation.control_hz
+    hz, predict = simulation.control_hz, agent(simulation, np.random.default_rng(seed))
     returns = {name: np.zeros(episodes) for name in ("pose", "sfv")}
     steps = np.zeros(episodes, int)
     error, error_root, error_velocity, error_acceleration = np.zeros((4, episodes))

@@ -163,7 +163,8 @@ def load_policy(env_id: str, path: str | os.PathLike[str] | None = None) -> Poli
     entry = get_entry(env_id)
     path = Path(path) if path is not None else shipped_policy_path(env_id)
     if not path.is_file() and path == shipped_policy_path(env_id):
-        raise PolicyError(f"no policy ships for {env_id}; `sfv train {env_id}` makes one")
+        hint = f"; `sfv train {env_id}` makes one" if entry.motion else ""
+        raise PolicyError(f"no policy ships for {env_id}{hint}")
     policy = Policy.load(path)
     task = Task.of(env_id)
     given, taken = task.observation_size, task.action_size
@@ -180,7 +181,7 @@ def load_policy(env_id: str, path: str | os.PathLike[str] | None = None) -> Poli
             stacklevel=2,
         )
     trained_motion = policy.card.get("motion_hash")
-    if trained_motion and trained_motion != task.motion.content_hash():
+    if entry.motion and trained_motion and trained_motion != task.motion.content_hash():
         warnings.warn(
             f"{path.name} was trained on another motion than {entry.motion.name} holds now: "
             f"it may do worse; `sfv train {env_id}` trains it again",
