@@ -19,7 +19,8 @@ from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import CONTROL_HZ, Task
 from sfv_gym.errors import MotionError, PolicyError, SettingError, UnknownIdError
 from sfv_gym.library import library_clips
-from sfv_gym.play.agents import AGENTS
+from sfv_gym.play.agents import AGENTS, policy_agent
+from sfv_gym.play.policy import Policy
 from sfv_gym.registry import find_motion, library_skills, make_id
 from sfv_gym.retargeting import retarget
 from sfv_gym.rotations import (
@@ -386,6 +387,23 @@ def test_every_motion_is_evaluated_as_if_it_were_alone(name):
             name="SFV-Tracker-v0",
         )
         assert evaluation == alone
+
+
+def test_a_policy_plays_every_motion_of_its_tracker(tmp_path):
+    """A file that sees what the tracker shows; on terrain it sees more."""
+    path, size = tmp_path / "policy.safetensors", Task.of("SFV-Tracker-v0").observation_size
+    layer = np.zeros((28, size), np.float32), np.zeros(28, np.float32)
+    mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
+    Policy(mean, std, [layer], {"motion_hash": "of another motion"}).save(path)
+    loaded = sfv_gym.load_policy("SFV-Tracker-v0", path)
+    options = {"motions": ["walk", "kick"], "episodes": 2, "horizon": 20}
+    found, expected = (
+        sfv_gym.evaluate_motions(agent, "SFV-Tracker-v0", **options)
+        for agent in (policy_agent(loaded.predict), AGENTS["zero"])
+    )
+    assert found == expected
+    with pytest.raises(PolicyError, match="does not fit SFV-Tracker-Slopes-v0"):
+        sfv_gym.load_policy("SFV-Tracker-Slopes-v0", path)
 
 
 def test_the_reference_agent_replays_the_drawn_motion():
