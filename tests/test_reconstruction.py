@@ -49,6 +49,8 @@ from sfv_gym.rotations import quat_to_rotvec  # noqa: E402
 FPS = 30.0
 SIZE = 1.08
 MARKED = LANDMARKS.marked
+EXACT = dataclasses.replace(LANDMARKS, name="exact")
+"""MediaPipe's landmarks, without the errors that its joint networks expect."""
 FAST = {"progress": False, "iterations": 60}
 
 
@@ -112,7 +114,7 @@ def observe(
     landmarks_2d[:, MARKED] = flat + noise * rng.normal(0, 2.0, flat.shape)
     landmarks_3d[:, MARKED] = solid + noise * rng.normal(0, 0.015, solid.shape)
     poses = PoseSequence(
-        landmarks=LANDMARKS,
+        landmarks=EXACT,
         landmarks_2d=landmarks_2d,
         visibility=np.ones((frames, marks)),
         landmarks_3d=landmarks_3d,

@@ -6,7 +6,7 @@ Everything that an estimator finds, and all that becomes of it, is in terms of s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -183,6 +183,14 @@ class LandmarkSet:
     def direction_weights(self) -> np.ndarray:
         """(D,)."""
         return np.array([weight for _, _, weight in self.directions])
+
+    def at_joints(self) -> LandmarkSet:
+        """The same, but that those of JOINTS are the joints' centres."""
+        markers = (
+            replace(marker, offset=(0.0, 0.0, 0.0)) if marker.landmark in JOINTS else marker
+            for marker in self.markers
+        )
+        return replace(self, name=f"{self.name}_joints", markers=tuple(markers))
 
     def subset(self, name: str, names: Iterable[str]) -> LandmarkSet:
         """A set of some of these landmarks, with the markers, directions and bones among them.

@@ -9,21 +9,26 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from sfv_gym import skeleton
-from sfv_gym.errors import PoseError
-from sfv_gym.fitting.tensors import DTYPE
+from sfv_gym.fitting.tensors import DTYPE, tensor
+from sfv_gym.pose.landmarks import JOINTS
 from sfv_gym.pose.legs import leg_jumps, untangle_legs
-from sfv_gym.pose.sequence import bridged
-from sfv_gym.reconstruction.camera import DEFAULT_FOCAL, WORLD_TO_CAMERA, view_rotation
+from sfv_gym.pose.mediapipe.markers import LANDMARKS
+from sfv_gym.reconstruction.camera import WORLD_TO_CAMERA
+from sfv_gym.reconstruction.joint_network import PAIRS, JointGuess, JointNetworks, network_inputs
+from sfv_gym.reconstruction.look import look_at
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet, PoseSequence
 
-MIN_FRAMES = 5
 STANDING = 1.6
 """Metres that a person's landmarks are tall."""
 CLEAR = 0.5
 """Visibility from which on a landmark's place in the picture is believed."""
+GUESSED_PLACE, GUESSED_DIRECTION = 1.5, 0.25
+"""What a joint's place and direction by the networks weigh beside the landmarks': places are
+nearer the truth; what is wrong with a direction stays wrong for many frames."""
+MOST_TRUST = 4.0
+"""How much more than usual a guess may weigh."""
 OUTLIER_WEIGHT = 0.2
 """Factor on the weights of a frame that contradicts its neighbours."""
 
@@ -127,77 +132,87 @@ class Evidence:
         )
 
 
-def gather_evidence(poses: PoseSequence, focal_px: float | None = None) -> Evidence:
+def gather_evidence(
+    poses: PoseSequence,
+    focal_px: float | None = None,
+    *,
+    networks: JointNetworks | None = None,
+) -> Evidence:
     """Check a pose sequence and turn it into evidence.
+
+    Args:
+        networks: what tells joints from MediaPipe's landmarks; without them the landmarks are taken
+            as they are, as those of other estimators always are.
 
     Raises:
         PoseError: too few frames, too few detections, or arrays that do not belong together.
     """
-    poses.check_shapes()
-    landmarks, frames = poses.landmarks, poses.num_frames
-    if frames < MIN_FRAMES:
-        raise PoseError(f"the clip has {frames} frames, a motion needs at least {MIN_FRAMES}")
-    if not (np.isfinite(poses.fps) and poses.fps > 0 and poses.width > 0 and poses.height > 0):
-        raise PoseError(f"bad fps or size: {poses.fps}, {poses.width} x {poses.height}")
-
-    flat = np.asarray(poses.landmarks_2d, float)[:, landmarks.marked]
-    solid = np.asarray(poses.landmarks_3d, float)[:, landmarks.marked]
-    visible = np.asarray(poses.visibility, float)[:, landmarks.marked]
-    detected = poses.known
-    if detected.sum() < max(MIN_FRAMES, 0.3 * frames):
-        raise PoseError(
-            f"the person was found in {int(detected.sum())} of {frames} frames: choose a range of "
-            "the clip in which the whole body can be seen"
-        )
-    visible = np.where(detected[:, None], np.clip(np.nan_to_num(visible), 0, 1), 0.0)
-    flat, solid = bridged(flat, detected), bridged(solid, detected)
-
-    focal = float(focal_px or DEFAULT_FOCAL * max(poses.width, poses.height))
-    if not (np.isfinite(focal) and focal > 0):
-        raise PoseError(f"the focal length must be positive, it is {focal}")
-    centre = np.array([0.5 * poses.width, 0.5 * poses.height])
-    if landmarks.cropped:
-        middle = flat[:, landmarks.links != skeleton.link_index("neck")].mean(1)
-        turn = view_rotation((middle - centre) / focal)
-        solid = np.einsum("tij,tmj->tmi", turn, solid)
+    look = look_at(poses, focal_px)
+    landmarks, marked = look.landmarks, look.landmarks.marked
+    flat, solid = look.flat[:, marked], look.solid[:, marked]
+    trust, visible = look.trust[:, marked], look.visibility[:, marked]
     start, end = landmarks.direction_pairs.T
     directions = solid[:, end] - solid[:, start]
     length = np.linalg.norm(directions, axis=-1, keepdims=True)
     directions = directions / np.maximum(length, 1e-6)
-
-    # Visibility is how sure the network is that a landmark is not hidden; a hidden one is still
-    # a guess worth something.
-    trust = 0.1 + 0.9 * visible
-    trust[~detected] = 0.0
     pair_trust = np.minimum(trust[:, start], trust[:, end])
-    weights = trust * landmarks.weights
-    scale = _spread(flat, weights) / np.maximum(_spread(solid[..., :2], weights), 1e-6)
-    scale = np.clip(scale, focal / 100.0, focal / 0.5)  # a person half a metre to 100 m away
-    return Evidence(
+    evidence = Evidence(
         landmarks=landmarks,
-        fps=float(poses.fps),
-        focal=focal,
-        centre=centre,
+        fps=look.fps,
+        focal=look.focal,
+        centre=look.centre,
         # of whom is seen along the body, as in a push-up from the front, the pictures are short
-        body_px=max(poses.standing_height, STANDING * float(np.median(scale))),
-        scale=scale,
+        body_px=max(poses.standing_height, STANDING * float(np.median(look.scale))),
+        scale=look.scale,
         pixels=torch.as_tensor(flat, dtype=DTYPE),
-        pixel_weights=torch.as_tensor(weights, dtype=DTYPE),
+        pixel_weights=torch.as_tensor(trust * landmarks.weights, dtype=DTYPE),
         visibility=visible,
         points=solid,
         directions=torch.as_tensor(directions, dtype=DTYPE),
         direction_weights=torch.as_tensor(pair_trust * landmarks.direction_weights, dtype=DTYPE),
-        detected=detected,
+        detected=look.detected,
         outliers=leg_jumps(poses),
         crossed=untangle_legs(poses)[1],
         confidence=visible.mean(1),
     )
+    if not networks or landmarks.name != LANDMARKS.name:
+        return evidence
+    seen, middle, scale = network_inputs(look)
+    if not torch.isfinite(seen).all():  # a file may leave out what has no marker
+        return evidence
+    return _with_joints(evidence, networks.guess(seen, look.fps), middle, scale)
 
 
-def _spread(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(T,) how far points (T, M, 2) lie from their middle, root mean square."""
-    weights = weights + 1e-6
-    total = weights.sum(1)
-    middle = (weights[..., None] * points).sum(1) / total[:, None]
-    square = ((points - middle[:, None]) ** 2).sum(-1)
-    return np.asarray(np.sqrt((weights * square).sum(1) / total))
+def _with_joints(
+    evidence: Evidence, guess: JointGuess, middle: np.ndarray, scale: np.ndarray
+) -> Evidence:
+    """The evidence, JOINTS' places and the directions between them taken from a guess.
+
+    Args:
+        middle: (T, 2) pixels, scale: (T,) pixels per metre; of the guess's places.
+    """
+    landmarks = evidence.landmarks.at_joints()
+    columns = [landmarks.marker(name) for name in JOINTS]
+    found = torch.as_tensor(evidence.detected)[:, None].to(DTYPE)
+    pixels, pixel_weights = evidence.pixels.clone(), evidence.pixel_weights.clone()
+    places = guess.places.to(DTYPE) * tensor(scale)[:, None, None]
+    pixels[:, columns] = places + tensor(middle)[:, None]
+    pixel_weights[:, columns] = GUESSED_PLACE * found * _weights(guess.place_trust)
+    directions, weights = evidence.directions.clone(), evidence.direction_weights.clone()
+    lines = [(columns[a], columns[b]) for a, b in PAIRS]
+    at = [landmarks.direction_pairs.tolist().index(list(line)) for line in lines]
+    directions[:, at] = guess.directions.to(DTYPE)
+    usual = GUESSED_DIRECTION * tensor(landmarks.direction_weights[at])
+    weights[:, at] = found * usual * _weights(guess.direction_trust)
+    return replace(
+        evidence,
+        landmarks=landmarks,
+        pixels=pixels,
+        pixel_weights=pixel_weights,
+        directions=directions,
+        direction_weights=weights,
+    )
+
+
+def _weights(trust: torch.Tensor) -> torch.Tensor:
+    return torch.clamp(trust.to(DTYPE), max=MOST_TRUST)

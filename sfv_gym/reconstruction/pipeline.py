@@ -24,6 +24,7 @@ from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
 from sfv_gym.reconstruction.character_fit import CharacterFit, fit_character
 from sfv_gym.reconstruction.contacts import find_contacts
 from sfv_gym.reconstruction.evidence import gather_evidence
+from sfv_gym.reconstruction.joint_network import JointNetworks, shipped_networks
 from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
 from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem
@@ -64,6 +65,7 @@ def reconstruct(
     weights: Weights | None = None,
     character_weights: GroundedWeights | None = None,
     prior: PosePrior | None = None,
+    networks: JointNetworks | None = None,
     iterations: int = ITERATIONS,
 ) -> ReferenceMotion:
     """Reconstruct a person's motion from their landmarks.
@@ -82,6 +84,8 @@ def reconstruct(
             so when gravity sees another.
         weights, character_weights: spreads of the terms of the two stages.
         prior: of the person's pose; by default the shipped one.
+        networks: which tell joints from MediaPipe's landmarks; by default the shipped ones,
+            none where it is empty.
         iterations: of the solver, in each of its passes.
 
     Raises:
@@ -90,8 +94,11 @@ def reconstruct(
     """
     if loop not in ("auto", *LOOPS):
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
+    if networks is None:
+        networks = shipped_networks()
     evidence = gather_evidence(poses, focal_px)
-    problem = PersonProblem(evidence, weights, prior=prior)
+    told = gather_evidence(poses, focal_px, networks=networks)
+    problem = PersonProblem(told, weights, prior=prior)
     motion, fit, contacts, scene = solve_motion(
         problem, skill=skill, loop=loop, progress=progress, speed=speed,
         character_weights=character_weights, iterations=iterations,
@@ -99,6 +106,7 @@ def reconstruct(
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_path)
     motion.provenance["source"] = dict(poses.source)
+    # against what was seen: the networks may be wrong, too
     signs = signs_of(fit, evidence, contacts, people=int(poses.source.get("people", 1)))
     motion.verdict = judge(signs)
     motion.provenance["quality"] = {

@@ -41,6 +41,7 @@ from sfv_gym.rotations import quat_to_matrix
 if TYPE_CHECKING:
     from sfv_gym.motion import ReferenceMotion
     from sfv_gym.pose import PoseSequence
+    from sfv_gym.reconstruction.joint_network import JointNetworks
     from sfv_gym.reconstruction.prior import PosePrior
     from sfv_gym.video import VideoReader
 
@@ -109,6 +110,12 @@ class Clip:
             tuple(c.skill for c in library_clips() if _kind(c.file) == _kind(self.video.name))
         )
 
+    def networks(self) -> JointNetworks:
+        """The product's networks that have not seen what clips of the same name show."""
+        from sfv_gym.reconstruction.joint_network import shipped_networks
+
+        return shipped_networks().without(_kind(self.video.name))
+
     def raw(self) -> tuple[Row, np.ndarray]:
         """What MediaPipe's heavy model says by itself.
 
@@ -176,8 +183,9 @@ def _person(clip: Clip, poses: PoseSequence, **changes: Any) -> Row:
 
     ground = changes.pop("ground", True)
     weights = replace(Weights(), **changes.pop("weights", {}))
+    networks = changes.pop("networks", clip.networks())
     settings = {"prior": clip.prior(), **changes}
-    problem = PersonProblem(gather_evidence(poses), weights, **settings)
+    problem = PersonProblem(gather_evidence(poses, networks=networks), weights, **settings)
     fit, _ = fit_person(problem, ITERATIONS, ground=ground)
     return clip.errors(fit.pose.pos.numpy(), poses.fps)
 
@@ -208,6 +216,7 @@ NONE = 1e6  # a spread so wide that the term says nothing
 ABLATIONS: Mapping[str, Callable[[Clip], Row]] = {
     "no rotated views": lambda c: _person(c, c.poses(ensemble=False)),
     "no rotated, no mirrored views": lambda c: _person(c, c.poses(ensemble=False, mirror=False)),
+    "landmarks as they are, no joint networks": lambda c: _person(c, c.poses(), networks=None),
     "no 3D": lambda c: _person(c, c.poses(), weights={"direction": NONE}),
     "no 2D": lambda c: _person(c, c.poses(), weights={"pixel": NONE}),
     "no smoothness": lambda c: _person(
@@ -236,7 +245,14 @@ def measure_clip(
     tick(f"{clip.name}: {FULL}")
     poses = clip.poses()
     started = time.perf_counter()
-    motion = reconstruct(poses, skill=clip.name, loop="none", prior=clip.prior(), progress=False)
+    motion = reconstruct(
+        poses,
+        skill=clip.name,
+        loop="none",
+        prior=clip.prior(),
+        networks=clip.networks(),
+        progress=False,
+    )
     seconds = time.perf_counter() - started
     person = motion.joint_positions(person=True)
     rows[FULL] = clip.motion_errors(motion)

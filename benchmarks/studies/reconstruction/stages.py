@@ -46,6 +46,7 @@ def stages(video: Path, estimator: str = DEFAULT) -> tuple[float, list[Stage]]:
     from sfv_gym.pose import estimate_pose
     from sfv_gym.reconstruction import pipeline, reconstruct
     from sfv_gym.reconstruction.evidence import gather_evidence
+    from sfv_gym.reconstruction.joint_network import shipped_networks
     from sfv_gym.reconstruction.person import PersonProblem
     from sfv_gym.video import check_one_shot, open_video
 
@@ -63,7 +64,8 @@ def stages(video: Path, estimator: str = DEFAULT) -> tuple[float, list[Stage]]:
     with timed("finding poses"):
         poses = estimate_pose(reader, estimator=estimator, cache=False, progress=False)
     with timed("fitting the person"), one_thread():
-        problem = PersonProblem(gather_evidence(poses))
+        evidence = gather_evidence(poses, networks=shipped_networks())
+        problem = PersonProblem(evidence)
         pipeline.fit_person(problem, pipeline.ITERATIONS, loop="auto")
     with timed("both fits"):
         reconstruct(poses, skill="measured", progress=False)
