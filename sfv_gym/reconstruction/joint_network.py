@@ -101,8 +101,8 @@ class JointNetwork(nn.Module):
         )
         self.dropout = nn.Dropout(_DROPOUT)
         self.outlet = nn.Conv1d(WIDTH, 4 * len(PAIRS) + 3 * len(JOINTS), 1)
-        nn.init.zeros_(self.outlet.weight)
-        nn.init.zeros_(self.outlet.bias)
+        for weights in self.outlet.parameters():
+            nn.init.zeros_(weights)
 
     def forward(self, seen: torch.Tensor) -> Answer:
         """Answers (B, T, ...) for inputs (B, T, 33, CHANNELS) as `network_inputs` makes them."""
