@@ -53,7 +53,8 @@ def train(
         Path | None,
         typer.Option(
             help="A policy file to start from, of this id or of another: a terrain's or Atlas's "
-            "run can start from the flat ground's or the humanoid's policy."
+            "run can start from the flat ground's or the humanoid's policy, and any, with --set "
+            "observation=window, from a tracker's (`sfv distill`)."
         ),
     ] = None,
     list_settings: Annotated[
