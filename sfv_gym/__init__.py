@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from sfv_gym.registry import find_motion
     from sfv_gym.retargeting.retarget import retarget
     from sfv_gym.terrains import Pieces, Terrain
+    from sfv_gym.train.distill import distill as distill_policies
     from sfv_gym.train.ppo import train as train_policy
 
 __version__ = "0.1.0"
@@ -93,6 +94,7 @@ _LAZY = {
     "TrackingErrors": "envs.rewards",
     "Verdict": "motion",
     "assess": "assessment",
+    "distill_policies": "train.distill:distill",
     "evaluate": "play.evaluation",
     "evaluate_motions": "play.by_motion",
     "export_motion": "export",
@@ -142,6 +144,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "assess",
+    "distill_policies",
     "evaluate",
     "evaluate_motions",
     "export_motion",

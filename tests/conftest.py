@@ -28,9 +28,9 @@ def short_videos(monkeypatch):
 @pytest.fixture
 def few_episodes(monkeypatch):
     """Training runs in this process end with few episodes: what they come to is not asked."""
-    from sfv_gym.play.evaluation import publish
+    from sfv_gym.play.by_motion import publish_id
 
-    monkeypatch.setattr("sfv_gym.train.recorder.publish", partial(publish, episodes=4))
+    monkeypatch.setattr("sfv_gym.train.recorder.publish_id", partial(publish_id, episodes=4))
     monkeypatch.setattr("sfv_gym.train.recorder.RUN_OFF_EPISODES", 8)
 
 

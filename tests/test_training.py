@@ -101,7 +101,7 @@ def test_the_last_policy_is_kept_if_it_wins_the_run_off(
     last_is_better, env_id, tmp_path, monkeypatch
 ):
     """In training the first evaluation is the best; more episodes may say otherwise."""
-    real, seen = recorder.evaluate, {"training": [], "run-off": []}
+    real, seen = recorder.evaluate_id, {"training": [], "run-off": []}
 
     def ranked(predict, env_id, *, episodes, **settings):
         result = real(predict, env_id, episodes=2, **settings)
@@ -110,7 +110,7 @@ def test_the_last_policy_is_kept_if_it_wins_the_run_off(
         first_wins = last_is_better if calls is seen["run-off"] else True
         return replace(result, success_rate=float(first_wins == (len(calls) == 1)))
 
-    monkeypatch.setattr(recorder, "evaluate", ranked)
+    monkeypatch.setattr(recorder, "evaluate_id", ranked)
     train(env_id, tmp_path, steps=1536, evaluate_every=512, progress=False, settings=SMALL)
     assert seen["training"] == [stream(Purpose.SELECTION)] * 3
     assert seen["run-off"] == [stream(Purpose.RUN_OFF)] * 2

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Collection
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from dataclasses import dataclass as stdlib_dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 import yaml
 from pydantic import (
@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
+from sfv_gym.envs.observations import OBSERVATIONS
 from sfv_gym.envs.rewards import REWARDS
 from sfv_gym.envs.starts import INITIALIZATIONS
 from sfv_gym.errors import SettingError
@@ -60,6 +61,7 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Number = Annotated[float, BeforeValidator(_number)]
 Width = Annotated[int, Field(ge=1, le=4096), BeforeValidator(_number)]
 RewardName = Annotated[str, *_one_of(REWARDS)]
+ObservationName = Annotated[str, *_one_of(OBSERVATIONS)]
 StartName = Annotated[str, *_one_of(INITIALIZATIONS)]
 
 
@@ -99,8 +101,14 @@ class PPOConfig:
     max_grad_norm: Number = Field(
         gt=0, le=1e6, description="Longest gradient; a longer one is shortened to it."
     )
+    observation: ObservationName = Field(
+        description="What is seen of the reference: `window` is a tracker's."
+    )
     hidden: tuple[Width, ...] = Field(
-        min_length=1, max_length=8, description="Widths of the hidden layers, actor and critic."
+        min_length=1,
+        max_length=8,
+        description="Widths of the hidden layers, actor and critic; a policy that was given "
+        "(`--init`) keeps its own.",
     )
     log_std_init: Number = Field(
         ge=-20, le=2, description="Logarithm of the action noise (rad) that a run begins with."
@@ -115,9 +123,14 @@ class PPOConfig:
     critic_warmup: Whole = Field(
         ge=0,
         le=MOST_STEPS,
-        description="Samples before a policy that was given (`--init`) is changed.",
+        description="Samples before a policy that was given (`--init`) is changed, where its file "
+        "has no critic for this run.",
     )
-    warm_log_std: Number = Field(ge=-20, le=2, description="`log_std_init` with such a policy.")
+    warm_log_std: Number = Field(
+        ge=-20,
+        le=2,
+        description="`log_std_init` with such a policy, where its file has no noise for this run.",
+    )
     warm_learning_rate: Number = Field(gt=0, le=1, description="`learning_rate` with such a one.")
     new_body_log_std: Number = Field(
         ge=-20, le=2, description="`log_std_init` with another character's policy."
@@ -180,16 +193,7 @@ class PPOConfig:
         table = recipes()
         values = {**table["default"], **table.get(env_id, {})}
         values.update({k: v for k, v in overrides.items() if v is not None})
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`sfv train --settings` lists them"
-            raise SettingError(f"unknown PPO setting: {', '.join(unknown)}; {hint}")
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise SettingError(_what_is_wrong(error.errors()[0], values)) from None
+        return checked(cls, values, "PPO", "sfv train")
 
     def as_dict(self) -> JSON:
         """By name, as a run's JSON files hold them and ``for_env`` takes them."""
@@ -234,10 +238,36 @@ def recipes() -> dict[str, JSON]:
     return table
 
 
-@lru_cache(maxsize=1)
-def schema() -> dict[str, JSON]:
-    """The JSON schema of each setting, by name: what the fields above say, as data."""
-    found: dict[str, JSON] = TypeAdapter(PPOConfig).json_schema()["properties"]
+Config = TypeVar("Config")
+
+
+def checked(kind: type[Config], values: JSON, what: str, command: str) -> Config:
+    """The settings of ``kind``, a pydantic dataclass, with these ``values``.
+
+    Args:
+        what: they are settings of, in a message.
+        command: whose ``--settings`` lists them.
+
+    Raises:
+        SettingError: a name is unknown, a value is of another type or out of its range, or two do
+            not go together.
+    """
+    known = schema(cast(type, kind))
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], list(known), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"`{command} --settings` lists them"
+        raise SettingError(f"unknown {what} setting: {', '.join(unknown)}; {hint}")
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise SettingError(_what_is_wrong(error.errors()[0], values, known)) from None
+
+
+@lru_cache(maxsize=4)
+def schema(kind: type = PPOConfig) -> dict[str, JSON]:
+    """The JSON schema of each setting, by name: what the fields of ``kind`` say, as data."""
+    found: dict[str, JSON] = TypeAdapter(kind).json_schema()["properties"]
     return found
 
 
@@ -262,12 +292,12 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:g}"
 
 
-def _what_is_wrong(error: ErrorDetails, values: JSON) -> str:
+def _what_is_wrong(error: ErrorDetails, values: JSON, known: dict[str, JSON]) -> str:
     """What pydantic found, as one line that says the setting, its value and its range."""
     if not error["loc"]:
         return error["msg"].removeprefix("Value error, ")
     name = str(error["loc"][0])
-    kind, span = describe(schema()[name])
+    kind, span = describe(known[name])
     # a value may be anything that YAML can hold, however long
     value = reprlib.repr(values[name])
     wanted = f"one of {span}" if kind == "name" else f"a {kind}, {span}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from sfv_gym.files import atomic_path
 from sfv_gym.render.charts import Series, line_chart
-from sfv_gym.train.runs import CurveRow
+from sfv_gym.train.runs import CURVE, PICTURE, CurveRow
 
 STYLE = """<style>
 text { font: 11px sans-serif; fill: #333 }
@@ -18,6 +19,19 @@ polyline { fill: none; stroke-width: 1.6 }
 polyline.s0 { stroke: #1f6fb4 } text.s0 { fill: #1f6fb4 }
 polyline.s1 { stroke: #d9730d } text.s1 { fill: #d9730d }
 </style><rect width="100%" height="100%" fill="#fff"/>"""
+
+
+def write_curve(
+    curve: Sequence[CurveRow], folder: Path, annealing_start: int | None = None
+) -> None:
+    """Write a run's evaluations into its folder, as rows and as a picture.
+
+    Args:
+        annealing_start: samples at which to draw a line.
+    """
+    with atomic_path(folder / CURVE) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in curve))
+    draw_curve(curve, folder / PICTURE, annealing_start)
 
 
 def draw_curve(curve: Sequence[CurveRow], path: Path, annealing_start: int | None = None) -> None:

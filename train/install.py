@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sfv_gym.envs.task import Task
 from sfv_gym.errors import PolicyError
 from sfv_gym.files import JSON, atomic_path
-from sfv_gym.play.evaluation import Evaluation, evaluate
+from sfv_gym.play.by_motion import IdEvaluation, evaluate_id
+from sfv_gym.play.layout import PolicyLayout
 from sfv_gym.play.policy import Policy
-from sfv_gym.registry import find_motion
 from sfv_gym.seeds import Purpose, stream
 from sfv_gym.train.runs import POLICY, CurveRow, read_curve
 
@@ -30,7 +31,13 @@ def install_policy(run: Path, folder: Path) -> tuple[bool, str]:
     """
     policy = Policy.load(run / POLICY)
     env_id = policy.card["env_id"]
-    motion_hash = find_motion(env_id).content_hash()
+    task = Task.of(env_id)
+    motion_hash = task.motion_hash
+    if policy.layout is not None:
+        try:
+            policy.layout.check_same(PolicyLayout.of(task))
+        except PolicyError as error:
+            return False, f"not installed: {error}"
     if policy.card["motion_hash"] != motion_hash:
         return False, "not installed: it was trained on another motion than the present one"
     target = folder / f"{env_id}.safetensors"
@@ -79,7 +86,9 @@ def _is_gain(policy: Policy, target: Path, env_id: str, motion_hash: str) -> tup
     if there.card == policy.card:
         return False, "it is there already"
     new, old = (
-        evaluate(p.predict, env_id, episodes=COMPARISON_EPISODES, seed=stream(Purpose.INSTALLATION))
+        evaluate_id(
+            p.predict, env_id, episodes=COMPARISON_EPISODES, seed=stream(Purpose.INSTALLATION)
+        )
         for p in (policy, there)
     )
     figures = " against ".join(
@@ -88,6 +97,6 @@ def _is_gain(policy: Policy, target: Path, env_id: str, motion_hash: str) -> tup
     return rank(new) > rank(old), figures
 
 
-def rank(evaluation: Evaluation) -> tuple[float, float]:
+def rank(evaluation: IdEvaluation) -> tuple[float, float]:
     """What makes one policy better than another."""
     return round(evaluation.success_rate, 1), evaluation.normalized_return

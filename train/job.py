@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sfv_gym.envs.task import Task
 from sfv_gym.files import JSON
 from sfv_gym.jobs import folder as job_folder
 from sfv_gym.jobs.folder import locked_folder
 from sfv_gym.jobs.job import Job, Reporter
 from sfv_gym.play.policy import Policy
-from sfv_gym.registry import find_motion
+from sfv_gym.registry import get_entry
 from sfv_gym.seeds import checked_seed
 from sfv_gym.train.config import Asked
 from sfv_gym.train.runs import RunState
@@ -51,10 +52,9 @@ class Training:
         """See that nothing is wrong with it, before anything is started.
 
         Raises:
-            UnknownIdError, SettingError, PolicyError: the id, which must be of one motion, the
-                seed, the policy to begin with.
+            UnknownIdError, SettingError, PolicyError: the id, the seed, the policy to begin with.
         """
-        find_motion(self.env_id)
+        get_entry(self.env_id)
         checked_seed(self.seed)
         if self.init is not None:
             Policy.load(self.init)
@@ -70,7 +70,7 @@ class Training:
             SFVError: a file there is damaged.
         """
         state = RunState.read(self.folder, self.budget)
-        motion_hash = find_motion(self.env_id).content_hash()
+        motion_hash = Task.of(self.env_id).motion_hash
         if state.motion_hash in (None, motion_hash):
             return state
         # a worker of an earlier queue may be at work there for a moment, and would go on writing

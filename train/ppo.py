@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -20,8 +21,10 @@ from sfv_gym.errors import OutputError, SettingError, SFVError
 from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import locked_folder, read_json
 from sfv_gym.jobs.job import Listener
-from sfv_gym.play.evaluation import Evaluation
+from sfv_gym.play.by_motion import IdEvaluation
+from sfv_gym.play.layout import PolicyLayout
 from sfv_gym.play.policy import OBSERVATION_CLIP, Policy
+from sfv_gym.registry import get_entry
 from sfv_gym.seeds import Purpose, checked_seed, stream
 from sfv_gym.train.checkpoint import go_on, load_checkpoint
 from sfv_gym.train.config import Asked, PPOConfig
@@ -30,7 +33,12 @@ from sfv_gym.train.lean_ppo import LeanPPO
 from sfv_gym.train.progress import ProgressBar
 from sfv_gym.train.recorder import Recorder
 from sfv_gym.train.runs import CARD, CHECKPOINT, CONFIG, CURVE, POLICY, PROGRESS
-from sfv_gym.train.warm_start import is_of_another_body, warm_start
+from sfv_gym.train.warm_start import (
+    expects_such_returns,
+    is_of_another_body,
+    sees_the_same,
+    warm_start,
+)
 
 EVALUATE_EVERY = 250_000
 ENDING_SETTINGS = frozenset(("steps", "anneal_steps", "target_success", "target_evaluations"))
@@ -50,7 +58,7 @@ def train(
     evaluate_every: int = EVALUATE_EVERY,
     progress: bool = True,
     settings: JSON | None = None,
-) -> Evaluation:
+) -> IdEvaluation:
     """Train ``env_id`` in ``run_dir`` and return the best policy's evaluation.
 
     Args:
@@ -67,14 +75,13 @@ def train(
     Raises:
         UnknownIdError, OutputError: the id is not registered; the folder holds another run, is
             in use, or cannot be written.
-        SettingError: a setting is unknown or out of its range, or so are seed, threads, device; the
-            id is of many motions.
+        SettingError: a setting is unknown or out of its range, or so are seed, threads, device.
         SFVError: there is nothing to resume, or the motion or a setting is not that of the run to
             resume.
-        PolicyError: ``init`` is no policy, or its shapes do not fit.
+        PolicyError: ``init`` is no policy, or does not fit.
         KeyboardInterrupt: after a checkpoint.
     """
-    _ = Task.of(env_id).motion  # a run is of one
+    get_entry(env_id)
     folder = Path(run_dir)
     if resume and not (folder / CHECKPOINT).is_file():
         raise SFVError(f"{folder} holds no checkpoint to resume; start it without --resume")
@@ -118,7 +125,7 @@ def train_in(
     device: str,
     evaluate_every: int,
     listener: Listener,
-) -> Evaluation:
+) -> IdEvaluation:
     """``train`` in a folder that this process has locked, with arguments that were checked.
 
     Args:
@@ -130,10 +137,11 @@ def train_in(
     task = Task.of(env_id)
     start_from = None if init is None or resume else Policy.load(init)
     torch.set_num_threads(num_threads)
-    motion_hash = task.motion.content_hash()
+    motion_hash = task.motion_hash
     config, seed = _open_run(folder, env_id, asked, seed, resume, motion_hash, start_from)
     task = Task.of(
         task,
+        observation=config.observation,
         reward=config.reward,
         initialization=_initialization(config),
         horizon=config.horizon,
@@ -147,9 +155,7 @@ def train_in(
     else:
         model = _new_model(normalized, config, seed, device, folder)
         if start_from is not None:
-            new_body = is_of_another_body(start_from, env_id)
-            warm_start(model, normalized, start_from, config.warm_log_std, new_body=new_body)
-            model.critic_only_until = config.critic_warmup
+            _warm_start(model, normalized, start_from, config, env_id, asked.given)
     recorder = Recorder(env_id, folder, config, seed, evaluate_every, listener, init)
     recorder.exact = resume and go_on(model)
     if not recorder.exact:
@@ -170,6 +176,26 @@ def train_in(
         raise
     finally:
         adapter.close()
+
+
+def _warm_start(
+    model: LeanPPO,
+    env: VecNormalize,
+    start_from: Policy,
+    config: PPOConfig,
+    env_id: str,
+    given: tuple[str, ...],
+) -> None:
+    """Begin with a policy, and with its noise and critic where they are right here, too."""
+    assert isinstance(env.venv, SB3VecEnv)
+    same = sees_the_same(start_from, PolicyLayout.of(env.venv.envs.simulation.task))
+    critic = same and expects_such_returns(start_from, config)
+    log_std: float | np.ndarray = config.warm_log_std
+    if same and start_from.log_std is not None and "warm_log_std" not in given:
+        log_std = start_from.log_std
+    new_body = is_of_another_body(start_from, env_id)
+    warm_start(model, env, start_from, log_std, new_body=new_body, critic=critic)
+    model.critic_only_until = 0 if critic else config.critic_warmup
 
 
 def _initialization(config: PPOConfig) -> Initialization:
@@ -232,9 +258,14 @@ def _with_warm_settings(
         rate, log_std = config.new_body_learning_rate, config.new_body_log_std
     return replace(
         config,
+        hidden=config.hidden if "hidden" in given else _widths(start_from),
         learning_rate=config.learning_rate if "learning_rate" in given else rate,
         warm_log_std=config.warm_log_std if "warm_log_std" in given else log_std,
     )
+
+
+def _widths(policy: Policy) -> tuple[int, ...]:
+    return tuple(len(bias) for _, bias in policy.layers[:-1])
 
 
 def _new_model(

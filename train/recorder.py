@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-import mujoco
 import numpy as np
-import stable_baselines3
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from sfv_gym.files import JSON, atomic_path, write_json
+from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import read_json
 from sfv_gym.jobs.job import Listener, StoppedError
-from sfv_gym.play.evaluation import Evaluation, evaluate, publish
+from sfv_gym.play.by_motion import (
+    IdEvaluation,
+    evaluate_id,
+    evaluation_from_dict,
+    publish_id,
+)
 from sfv_gym.play.policy import Policy
-from sfv_gym.registry import find_motion, get_entry
+from sfv_gym.registry import get_entry
 from sfv_gym.seeds import Purpose, stream
 from sfv_gym.train.checkpoint import save_checkpoint
 from sfv_gym.train.config import PPOConfig
 from sfv_gym.train.curriculum import Curriculum
-from sfv_gym.train.curve import draw_curve
+from sfv_gym.train.curve import write_curve
 from sfv_gym.train.export import export_policy
+from sfv_gym.train.facts import machine_facts, task_facts
 from sfv_gym.train.install import rank
 from sfv_gym.train.lean_ppo import LeanPPO
 from sfv_gym.train.runs import (
     CARD,
     CHECKPOINT,
-    CURVE,
-    PICTURE,
     POLICY,
     PROGRESS,
     CurveRow,
     read_curve,
+    save_policy,
 )
 from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
 
 SELECTION_EPISODES = 20
 RUN_OFF_EPISODES = 64
 """Of the comparison between the best policy and the last one, at the end of a run."""
+TRACKER_SHARE = 4
+"""One in so many episodes is played of each motion of a tracker, which has many."""
 INIT_FACTS = ("init", "samples_before", "seconds_before")
 """What a card says of the policy that a run began with: its file, and all that went into it."""
 
@@ -90,7 +92,7 @@ class Recorder(BaseCallback):
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
         self.curve: list[CurveRow] = []
-        self.best: Evaluation | None = None
+        self.best: IdEvaluation | None = None
         self.exact = False
         self._begun = self._due = False
         self._next_evaluation = 0
@@ -118,7 +120,7 @@ class Recorder(BaseCallback):
         card = read_json(self.folder / CARD)
         if card:
             selected = "selection" if "selection" in card else "evaluation"
-            self.best = Evaluation.from_dict(card[selected])
+            self.best = evaluation_from_dict(card[selected])
             self.init = {name: card[name] for name in INIT_FACTS if name in card}
         saved = model.extra.get("annealing")
         self.annealing = Annealing(**saved) if saved else None
@@ -209,12 +211,7 @@ class Recorder(BaseCallback):
         if self.curve and self.curve[-1]["samples"] == samples:
             return
         policy = export_policy(self.model, {})
-        evaluation = evaluate(
-            policy.predict,
-            self.env_id,
-            episodes=SELECTION_EPISODES,
-            seed=stream(Purpose.SELECTION, self.run_seed),
-        )
+        evaluation = self._evaluate(policy, SELECTION_EPISODES, Purpose.SELECTION)
         figures = {"samples": samples, "seconds": round(self.seconds, 1)}
         for name, value in evaluation.as_dict().items():
             if isinstance(value, float):
@@ -231,17 +228,22 @@ class Recorder(BaseCallback):
             self._save(policy, {**self._card(figures), "evaluation": evaluation.as_dict()})
         self._due = True  # once the model has learned from the rollout
 
+    def _evaluate(self, policy: Policy, episodes: int, purpose: Purpose) -> IdEvaluation:
+        many = get_entry(self.env_id).motion is None
+        return evaluate_id(
+            policy.predict,
+            self.env_id,
+            observation=self.config.observation,
+            episodes=max(episodes // TRACKER_SHARE, 1) if many else episodes,
+            seed=stream(purpose, self.run_seed),
+        )
+
     def _write_curve(self) -> None:
-        with atomic_path(self.folder / CURVE) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.curve))
         start = self.annealing.start if self.annealing else None
-        draw_curve(self.curve, self.folder / PICTURE, start)
+        write_curve(self.curve, self.folder, start)
 
     def _save(self, policy: Policy, card: JSON) -> None:
-        """The card last: it is what tells of the policy."""
-        policy.card = card
-        policy.save(self.folder / POLICY)
-        write_json(self.folder / CARD, card)
+        save_policy(policy, card, self.folder)
 
     def checkpoint(self, *, between_rollouts: bool = False) -> None:
         """Write what ``resume`` goes on from, in one file."""
@@ -255,14 +257,15 @@ class Recorder(BaseCallback):
         save_checkpoint(self.model, path, between_rollouts=between_rollouts)
         self._due = False
 
-    def finish(self, model: LeanPPO) -> Evaluation:
+    def finish(self, model: LeanPPO) -> IdEvaluation:
         """Evaluate the best policy by the whole protocol, and say in the card that this is it."""
         card = read_json(self.folder / CARD)
         if "outcome" in card and card["budget"] >= self.config.steps:
-            return Evaluation.from_dict(card["evaluation"])
+            return evaluation_from_dict(card["evaluation"])
         self._run_off(model)
         card, policy = read_json(self.folder / CARD), Policy.load(self.folder / POLICY)
-        fixed, rsi = publish(policy.predict, self.env_id)
+        seen = self.config.observation
+        fixed, rsi = publish_id(policy.predict, self.env_id, observation=seen)
         card = {
             **card,
             "selection": card.get("selection", card["evaluation"]),
@@ -285,13 +288,7 @@ class Recorder(BaseCallback):
         if last.content_hash() == best.content_hash():
             return
         of_last, of_best = (
-            evaluate(
-                p.predict,
-                self.env_id,
-                episodes=RUN_OFF_EPISODES,
-                seed=stream(Purpose.RUN_OFF, self.run_seed),
-            )
-            for p in (last, best)
+            self._evaluate(policy, RUN_OFF_EPISODES, Purpose.RUN_OFF) for policy in (last, best)
         )
         if rank(of_last) > rank(of_best):
             figures = {
@@ -301,20 +298,13 @@ class Recorder(BaseCallback):
             self._save(last, {**self._card(figures), "evaluation": of_last.as_dict()})
 
     def _card(self, figures: JSON) -> JSON:
-        motion = find_motion(self.env_id)
         return {
-            "env_id": self.env_id,
-            "motion_hash": motion.content_hash(),
-            "motion_source": motion.provenance.get("source"),
+            **task_facts(self.env_id),
             "algorithm": "PPO",
             "settings": self.config.as_dict(),
             "init": None,
             **self.init,
             "seed": self.run_seed,
             **figures,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "threads": torch.get_num_threads(),
-            "mujoco_version": mujoco.__version__,
-            "stable_baselines3_version": stable_baselines3.__version__,
-            "torch_version": torch.__version__,
+            **machine_facts(),
         }

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, cast
 
-from sfv_gym.files import JSON, read_nested_json
+from sfv_gym.files import JSON, read_nested_json, write_json
 from sfv_gym.jobs.folder import read_json
+from sfv_gym.play.policy import Policy
 
 CONFIG, CHECKPOINT, POLICY = "config.json", "checkpoint.zip", "policy.safetensors"
 CARD, CURVE, PICTURE = "card.json", "curve.jsonl", "curve.svg"
@@ -43,6 +44,13 @@ def read_curve(folder: Path, until: float = float("inf")) -> list[CurveRow]:
             with contextlib.suppress(ValueError):  # the last one may be cut off
                 rows.append(cast(CurveRow, read_nested_json(line)))
     return [row for row in rows if _number(row, "samples", math.inf) <= until]
+
+
+def save_policy(policy: Policy, card: JSON, folder: Path) -> None:
+    """Write a run's best policy with its card; the card last: it is what tells of the policy."""
+    policy.card = card
+    policy.save(folder / POLICY)
+    write_json(folder / CARD, card)
 
 
 def _number(values: Mapping[str, object], name: str, otherwise: float = 0.0) -> float:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 from sfv_gym.errors import SFVError
 from sfv_gym.files import write_text
-from sfv_gym.train.config import describe, recipes, schema
+from sfv_gym.train.config import PPOConfig, describe, recipes, schema
 
 BEGIN = "<!-- made by `python -m sfv_gym.train.settings docs/training.md` -->"
 END = "<!-- /made -->"
@@ -27,12 +28,13 @@ class Row(NamedTuple):
     meaning: str
 
 
-def rows() -> list[Row]:
-    """Every setting, in the order of the fields."""
-    default = recipes()["default"]
+def rows(kind: type = PPOConfig) -> list[Row]:
+    """Every setting of ``kind``, in the order of the fields."""
+    known = schema(kind)
+    default = recipes()["default"] if kind is PPOConfig else asdict(kind())
     return [
         Row(name, *describe(one), _text(default[name]), one["description"])
-        for name, one in schema().items()
+        for name, one in known.items()
     ]
 
 
@@ -59,8 +61,8 @@ def with_table(page: str) -> str:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list):
-        return str(value)
+    if isinstance(value, list | tuple):
+        return str(list(value))
     if isinstance(value, int | float) and abs(value) >= 10_000:
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else str(value)

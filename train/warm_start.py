@@ -9,9 +9,13 @@ import torch
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
+from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.errors import PolicyError
-from sfv_gym.play.policy import Policy
+from sfv_gym.play.layout import PolicyLayout
+from sfv_gym.play.policy import Layers, Policy
 from sfv_gym.registry import get_entry, list_envs
+from sfv_gym.train.config import PPOConfig
+from sfv_gym.train.export import actor_layers, critic_layers
 from sfv_gym.train.lean_ppo import LeanPPO
 
 SAME_BODY_SAMPLES = 10_000_000
@@ -25,6 +29,9 @@ HEIGHT_SPREAD = 0.1
 """Metres, the standard deviation that heights of the ground are taken to have at first. With 1,
 which is far more than they have, they would come so small into the network that it hardly learned
 from them: after a million samples their running estimate was still 0.3, six times too large."""
+
+RETURN_SETTINGS = ("reward", "failure_cost", "gamma")
+"""What a critic's values depend on beside the policy."""
 
 
 def parent_policy(env_id: str, folder: Path) -> Path | None:
@@ -41,47 +48,104 @@ def parent_policy(env_id: str, folder: Path) -> Path | None:
 
 
 def is_of_another_body(policy: Policy, env_id: str) -> bool:
-    """Whether the policy moved another character than that of ``env_id``; one whose id is not
-    registered is taken for one of the same."""
+    """Whether the policy moved another character than that of ``env_id``; one that does not say
+    and whose id is not registered is taken for one of the same."""
     own = get_entry(env_id)
+    if policy.layout is not None:
+        return policy.layout.character != own.character
     known = {entry.env_id: entry for entry in list_envs()}
     return known.get(str(policy.card.get("env_id")), own).character != own.character
 
 
+def sees_the_same(policy: Policy, layout: PolicyLayout) -> bool:
+    """Whether the policy saw and moved what ``layout`` says: then the noise and the critic in its
+    file are right there, too. On other ground or with another body they are not."""
+    return policy.layout == layout
+
+
+def expects_such_returns(policy: Policy, config: PPOConfig) -> bool:
+    """Whether the policy's file has a critic, of a run whose returns were made like those of one
+    with ``config``."""
+    was = policy.card.get("settings")
+    return (
+        bool(policy.critic)
+        and isinstance(was, dict)
+        and all(was.get(name) == getattr(config, name) for name in RETURN_SETTINGS)
+    )
+
+
 def warm_start(
-    model: LeanPPO, env: VecNormalize, policy: Policy, log_std: float, *, new_body: bool
+    model: LeanPPO,
+    env: VecNormalize,
+    policy: Policy,
+    log_std: float | np.ndarray,
+    *,
+    new_body: bool,
+    critic: bool = False,
 ) -> None:
     """Make ``policy`` the model's actor, and its normalisation the environment's.
 
     A terrain's observation is the flat ground's with a height map at its end: columns that the
     policy did not see begin with weight 0, so that the actions are the policy's, with mean 0 and
-    standard deviation ``HEIGHT_SPREAD``. The critic begins anew: the policy's file has none.
-    Neither has it the noise of the actions, which begins at ``log_std`` (of rad). With
-    ``new_body`` the normalisation follows the new character's observations.
+    standard deviation ``HEIGHT_SPREAD``. With ``new_body`` the normalisation follows the new
+    character's observations.
+
+    Args:
+        log_std: of the actions' noise, in rad; one number or (A,).
+        critic: whether the policy's is taken; otherwise it begins anew.
 
     Raises:
-        PolicyError: the policy has other layers or actions, or sees more than the environment.
+        PolicyError: the policy has other layers or actions, sees what the environment does not
+            show, or does not see what it shows beside the ground.
     """
-    network = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
-    layers = [module for module in network if isinstance(module, torch.nn.Linear)]
-    shapes = [tuple(layer.weight.shape) for layer in layers]
-    given = [weight.shape for weight, _ in policy.layers]
-    seen = len(policy.mean)
-    fits = len(shapes) == len(given) and shapes[1:] == given[1:] and shapes[0][0] == given[0][0]
-    if not fits or seen > shapes[0][1]:
-        raise PolicyError(f"the policy to start from has layers {given}, this run {shapes}")
+    assert isinstance(env.venv, SB3VecEnv)
+    seen = _columns(policy, PolicyLayout.of(env.venv.envs.simulation.task))
+    _copy(policy.layers, actor_layers(model), seen)
+    if critic:
+        _copy(policy.critic, critic_layers(model), seen)
     with torch.no_grad():
-        for layer, (weight, bias) in zip(layers, policy.layers, strict=True):
-            layer.weight.zero_()
-            layer.weight[:, : weight.shape[1]] = torch.as_tensor(weight)
-            layer.bias.copy_(torch.as_tensor(bias))
-        model.policy.log_std.fill_(log_std)
+        model.policy.log_std.copy_(torch.as_tensor(log_std))
     statistics = env.obs_rms
     assert isinstance(statistics, RunningMeanStd)
-    statistics.mean[:seen] = policy.mean
-    statistics.var[:seen] = np.square(policy.std.astype(float)) - env.epsilon
-    statistics.var[seen:] = HEIGHT_SPREAD**2
+    new = np.ones(len(statistics.mean), bool)
+    new[seen] = False
+    statistics.mean[seen] = policy.mean
+    statistics.var[seen] = np.square(policy.std.astype(float)) - env.epsilon
+    statistics.var[new] = HEIGHT_SPREAD**2
     # one count for each column: SB3's statistics are updated column by column all the same
-    count = np.full(shapes[0][1], float(NEW_SAMPLES))
-    count[:seen] = NEW_SAMPLES if new_body else SAME_BODY_SAMPLES
+    count = np.full(len(new), float(NEW_SAMPLES))
+    count[seen] = NEW_SAMPLES if new_body else SAME_BODY_SAMPLES
     statistics.count = count
+
+
+def _columns(policy: Policy, layout: PolicyLayout) -> np.ndarray:
+    """Where in observations of ``layout`` what the policy sees (D,) lies; all but the ground's
+    heights must be among it."""
+    flat, width = layout.without("height_map"), len(policy.mean)
+    known = policy.layout
+    if known is None:  # its file tells only how many numbers it sees
+        known = next((one for one in (layout, flat) if one.size == width), None)
+        if known is None:
+            raise PolicyError(
+                f"the policy to start from sees {width} numbers, this run {layout.size}"
+            )
+    try:
+        columns = known.columns_in(layout)
+        known.check_sees(flat)
+    except PolicyError as error:
+        raise PolicyError(f"the policy to start from does not fit this run: {error}") from None
+    return columns
+
+
+def _copy(given: Layers, layers: list[torch.nn.Linear], seen: np.ndarray) -> None:
+    """Weights of ``given`` into ``layers``, the first one's into the columns ``seen``."""
+    wanted = [tuple(layer.weight.shape) for layer in layers]
+    shapes = [weight.shape for weight, _ in given]
+    if shapes[1:] != wanted[1:] or shapes[0][0] != wanted[0][0]:
+        raise PolicyError(f"the policy to start from has layers {shapes}, this run {wanted}")
+    with torch.no_grad():
+        for i, (layer, (weight, bias)) in enumerate(zip(layers, given, strict=True)):
+            columns = torch.as_tensor(seen) if i == 0 else slice(None)
+            layer.weight.zero_()
+            layer.weight[:, columns] = torch.as_tensor(weight)
+            layer.bias.copy_(torch.as_tensor(bias))

@@ -92,6 +92,13 @@ Difficulty = Annotated[
         help="Of the terrain, 0 to 1; 0.5 by default.", min=0.0, max=1.0, callback=_finite
     ),
 ]
+ObservationName = Annotated[
+    str | None,
+    typer.Option(
+        help="What the policy sees: phase or window, which fine-tuned trackers see; the id's own "
+        "by default."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0, max=MAX_SEED)]
 Threads = Annotated[
     int, typer.Option(help="Of a run: of its physics and of torch.", min=1, max=1024)

@@ -19,6 +19,7 @@ from sfv_gym.cli.options import (
     AsJson,
     Difficulty,
     EnvId,
+    ObservationName,
     PolicyFile,
     Seed,
     _finite,
@@ -103,6 +104,7 @@ def evaluate_command(
         typer.Option(help="fixed (the clip's first frame) or rsi (drawn ones); both by default."),
     ] = None,
     difficulty: Difficulty = None,
+    observation: ObservationName = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -131,12 +133,14 @@ def evaluate_command(
     if start not in (None, "fixed", "rsi"):
         raise SettingError(f"--start must be fixed or rsi, not {start!r}")
     kinds = ("fixed", "rsi") if start is None else (start,)
-    chosen = choose_agent(agent, env_id, policy)
+    chosen = choose_agent(agent, env_id, policy, observation=observation)
     options: JSON = {
         "episodes": episodes,
         "seed": stream(Purpose.PUBLICATION) if seed is None else seed,
         "difficulty": difficulty,
     }
+    if observation is not None:
+        options["observation"] = observation
     show: Callable[[], None]
     evaluations: Sequence[Evaluation | MotionEvaluations]
     if get_entry(env_id).motion is None:
@@ -169,6 +173,7 @@ def render(
         float, typer.Option(help="Longest to play.", min=0.1, max=LONGEST_VIDEO, callback=_finite)
     ] = 10.0,
     difficulty: Difficulty = None,
+    observation: ObservationName = None,
     seed: Seed = 0,
 ) -> None:
     """Write a video of the reference motion beside the simulated character.
@@ -187,6 +192,7 @@ def render(
         seconds=seconds,
         seed=seed,
         difficulty=difficulty,
+        observation=observation,
     )
     console.print(f"{target}: {summary}", markup=False)
 

@@ -1,4 +1,4 @@
-"""Commands that train: ``train`` and ``train-all``."""
+"""Commands that train: ``train``, ``train-all`` and ``distill``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import reprlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,10 +18,21 @@ from sfv_gym.files import JSON
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 if TYPE_CHECKING:
+    from sfv_gym.play.by_motion import IdEvaluation
     from sfv_gym.train.train_all import RunResult
 
-from sfv_gym.cli.options import AsJson, Device, EnvId, Seed, Settings, Threads, app, console
-from sfv_gym.cli.playing import print_evaluation
+from sfv_gym.cli.options import (
+    AsJson,
+    Device,
+    EnvId,
+    Seed,
+    Settings,
+    Threads,
+    _finite,
+    app,
+    console,
+)
+from sfv_gym.cli.playing import print_evaluation, print_motions
 
 
 @app.command(epilog="Example: [bold]sfv train SFV-Walk-v0 --steps 4000000 --out runs/walk[/bold]")
@@ -42,7 +53,8 @@ def train(
         Path | None,
         typer.Option(
             help="A policy file to start from, of this id or of another: a terrain's or Atlas's "
-            "run can start from the flat ground's or the humanoid's policy."
+            "run can start from the flat ground's or the humanoid's policy, and any, with --set "
+            "observation=window, from a tracker's (`sfv distill`)."
         ),
     ] = None,
     list_settings: Annotated[
@@ -58,9 +70,7 @@ def train(
     """Train a policy with Stable-Baselines3's PPO; ends when it is good for long enough."""
     from sfv_gym.train.ppo import train as run
 
-    if resume and out:
-        raise SettingError("--resume names the run's folder: give it or --out, not both")
-    folder = resume or out or Path("runs") / env_id
+    folder = _run_folder(env_id, out, resume)
     try:
         evaluation = run(
             env_id,
@@ -74,10 +84,91 @@ def train(
             settings=_settings(otherwise),
         )
     except KeyboardInterrupt:
-        console.print(f"Interrupted. Go on with: sfv train {env_id} --resume {escape(str(folder))}")
-        raise typer.Exit(1) from None
-    print_evaluation(evaluation)
-    console.print(f"The best policy is [bold]{escape(str(folder / 'policy.safetensors'))}[/bold].")
+        _interrupted(f"sfv train {env_id}", folder)
+    _print_result(evaluation, folder)
+
+
+@app.command(
+    epilog="Example: [bold]sfv distill SFV-Tracker-v0 --minutes 10 --out runs/tracker[/bold], then "
+    "[bold]sfv train SFV-Tracker-v0 --init runs/tracker/policy.safetensors[/bold]"
+)
+def distill(
+    env_id: Annotated[str, typer.Argument(help="A tracker's id, such as SFV-Tracker-v0.")],
+    specialists: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of policies to learn from, each called by its id, such as "
+            "SFV-Walk-v0.safetensors; the shipped ones by default."
+        ),
+    ] = None,
+    skill: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this skill; can be given several times. Every one by default."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="End after so many minutes; the last evaluation comes on top.",
+            min=0.0,
+            callback=_finite,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="End after so many control steps; 1,000,000 by default, without --minutes.", min=1
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/<id> by default.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    otherwise: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Another value for a setting, as noise=0.05; can be given several times. "
+            "`sfv distill --settings` lists them with their ranges.",
+        ),
+    ] = None,
+    list_settings: Annotated[
+        bool,
+        typer.Option(
+            "--settings",
+            help="List the settings that --set takes: name, type, range, default, meaning.",
+            is_eager=True,
+            callback=_list_distill_settings,
+        ),
+    ] = False,
+) -> None:
+    """Make one policy of many motions from policies of single ones.
+
+    It plays every motion, is told at each step what the motion's own policy would do, and learns
+    that (DAgger). Motions that have no policy yet are left out. What comes out plays a tracker's
+    id, and is what PPO goes on from: on all motions, or, with --set observation=window, on one,
+    known or new.
+    """
+    from sfv_gym.train.distill import distill as run
+
+    folder = _run_folder(env_id, out, resume)
+    settings = {**_settings(otherwise), "minutes": minutes, "steps": steps}
+    try:
+        evaluation = run(
+            env_id,
+            folder,
+            specialists=specialists,
+            skills=skill,
+            seed=seed,
+            resume=resume is not None,
+            num_threads=threads,
+            settings=settings,
+        )
+    except KeyboardInterrupt:
+        _interrupted(f"sfv distill {env_id}", folder)
+    _print_result(evaluation, folder)
 
 
 @app.command("train-all", epilog="Example: [bold]sfv train-all --out runs --workers 2[/bold]")
@@ -165,16 +256,50 @@ def train_all_command(
 
 
 def _list_settings(wanted: bool) -> None:
-    """Print what ``--settings`` asks for and end."""
-    if not wanted:
-        return
+    """Print what ``sfv train --settings`` asks for and end."""
+    if wanted:
+        from sfv_gym.train.config import PPOConfig
+
+        _print_settings(PPOConfig)
+
+
+def _list_distill_settings(wanted: bool) -> None:
+    """Print what ``sfv distill --settings`` asks for and end."""
+    if wanted:
+        from sfv_gym.train.distill_config import DistillConfig
+
+        _print_settings(DistillConfig)
+
+
+def _print_settings(kind: type) -> NoReturn:
     from sfv_gym.train.settings import rows
 
     out = Console(highlight=False)
-    for row in rows():
+    for row in rows(kind):
         out.print(f"[bold]{row.name}[/bold]={escape(row.default)}  {row.kind}, {row.span}")
         out.print(f"    {escape(row.meaning)}", soft_wrap=True)
     raise typer.Exit
+
+
+def _run_folder(env_id: str, out: Path | None, resume: Path | None) -> Path:
+    if resume and out:
+        raise SettingError("--resume names the run's folder: give it or --out, not both")
+    return resume or out or Path("runs") / env_id
+
+
+def _interrupted(command: str, folder: Path) -> NoReturn:
+    console.print(f"Interrupted. Go on with: {command} --resume {escape(str(folder))}")
+    raise typer.Exit(1)
+
+
+def _print_result(evaluation: IdEvaluation, folder: Path) -> None:
+    from sfv_gym.play.by_motion import MotionEvaluations
+
+    if isinstance(evaluation, MotionEvaluations):
+        print_motions(evaluation)
+    else:
+        print_evaluation(evaluation)
+    console.print(f"The best policy is [bold]{escape(str(folder / 'policy.safetensors'))}[/bold].")
 
 
 def _settings(pairs: list[str] | None) -> JSON:
@@ -195,6 +320,8 @@ def _settings(pairs: list[str] | None) -> JSON:
         settings[name.strip()] = value
     if "steps" in settings:
         raise SettingError("the number of control steps is not for --set: give --steps or --budget")
+    if "minutes" in settings:
+        raise SettingError("the number of minutes is not for --set: give --minutes")
     return settings
 
 

@@ -207,7 +207,8 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     `motions`, and differ from other ids in two defaults alone: `observation="window"` and
     `motion_sampling="failure"`.
     `sfv eval SFV-Tracker-v0 --agent reference` and `sfv_gym.evaluate_motions` measure every motion
-    by itself, in the episodes of published figures, and the means.
+    by itself, in the episodes of published figures, and the means. `sfv distill` makes a policy for
+    them from the policies of each motion.
 
     ## Episode end
     Terminated (`EarlyTermination`; `termination=False` switches all off) when trunk or head touch

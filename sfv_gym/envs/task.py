@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Sequence
@@ -237,6 +238,14 @@ class Task:
         if len(self.motions) != 1:
             raise SettingError(f"this takes a task of one motion, not of {len(self.motions)}")
         return self.motions[0]
+
+    @property
+    def motion_hash(self) -> str:
+        """Changes with the motions: of one, its content hash, of several, one of all theirs."""
+        hashes = [motion.content_hash() for motion in self.motions]
+        if len(hashes) == 1:
+            return hashes[0]
+        return hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16]
 
     @property
     def motion_names(self) -> tuple[str, ...]:

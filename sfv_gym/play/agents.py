@@ -42,17 +42,26 @@ AGENTS: dict[str, Agent] = {
 }
 
 
-def choose_agent(name: str, env_id: str, policy: str | os.PathLike[str] | None = None) -> Agent:
+def choose_agent(
+    name: str,
+    env_id: str,
+    policy: str | os.PathLike[str] | None = None,
+    *,
+    observation: str | None = None,
+) -> Agent:
     """The agent called ``name``: ``"policy"`` (the shipped one, or the file) or of ``AGENTS``.
+
+    Args:
+        observation: the environment's, where it is not the id's own.
 
     Raises:
         UnknownIdError: there is no such agent.
-        PolicyError: no policy ships for the id, or the file is damaged.
+        PolicyError: no policy ships for the id, or the file is damaged or does not fit it.
     """
     if name == "policy":
         from sfv_gym.play.policy import load_policy
 
-        return policy_agent(load_policy(env_id, policy).predict)
+        return policy_agent(load_policy(env_id, policy, observation=observation).predict)
     if name not in AGENTS:
         raise UnknownIdError(f"unknown agent {name!r}; known: policy, {', '.join(AGENTS)}")
     return AGENTS[name]

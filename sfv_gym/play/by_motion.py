@@ -1,4 +1,4 @@
-"""Evaluations of one player on many motions, one at a time."""
+"""Evaluations of one player on many motions, one at a time, and of ids of whichever kind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from sfv_gym.envs.task import Task
 from sfv_gym.files import JSON
-from sfv_gym.play.agents import Agent
-from sfv_gym.play.evaluation import PUBLISHED_EPISODES, Evaluation, play_agent
+from sfv_gym.play.agents import Agent, policy_agent
+from sfv_gym.play.episodes import Predict
+from sfv_gym.play.evaluation import PUBLISHED_EPISODES, Evaluation, evaluate, play_agent
+from sfv_gym.registry import get_entry
 from sfv_gym.seeds import Purpose, stream
 
 
@@ -56,6 +58,12 @@ class MotionEvaluations:
             "motions": {name: one.as_dict() for name, one in self.motions.items()},
         }
 
+    @classmethod
+    def from_dict(cls, figures: JSON) -> MotionEvaluations:
+        """The inverse of ``as_dict``; further keys are ignored."""
+        motions = {n: Evaluation.from_dict(one) for n, one in figures["motions"].items()}
+        return cls(figures["env_id"], motions)
+
     def _mean(self, figure: str) -> float:
         return float(np.mean([getattr(one, figure) for one in self.motions.values()]))
 
@@ -92,3 +100,38 @@ def evaluate_motions(
         for motion_name, motion in zip(whole.motion_names, whole.motions, strict=True)
     }
     return MotionEvaluations(name, evaluations)
+
+
+IdEvaluation = Evaluation | MotionEvaluations
+"""Of an id: of its motion, or of each of a tracker's."""
+
+
+def evaluate_id(
+    predict: Predict, env_id: str, *, episodes: int, seed: int, **settings: Any
+) -> IdEvaluation:
+    """Measure a policy on an id: on its motion, or on each of a tracker's.
+
+    Args:
+        predict: deterministic actions (N, A) for observations (N, D).
+        episodes: of each motion.
+        settings: further ones of ``play_agent``, and of the task.
+    """
+    settings |= {"episodes": episodes, "seed": seed}
+    if get_entry(env_id).motion is None:
+        return evaluate_motions(policy_agent(predict), env_id, **settings)
+    return evaluate(predict, env_id, **settings)
+
+
+def publish_id(
+    predict: Predict, env_id: str, *, episodes: int = PUBLISHED_EPISODES, **settings: Any
+) -> tuple[IdEvaluation, IdEvaluation]:
+    """What ``publish`` measures, of an id of whichever kind, whose task has these settings."""
+    settings |= {"episodes": episodes, "seed": stream(Purpose.PUBLICATION)}
+    fixed, rsi = (evaluate_id(predict, env_id, start=kind, **settings) for kind in ("fixed", "rsi"))
+    return fixed, rsi
+
+
+def evaluation_from_dict(figures: JSON) -> IdEvaluation:
+    """The evaluation whose ``as_dict`` these are."""
+    kind = MotionEvaluations if "motions" in figures else Evaluation
+    return kind.from_dict(figures)

@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 
 from sfv_gym.characters import get_character
+from sfv_gym.envs.task import TaskSettings
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.agents import choose_agent
 from sfv_gym.play.rollout import Rollout, rollout
@@ -146,6 +147,7 @@ def render_video(
     height: int = 480,
     seed: int = 0,
     difficulty: float | None = None,
+    observation: str | None = None,
 ) -> RenderSummary:
     """Play one episode from the clip's first frame and write it as mp4, the reference on the left.
 
@@ -157,6 +159,7 @@ def render_video(
         seconds: the longest to play; a motion that does not wrap ends with its last frame.
         width, height: pixels of one picture.
         difficulty: of the terrain, 0..1.
+        observation: the environment's, where it is not the id's own.
 
     Raises:
         UnknownIdError: an unknown id or agent.
@@ -165,12 +168,15 @@ def render_video(
     from sfv_gym.video import write_video
 
     get_entry(env_id)
+    settings: TaskSettings = {"difficulty": difficulty}
+    if observation is not None:
+        settings["observation"] = observation
     played = rollout(
         env_id,
-        choose_agent(agent, env_id, policy),
+        choose_agent(agent, env_id, policy, observation=observation),
         seconds=seconds,
         seed=seed,
-        difficulty=difficulty,
+        **settings,
     )
     reference = render_reference(played, width=width, height=height)
     simulated = render_rollout(played, width=width, height=height)
