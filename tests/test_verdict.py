@@ -193,8 +193,10 @@ def test_doubts_together_are_bad(case: Case) -> None:
     signs = signs_of(case.fit, case.evidence, case.contacts)
     one = replace(signs, direction_deg=15.0)
     assert judge(one).grade == DOUBTFUL
-    two = judge(replace(one, camera_height=5.0))
-    assert two.grade == BAD and "2 things" in str(two.findings[0])
+    two = replace(one, camera_height=5.0)
+    assert judge(two).grade == DOUBTFUL
+    three = judge(replace(two, size=1.4))
+    assert three.grade == BAD and "3 things" in str(three.findings[0])
     limbs = replace(signs, guessed={"left leg": ((0, 28),)}, astray={"right arm": ((0, 28),)})
     assert judge(limbs).grade == DOUBTFUL, "what is wrong with limbs counts once"
 

@@ -40,7 +40,7 @@ HIDDEN, BLIND, ASTRAY = 0.8, 0.4, 0.2
 is, or that a limb is not where the picture has it."""
 WORTH_A_NOTE = 0.3
 """Seconds that one of these lasts."""
-MANY = 2
+MANY = 3
 """So many doubts make a motion bad; those about limbs count as one."""
 
 
