@@ -26,7 +26,7 @@ from sfv_gym.benchmarks.studies.reconstruction.errors import TRUTH_JOINTS
 from sfv_gym.pose import PoseSequence
 from sfv_gym.pose.mediapipe.markers import LANDMARKS
 from sfv_gym.reconstruction import joint_network as model
-from sfv_gym.reconstruction.look import look_at
+from sfv_gym.reconstruction.pose_track import pose_track
 
 OUT = Path(__file__).parents[1] / "sfv_gym" / "reconstruction" / "joint_networks.safetensors"
 FOLDS = (
@@ -62,8 +62,8 @@ class Example:
 
 def read(truth: Path) -> Example:
     """A clip by its truth."""
-    look = look_at(PoseSequence.load(truth.with_suffix(".poses.npz"), LANDMARKS))
-    seen, middle, scale = model.network_inputs(look)
+    track = pose_track(PoseSequence.load(truth.with_suffix(".poses.npz"), LANDMARKS))
+    seen, middle, scale = model.network_inputs(track)
     with np.load(truth, allow_pickle=False) as data:
         names = data["joint_names"].tolist()
         world = np.asarray(data["joints_world"], float)[:, [names.index(n) for n in TRUTH_JOINTS]]
@@ -80,7 +80,7 @@ def read(truth: Path) -> Example:
         seen,
         normalize(torch.as_tensor(joints[:, end] - joints[:, start]).float(), dim=-1),
         torch.as_tensor(places).float(),
-        torch.as_tensor(look.detected).float(),
+        torch.as_tensor(track.detected).float(),
     )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from sfv_gym.errors import SettingError
+from sfv_gym.errors import SettingError, UnknownIdError
+
+T = TypeVar("T")
+E = TypeVar("E")
 
 
 def whole(name: str, value: Any, least: int, most: int) -> int:
@@ -43,3 +47,20 @@ def real(name: str, value: Any, least: float, most: float, *, below: bool = Fals
         limit = f"{most:g}" if not below else f"{most:g}, below it"
         raise SettingError(f"{name} must lie between {least:g} and {limit}; it is {number:g}")
     return number
+
+
+def named(name: str, value: Any, kind: type[T], known: Mapping[str, E]) -> T | E:
+    """``value`` if it is a ``kind``, or what is ``known`` by that name.
+
+    Raises:
+        UnknownIdError: nothing is known by that name.
+        SettingError: it is neither a name nor a ``kind``.
+    """
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise SettingError(f"{name} must be a name or {article} {kind.__name__}, not {value!r}")
+    if value not in known:
+        raise UnknownIdError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+    return known[value]

@@ -24,7 +24,7 @@ from sfv_gym.reconstruction.joint_network import (
     network_inputs,
     shipped_networks,
 )
-from sfv_gym.reconstruction.look import look_at
+from sfv_gym.reconstruction.pose_track import pose_track
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def poses() -> PoseSequence:
 
 @pytest.fixture(scope="module")
 def seen(poses: PoseSequence) -> torch.Tensor:
-    return network_inputs(look_at(poses))[0]
+    return network_inputs(pose_track(poses))[0]
 
 
 def some(seed: int = 0) -> JointNetwork:

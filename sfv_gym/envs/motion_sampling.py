@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfv_gym.array_types import Bool, Float, Int
-from sfv_gym.checks import real
-from sfv_gym.errors import SettingError, UnknownIdError
+from sfv_gym.checks import named, real
 
 FIRST_RATE = 0.5
 """The failure rate of a motion of which nothing is known."""
@@ -67,15 +66,8 @@ def get_motion_sampling(sampling: str | MotionSampling) -> MotionSampling:
         UnknownIdError: there is none of that name.
         SettingError: it is neither a name nor a ``MotionSampling``.
     """
-    if isinstance(sampling, MotionSampling):
-        return sampling
-    if not isinstance(sampling, str):
-        raise SettingError(f"motion_sampling must be a name or a MotionSampling, not {sampling!r}")
-    if sampling not in MOTION_SAMPLINGS:
-        raise UnknownIdError(
-            f"unknown motion_sampling {sampling!r}; known: {', '.join(MOTION_SAMPLINGS)}"
-        )
-    return MOTION_SAMPLINGS[sampling]()
+    found = named("motion_sampling", sampling, MotionSampling, MOTION_SAMPLINGS)
+    return found if isinstance(found, MotionSampling) else found()
 
 
 class MotionSampler:

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from sfv_gym import skeleton
 from sfv_gym.characters import get_character
-from sfv_gym.checks import whole
-from sfv_gym.errors import SettingError, UnknownIdError
+from sfv_gym.checks import named, whole
+from sfv_gym.errors import SettingError
 from sfv_gym.terrains import HEIGHT_MAP_SIZE, get_terrain
 
 COMMON_PARTS = 10
@@ -65,15 +65,7 @@ def get_observation(observation: str | Observation) -> Observation:
         UnknownIdError: there is none of that name.
         SettingError: it is neither a name nor an ``Observation``.
     """
-    if isinstance(observation, Observation):
-        return observation
-    if not isinstance(observation, str):
-        raise SettingError(f"observation must be a name or an Observation, not {observation!r}")
-    if observation not in OBSERVATIONS:
-        raise UnknownIdError(
-            f"unknown observation {observation!r}; known: {', '.join(OBSERVATIONS)}"
-        )
-    return OBSERVATIONS[observation]
+    return named("observation", observation, Observation, OBSERVATIONS)
 
 
 @dataclass(frozen=True)

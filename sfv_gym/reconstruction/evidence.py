@@ -15,7 +15,7 @@ from sfv_gym.pose.legs import leg_jumps, untangle_legs
 from sfv_gym.pose.mediapipe.markers import LANDMARKS
 from sfv_gym.reconstruction.camera import WORLD_TO_CAMERA
 from sfv_gym.reconstruction.joint_network import PAIRS, JointGuess, JointNetworks, network_inputs
-from sfv_gym.reconstruction.look import look_at
+from sfv_gym.reconstruction.pose_track import pose_track
 
 if TYPE_CHECKING:
     from sfv_gym.pose import LandmarkSet, PoseSequence
@@ -147,10 +147,10 @@ def gather_evidence(
     Raises:
         PoseError: too few frames, too few detections, or arrays that do not belong together.
     """
-    look = look_at(poses, focal_px)
-    landmarks, marked = look.landmarks, look.landmarks.marked
-    flat, solid = look.flat[:, marked], look.solid[:, marked]
-    trust, visible = look.trust[:, marked], look.visibility[:, marked]
+    track = pose_track(poses, focal_px)
+    landmarks, marked = track.landmarks, track.landmarks.marked
+    flat, solid = track.flat[:, marked], track.solid[:, marked]
+    trust, visible = track.trust[:, marked], track.visibility[:, marked]
     start, end = landmarks.direction_pairs.T
     directions = solid[:, end] - solid[:, start]
     length = np.linalg.norm(directions, axis=-1, keepdims=True)
@@ -158,29 +158,29 @@ def gather_evidence(
     pair_trust = np.minimum(trust[:, start], trust[:, end])
     evidence = Evidence(
         landmarks=landmarks,
-        fps=look.fps,
-        focal=look.focal,
-        centre=look.centre,
+        fps=track.fps,
+        focal=track.focal,
+        centre=track.centre,
         # of whom is seen along the body, as in a push-up from the front, the pictures are short
-        body_px=max(poses.standing_height, STANDING * float(np.median(look.scale))),
-        scale=look.scale,
+        body_px=max(poses.standing_height, STANDING * float(np.median(track.scale))),
+        scale=track.scale,
         pixels=torch.as_tensor(flat, dtype=DTYPE),
         pixel_weights=torch.as_tensor(trust * landmarks.weights, dtype=DTYPE),
         visibility=visible,
         points=solid,
         directions=torch.as_tensor(directions, dtype=DTYPE),
         direction_weights=torch.as_tensor(pair_trust * landmarks.direction_weights, dtype=DTYPE),
-        detected=look.detected,
+        detected=track.detected,
         outliers=leg_jumps(poses),
         crossed=untangle_legs(poses)[1],
         confidence=visible.mean(1),
     )
     if not networks or landmarks.name != LANDMARKS.name:
         return evidence
-    seen, middle, scale = network_inputs(look)
+    seen, middle, scale = network_inputs(track)
     if not torch.isfinite(seen).all():  # a file may leave out what has no marker
         return evidence
-    return _with_joints(evidence, networks.guess(seen, look.fps), middle, scale)
+    return _with_joints(evidence, networks.guess(seen, track.fps), middle, scale)
 
 
 def _with_joints(

@@ -27,7 +27,7 @@ from torch.nn.functional import normalize
 from sfv_gym.files import atomic_path
 from sfv_gym.pose.landmarks import JOINTS
 from sfv_gym.pose.mediapipe.markers import LANDMARKS
-from sfv_gym.reconstruction.look import Look
+from sfv_gym.reconstruction.pose_track import PoseTrack
 
 FPS = 30.0
 """Frames per second that the networks know."""
@@ -122,7 +122,7 @@ class JointNetwork(nn.Module):
         )
 
 
-def network_inputs(look: Look) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+def network_inputs(track: PoseTrack) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """What the networks see of a clip with MediaPipe's landmarks.
 
     Returns:
@@ -130,11 +130,11 @@ def network_inputs(look: Look) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
         pixels, and pixels per metre (T,).
     """
     hips = LANDMARKS.indices("left_hip", "right_hip")
-    scale = np.exp(gaussian_filter1d(np.log(look.scale), 0.1 * look.fps, mode="nearest"))
-    middle = look.flat[:, hips].mean(1)
-    across = (look.flat - middle[:, None]) / scale[:, None, None]
-    solid = look.solid - look.solid[:, hips].mean(1, keepdims=True)
-    seen = np.concatenate((solid, across, look.visibility[..., None]), axis=-1)
+    scale = np.exp(gaussian_filter1d(np.log(track.scale), 0.1 * track.fps, mode="nearest"))
+    middle = track.flat[:, hips].mean(1)
+    across = (track.flat - middle[:, None]) / scale[:, None, None]
+    solid = track.solid - track.solid[:, hips].mean(1, keepdims=True)
+    seen = np.concatenate((solid, across, track.visibility[..., None]), axis=-1)
     return torch.as_tensor(seen, dtype=torch.float32), middle, scale
 
 

@@ -19,10 +19,10 @@ from sfv_gym.fitting.tensors import DTYPE
 from sfv_gym.motion import LOOPS, ReferenceMotion
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
 from sfv_gym.reconstruction.judge import judge
-from sfv_gym.reconstruction.look import MIN_FRAMES
 from sfv_gym.reconstruction.markers import marker_points, markers
 from sfv_gym.reconstruction.person import BodyProblem
 from sfv_gym.reconstruction.pipeline import ITERATIONS, solve_motion
+from sfv_gym.reconstruction.pose_track import MIN_FRAMES
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.signs import signs_of_joints
 from sfv_gym.reconstruction.weights import Weights

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from sfv_gym.checks import named
 from sfv_gym.envs.starts.adaptive import AdaptiveStateInitialization
 from sfv_gym.envs.starts.base import (
     FixedInitialization,
@@ -17,7 +18,6 @@ from sfv_gym.envs.starts.base import (
     StartSampler,
 )
 from sfv_gym.envs.starts.failure import FailureWeightedInitialization
-from sfv_gym.errors import SettingError, UnknownIdError
 
 INITIALIZATIONS: dict[str, type[Initialization]] = {
     "rsi": ReferenceStateInitialization,
@@ -34,17 +34,9 @@ def get_initialization(initialization: str | Initialization, **settings: float) 
         UnknownIdError: there is none of that name.
         SettingError: a setting makes no sense, or it is neither a name nor an ``Initialization``.
     """
-    if isinstance(initialization, Initialization):
-        return initialization
-    if not isinstance(initialization, str):
-        raise SettingError(
-            f"initialization must be a name or an Initialization, not {initialization!r}"
-        )
-    if initialization not in INITIALIZATIONS:
-        raise UnknownIdError(
-            f"unknown initialization {initialization!r}; known: {', '.join(INITIALIZATIONS)}"
-        )
-    kind = INITIALIZATIONS[initialization]
+    kind = named("initialization", initialization, Initialization, INITIALIZATIONS)
+    if isinstance(kind, Initialization):
+        return kind
     known = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in settings.items() if name in known})
 

@@ -16,7 +16,7 @@ MIN_FRAMES = 5
 
 
 @dataclass(frozen=True)
-class Look:
+class PoseTrack:
     """Of T frames and K landmarks.
 
     Attributes:
@@ -44,7 +44,7 @@ class Look:
     scale: np.ndarray
 
 
-def look_at(poses: PoseSequence, focal_px: float | None = None) -> Look:
+def pose_track(poses: PoseSequence, focal_px: float | None = None) -> PoseTrack:
     """Check a pose sequence and fill its frames.
 
     Raises:
@@ -82,7 +82,7 @@ def look_at(poses: PoseSequence, focal_px: float | None = None) -> Look:
     weights = trust[:, marked] * landmarks.weights
     size = np.maximum(_spread(solid[:, marked, :2], weights), 1e-6)
     scale = _spread(flat[:, marked], weights) / size
-    return Look(
+    return PoseTrack(
         landmarks=landmarks,
         fps=float(poses.fps),
         focal=focal,
