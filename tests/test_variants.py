@@ -266,30 +266,38 @@ def test_a_character_with_one_arm_has_none():
         Symmetry.of(odd)
 
 
+@pytest.fixture
+def nothing_kept(monkeypatch):
+    """What was solved for before is forgotten, but for what ships."""
+    read = store._read
+    monkeypatch.setattr(
+        store, "_read", lambda path, key: None if "retargeted" in path.parts else read(path, key)
+    )
+    monkeypatch.setattr(store, "_keep", lambda *_: None)
+    monkeypatch.setattr(store, "_recent", {})
+
+
+@pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("skill", ["walk", "kick"])
 def test_atlas_does_a_mirror_image_without_solving(skill, monkeypatch):
     monkeypatch.setattr(store, "solve", None)
     atlas = get_character("atlas")
-    one, other = (store.retargeted(find_motion(n), atlas) for n in (skill, f"{skill}+mirrored"))
+    other, one = (store.retargeted(find_motion(n), atlas) for n in (f"{skill}+mirrored", skill))
     image, _ = Symmetry.of(atlas).coordinates(one.qpos, np.zeros((len(one.qpos), atlas.model.nv)))
     np.testing.assert_allclose(other.qpos, image, atol=1e-9)
     assert one.scale == other.scale
 
 
+@pytest.mark.usefixtures("nothing_kept")
 def test_hands_on_the_ground_are_solved_for_anew(monkeypatch):
     """Atlas's left hand is beside the right one's mirror image."""
     solved = []
-    monkeypatch.setattr(store, "_read", lambda path, key, read=store._read: (
-        None if "retargeted" in path.parts else read(path, key)
-    ))  # fmt: skip
-    monkeypatch.setattr(store, "_keep", lambda *_: None)
 
     def solve(motion, character):
         solved.append(motion.skill)
-        return store.Retargeted(np.zeros((motion.num_frames, character.model.nq)) + 1.0, 1.0)
+        return store.Retargeted(np.ones((motion.num_frames, character.model.nq)), 1.0)
 
     monkeypatch.setattr(store, "solve", solve)
-    monkeypatch.setattr(store, "_recent", {})
     store.retargeted(find_motion("cartwheel+mirrored"), get_character("atlas"))
     assert solved == ["cartwheel+mirrored"]
 
