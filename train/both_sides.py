@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from sfv_gym.array_types import Float
 from sfv_gym.characters.symmetry import Reorder
@@ -18,7 +17,8 @@ class BothSides:
     The physics has no sides: what a student sees, does and is told in such an environment is to the
     last digit that of one in which the motion's mirror image is imitated, and the mirror image of
     the motion's specialist says what to do (tested). So it is DAgger on twice as many motions, and
-    the student gets into its own states with all of them, at the price of looking columns up.
+    the student gets into its own states with all of them, at the price of looking columns up. To
+    mirror half of each minibatch besides made no difference that one run could tell.
 
     Args:
         task: whose observation the student sees.
@@ -48,7 +48,8 @@ class BothSides:
         return self._turned(action, None if self._mirror is None else self._mirror.action)
 
     def with_images(self, seen: Float[np.ndarray, "S D"]) -> Float[np.ndarray, "S2 D"]:
-        """Observations (S, D), and after them their mirror images."""
+        """Observations (S, D), and after them their mirror images: a normalisation that is made of
+        all of them is the same on both sides."""
         if self._mirror is None:
             return seen
         return np.concatenate((seen, self._mirror.observation(seen)))
@@ -59,14 +60,3 @@ class BothSides:
         turned = values.copy()
         turned[self._through] = mirror(values[self._through])
         return turned
-
-    def drawn(self, seen: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised samples, the first half of them as their mirror images: the normalisation of
-        what is seen with its images is the same on both sides, so that signs are enough."""
-        if self._mirror is None:
-            return seen, labels
-        half = len(seen) // 2
-        for values, one in ((seen, self._mirror.observation), (labels, self._mirror.action)):
-            sign = torch.from_numpy(one.sign.astype(np.float32))
-            values[:half] = values[:half][:, torch.from_numpy(one.order)] * sign
-        return seen, labels

@@ -193,7 +193,7 @@ class Teaching:
         first, last = config.learning_rate, config.final_learning_rate
         self.student.learning_rate = first + self.share * (last - first)
         losses = [
-            self.student.fit(*self.sides.drawn(*self.kept.draw(config.batch_size, self._rng)))
+            self.student.fit(*self.kept.draw(config.batch_size, self._rng))
             for _ in range(self._minibatches)
         ]
         self.error = float(torch.stack(losses).mean().sqrt())
