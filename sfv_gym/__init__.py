@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         PoseEstimator,
         register_estimator,
     )
-    from sfv_gym.registry import find_motion
+    from sfv_gym.registry import find_motion, vary_motion
     from sfv_gym.retargeting.retarget import retarget
     from sfv_gym.terrains import Pieces, Terrain
     from sfv_gym.train.distill import distill as distill_policies
@@ -107,6 +107,7 @@ _LAZY = {
     "retarget": "retargeting.retarget",
     "rollout": "play.rollout",
     "train_policy": "train.ppo:train",
+    "vary_motion": "registry",
 }
 """Where each name lives, and what it is called there if otherwise."""
 
@@ -161,6 +162,7 @@ __all__ = [
     "retarget",
     "rollout",
     "train_policy",
+    "vary_motion",
 ]
 
 

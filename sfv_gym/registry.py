@@ -242,19 +242,42 @@ def _load(path: str, _stamp: float) -> ReferenceMotion:
 
 
 def find_motion(name: str | os.PathLike[str]) -> ReferenceMotion:
-    """The motion of a file, a skill such as ``walk`` or an environment id.
+    """The motion of a file, a skill such as ``walk`` or an environment id, or a variant of one.
+
+    Each ``+`` after the name is something that is done to the motion, from left to right:
+    ``walk+mirrored`` exchanges left and right, ``walk+warped-0.9`` is 0.9 times as fast,
+    ``get_up_face_up+reversed`` goes backwards in time, ``walk+then-kick`` goes over into another
+    where their poses meet.
 
     Raises:
-        MotionError: there is no such file, or it is not a motion.
-        UnknownIdError: there is no such skill or id; names the near ones.
-        SettingError: it is an id of many motions.
+        MotionError: there is no such file, it is not a motion, or it has no such variant.
+        UnknownIdError: there is no such skill, id or variant; names the near ones.
+        SettingError: it is an id of many motions, or a rate is out of range.
     """
     if not isinstance(name, str) or Path(name).suffix == ".npz" or Path(name).is_file():
         return load_motion(name)
+    base, plus, variant = name.rpartition("+")
+    if plus:
+        return vary_motion(find_motion(base), variant)
     entry = get_entry(name if name.startswith("SFV-") else make_id(name))
     if entry.motion is None:
         raise SettingError(f"{entry.env_id} is of many motions: name one of them, such as walk")
     return load_motion(entry.motion)
+
+
+def vary_motion(motion: ReferenceMotion, variant: str) -> ReferenceMotion:
+    """A variant of a motion: ``mirrored``, ``warped-0.9``, ``reversed`` or ``then-kick``, see
+    ``find_motion``.
+
+    Raises:
+        MotionError: the motion has no such variant: it flies and is to be warped, or does not meet
+            the other one.
+        UnknownIdError: there is no such variant, or no such skill to go over into.
+        SettingError: the rate is out of range.
+    """
+    from sfv_gym.motion.varying import vary
+
+    return vary(motion, variant, find_motion)
 
 
 def load_motion(path: str | os.PathLike[str]) -> ReferenceMotion:

@@ -362,7 +362,7 @@ def test_nothing_hovers_and_nothing_sinks(skill):
 @pytest.mark.parametrize("skill", sorted(p.stem for p in store.shipped_folder().glob("*.npz")))
 def test_every_shipped_trajectory_is_of_the_motion_that_ships(skill):
     motion = ReferenceMotion.load(store.shipped_folder() / f"{skill}.npz")
-    at_origin, _, _ = store._from_origin(motion)
+    at_origin, _, _ = store.from_origin(motion)
     assert store._shipped(motion, ATLAS, store._key(at_origin, ATLAS)) is not None
 
 
@@ -372,7 +372,7 @@ def test_every_shipped_trajectory_is_of_the_motion_that_ships(skill):
 def test_cache_round_trip_and_damage(tmp_path, monkeypatch, solved):
     motion, found = solved["backflip"]
     # one's own, for which nothing ships, and which begins where what is kept begins
-    motion = replace(store._from_origin(motion)[0], skill="")
+    motion = replace(store.from_origin(motion)[0], skill="")
     calls = []
 
     def fake(*_):

@@ -52,7 +52,8 @@ class Distillation:
         folder: the run's.
         settings: those of ``DistillConfig`` that are given; a run that goes on keeps the others.
         specialists: a folder of policies, called by their ids; by default the shipped ones.
-        skills: the motions to learn; by default every one of the tracker.
+        skills: the motions to learn, or variants of them, as ``find_motion`` has them; by default
+            every motion of the tracker.
         resume: go on in a folder that holds a checkpoint.
         evaluate_every: control steps between two evaluations, each of which also writes a
             checkpoint.
@@ -89,7 +90,8 @@ def distill(
 
     Args:
         specialists: a folder of policies, called by their ids; by default the shipped ones.
-        skills: the motions to learn; by default every one of the tracker.
+        skills: the motions to learn, or variants of them, as ``find_motion`` has them; by default
+            every motion of the tracker.
         resume: go on in a folder that holds a checkpoint, with its settings.
         num_threads: of the physics and of torch.
         evaluate_every: control steps between two evaluations, each of which also writes a
@@ -147,6 +149,8 @@ def distill_in(asked: Distillation, listener: Listener) -> IdEvaluation:
         if not one.knows_the_motion:
             listener.say(f"{one.skill}: its specialist was trained on another motion")
     teaching = Teaching(_task(lesson, config), lesson, config, asked.threads)
+    if teaching.sides.missing:
+        listener.say(f"learned without mirror images: {teaching.sides.missing}")
     try:
         return teaching.run(asked.folder, asked.resume, asked.evaluate_every, listener)
     finally:

@@ -56,6 +56,13 @@ class DistillConfig:
     observation: ObservationName = Field(
         "window", description="What the one policy sees of the reference."
     )
+    mirrored: Number = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the environments that are seen and acted in through a mirror, so "
+        "that each motion's mirror image is learned as well; 0 is none.",
+    )
     hidden: tuple[Width, ...] = Field(
         (512, 256), min_length=1, max_length=8, description="Widths of its hidden layers."
     )

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from sfv_gym.array_types import Float, Int
+from sfv_gym.envs.mirroring import mirror_of
 from sfv_gym.envs.task import Task
 from sfv_gym.errors import PolicyError
+from sfv_gym.motion.variants import JOIN, MIRRORED, WARPED
 from sfv_gym.play.layout import PolicyLayout
+from sfv_gym.play.mirroring import mirrored_policy
 from sfv_gym.play.policy import Policy, policies_folder
-from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, get_entry, make_id
+from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, find_motion, get_entry, make_id
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Specialist:
     """A policy of one motion.
 
     Attributes:
+        skill: the motion's name; of ``walk+mirrored`` it is the mirror image of ``walk``'s policy.
+        env_id: whose policy it is.
         layout: of its observation.
     """
 
@@ -41,14 +46,21 @@ def find_specialists(
 ) -> tuple[list[Specialist], list[str]]:
     """Who can teach ``skills`` to a policy of a tracker's character on its terrain.
 
+    A motion's own policy teaches its mirror image, through a mirror, and what is a little faster or
+    slower; backwards, and going over into another motion, are not what it has learned.
+
     Args:
+        skills: names of motions, or of variants of them, as ``find_motion`` has them.
         folder: of files that are called as the ids are; by default that of the shipped policies.
 
     Returns:
         The specialists, in the order of the skills, and the skills that have none.
 
     Raises:
-        UnknownIdError: there is no such skill.
+        UnknownIdError: there is no such skill, or no such variant of it.
+        MotionError: the motion has no such variant.
+        CharacterError, SettingError: a mirror image is asked for of a character, or on terrain,
+            that has none.
         PolicyError: a file is damaged, is of another environment than it is called by, or there is
             none at all.
     """
@@ -57,9 +69,13 @@ def find_specialists(
     folder = policies_folder() if folder is None else folder
     found, without = [], []
     for skill in skills:
-        own_id = make_id(skill, *titles)
+        base, *variants = skill.split(JOIN)
+        own_id = make_id(base, *titles)
         task, path = Task.of(own_id), folder / f"{own_id}.safetensors"
-        if not path.is_file():
+        if variants:
+            find_motion(skill)
+        known = all(one == MIRRORED or one.startswith(WARPED) for one in variants)
+        if not known or not path.is_file():
             without.append(skill)
             continue
         policy = Policy.load(path)
@@ -71,6 +87,8 @@ def find_specialists(
             )
         if len(policy.layers[-1][1]) != task.action_size:
             raise PolicyError(f"{path} does not fit {own_id}: it has other actions")
+        if variants.count(MIRRORED) % 2:
+            policy = mirrored_policy(policy, mirror_of(layout.parts, task.character))
         found.append(Specialist(skill, own_id, policy, layout))
     if not found:
         raise PolicyError(

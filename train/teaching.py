@@ -20,6 +20,7 @@ from sfv_gym.play.by_motion import IdEvaluation, evaluate_id, evaluation_from_di
 from sfv_gym.play.layout import PolicyLayout
 from sfv_gym.play.policy import Policy
 from sfv_gym.seeds import Purpose, stream
+from sfv_gym.train.both_sides import BothSides
 from sfv_gym.train.curve import write_curve
 from sfv_gym.train.distill_config import DistillConfig
 from sfv_gym.train.facts import machine_facts, task_facts
@@ -54,10 +55,12 @@ class Teaching:
     def __init__(self, task: Task, lesson: Lesson, config: DistillConfig, num_threads: int) -> None:
         self.lesson, self.config = lesson, config
         shown = PolicyLayout.of(task)
-        self.layout = PolicyLayout.of(Task.of(lesson.env_id, observation=config.observation))
+        own = Task.of(lesson.env_id, observation=config.observation)
+        self.layout = PolicyLayout.of(own)
         self._columns = self.layout.columns_in(shown)
         self._teachers = Teachers(lesson.specialists, shown)
         self.num_envs = config.envs_per_motion * len(lesson.specialists)
+        self.sides = BothSides(own, self.num_envs, config.mirrored)
         self.envs = ImitationVectorEnv(task, self.num_envs, num_threads=num_threads)
         new = self.num_envs * config.n_steps
         self._minibatches = max(1, round(config.passes * new / config.batch_size))
@@ -136,10 +139,10 @@ class Teaching:
         seen, labels = [], []
         scale = self._noise_scale()
         for _ in range(self.config.opening_steps):
-            seen.append(self._observation[:, self._columns])
+            seen.append(self._seen())
             labels.append(self._step(everyone, scale, None))
         self.student = Student(
-            np.concatenate(seen),
+            self.sides.with_images(np.concatenate(seen)),
             self._num_actions,
             self.config.hidden,
             int(self._rng.integers(2**63)),
@@ -158,9 +161,13 @@ class Teaching:
             led = 1.0 - (self.samples - opening) / self.config.specialist_steps
         guided, scale = self._rng.random(self.num_envs) < led, self._noise_scale()
         for _ in range(steps):
-            seen = self.student.normalize(self._observation[:, self._columns])
+            seen = self.student.normalize(self._seen())
             labels = self._step(guided, scale, self.student.act(seen))
             self.kept.add(seen, torch.from_numpy(labels))
+
+    def _seen(self) -> np.ndarray:
+        """What the student sees (N, D)."""
+        return self.sides.observation(self._observation[:, self._columns])
 
     def _noise_scale(self) -> np.ndarray:
         """Standard deviation (N, 1) of each environment's noise, for a while: with none of it the
@@ -169,9 +176,11 @@ class Teaching:
 
     def _step(self, guided: np.ndarray, scale: np.ndarray, own: np.ndarray | None) -> np.ndarray:
         """One control step by the student's ``own`` actions (N, A), where ``guided`` (N,) by the
-        specialists'; theirs (N, A) are returned."""
-        labels = self._teachers.actions(self._observation, self.envs.simulation.motion)
+        specialists'; theirs (N, A) are returned. Both are as the student has them."""
+        right = self._teachers.actions(self._observation, self.envs.simulation.motion)
+        labels = self.sides.action(right)
         actions = labels if own is None else np.where(guided[:, None], labels, own)
+        actions = self.sides.action(actions)
         noise = scale * self._rng.standard_normal(actions.shape)
         self._observation, *_ = self.envs.step(np.clip(actions + noise, -1.0, 1.0))
         self.samples += self.num_envs

@@ -105,6 +105,13 @@ def evaluate_command(
     ] = None,
     difficulty: Difficulty = None,
     observation: ObservationName = None,
+    motion: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of this motion in place of the id's: a skill, a file, or a variant such as "
+            "walk+mirrored; can be given several times."
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -118,7 +125,8 @@ def evaluate_command(
 ) -> None:
     """Measure a policy: normalized return, success, joint error.
 
-    On a tracker's id, which is of many motions: of every motion, and the means over them.
+    On a tracker's id, which is of many motions, or with --motion: of every motion, and the means
+    over them.
 
     The figures are those from the clip's first frame, and under "rsi" those from drawn starts.
     Without --seed, --episodes and --difficulty they are measured as every published one is, in the
@@ -143,7 +151,9 @@ def evaluate_command(
         options["observation"] = observation
     show: Callable[[], None]
     evaluations: Sequence[Evaluation | MotionEvaluations]
-    if get_entry(env_id).motion is None:
+    if motion:
+        options["motions"] = motion
+    if get_entry(env_id).motion is None or motion:
         evaluations = tables = [
             evaluate_motions(chosen, env_id, start=kind, **options) for kind in kinds
         ]

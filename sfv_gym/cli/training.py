@@ -103,7 +103,10 @@ def distill(
     ] = None,
     skill: Annotated[
         list[str] | None,
-        typer.Option(help="Only this skill; can be given several times. Every one by default."),
+        typer.Option(
+            help="Only this skill, or a variant such as walk+warped-0.9; can be given several "
+            "times. Every skill by default."
+        ),
     ] = None,
     minutes: Annotated[
         float | None,

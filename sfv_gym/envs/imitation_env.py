@@ -210,6 +210,22 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     by itself, in the episodes of published figures, and the means. `sfv distill` makes a policy for
     them from the policies of each motion.
 
+    Wherever a motion is named, so is what is made of it, from left to right:
+
+    | name | motion |
+    |---|---|
+    | `walk+mirrored` | left and right exchanged |
+    | `walk+warped-0.9` | 0.9 times as fast, 0.5 to 2; of a motion that flies there is none |
+    | `get_up_face_up+reversed` | backwards in time |
+    | `walk+then-walk_b` | goes over into another motion where their poses meet, if they do |
+    | `walk+mirrored+warped-0.9` | one after the other |
+
+    `gym.make("SFV-Tracker-v0", motions=["walk", "walk+mirrored"])`, and
+    `sfv eval SFV-Tracker-v0 --motion walk+mirrored`. The files of the library stay what they are.
+    Atlas does a mirror image as the mirror image of what it does, unless hands are planted: its
+    left forearm, as published, is 18 mm beside the right one's image. Any other variant is solved
+    for once, as a motion of one's own is.
+
     ## Episode end
     Terminated (`EarlyTermination`; `termination=False` switches all off) when trunk or head touch
     the ground, unless the skill itself takes them there; when a link is farther than 0.5 m from

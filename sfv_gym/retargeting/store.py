@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import sys
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -14,25 +13,29 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from sfv_gym import skeleton
 from sfv_gym.characters import Character
-from sfv_gym.errors import MissingExtraError, MotionError, OutputError
+from sfv_gym.characters.symmetry import Symmetry
+from sfv_gym.errors import CharacterError, MissingExtraError, MotionError, OutputError
 from sfv_gym.files import cache_folder, read_npz, write_npz
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.motion.placing import from_origin
+from sfv_gym.motion.variants import mirrored
 from sfv_gym.retargeting.kinematic import solve_kinematics
 from sfv_gym.retargeting.rig import Retargeted, Rig
-from sfv_gym.rotations import (
-    heading,
-    quat_conjugate,
-    quat_multiply,
-    quat_rotate,
-)
+from sfv_gym.rotations import quat_multiply, quat_rotate
 
 RETARGETING_VERSION = 5
 """Part of every key: raised whenever the same input gives another result."""
+PLANTED = 0.5
+"""Contact above which hand or foot bears the body."""
+SYMMETRIC = 1e-3
+"""Metres by which a planted hand or foot may be beside its mirror image."""
 
 
 def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
-    """The motion in the character's joints: from memory, from what ships, from the cache, or anew.
+    """The motion in the character's joints: from memory, from what ships, from the cache, as the
+    mirror image of one of these, or anew.
 
     Where a motion begins and where it heads makes no difference: what is kept begins over the
     origin and heads along x. A cache that cannot be read or written costs time, never an error.
@@ -41,12 +44,12 @@ def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
         MissingExtraError: it is to be solved anew, for which PyTorch is needed.
         MotionError: the character is not of a free root and hinges.
     """
-    at_origin, turn, place = _from_origin(motion)
+    at_origin, turn, place = from_origin(motion)
     key = _key(at_origin, character)
     if key not in _recent:
         found = _shipped(motion, character, key) or _read(_cache_path(key), key)
         if found is None:
-            found = solve(at_origin, character)
+            found = _of_mirror_image(at_origin, character) or solve(at_origin, character)
             _keep(found, key)
         while len(_recent) >= _RECENT_SIZE:
             del _recent[next(iter(_recent))]
@@ -58,24 +61,24 @@ def retargeted(motion: ReferenceMotion, character: Character) -> Retargeted:
     return Retargeted(qpos, kept.scale)
 
 
-def _from_origin(motion: ReferenceMotion) -> tuple[ReferenceMotion, np.ndarray, np.ndarray]:
-    """The motion as it begins over the origin and heads along x, and the turn (4,) wxyz about z
-    and the place (3,) in metres that take it back."""
-    turn, place = heading(motion.root_quat[0]), motion.root_pos[0] * [1.0, 1.0, 0.0]
-    back = quat_conjugate(turn)
-    root_quat = quat_multiply(back, motion.root_quat)
-    root_quat *= 1.0 if root_quat[0, 0] >= 0 else -1.0
-    yaw, offset = motion.loop_offset[3], np.array(motion.loop_offset, float)
-    if motion.loop == "wrap":  # the map of one cycle, seen from there
-        cycle = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
-        offset[:3] = quat_rotate(back, quat_rotate(cycle, place) + offset[:3] - place)
-    moved = replace(
-        motion,
-        root_pos=quat_rotate(back, motion.root_pos - place),
-        root_quat=root_quat,
-        loop_offset=offset,
-    )
-    return moved, turn, place
+def _of_mirror_image(motion: ReferenceMotion, character: Character) -> Retargeted | None:
+    """The mirror image of what was found for the motion's, where that is there and the character
+    symmetric, at least in those hands and feet that are planted."""
+    image = mirrored(motion)
+    key = _key(image, character)
+    found = _recent.get(key) or _shipped(image, character, key) or _read(_cache_path(key), key)
+    if found is None:
+        return None
+    try:
+        symmetry = Symmetry.of(character)
+    except CharacterError:
+        return None
+    effectors = character.link_ids[[skeleton.link_index(n) for n in skeleton.END_EFFECTORS]]
+    planted = motion.contacts.max(0, initial=0.0) >= PLANTED
+    if (symmetry.misplaced[effectors] > SYMMETRIC)[planted].any():
+        return None
+    qpos, _ = symmetry.coordinates(found.qpos, np.zeros((len(found.qpos), character.model.nv)))
+    return Retargeted(qpos, found.scale)
 
 
 def solve(motion: ReferenceMotion, character: Character) -> Retargeted:
@@ -105,13 +108,13 @@ def save_retargeted(
         OutputError: it cannot be written.
     """
     if not is_saved(motion, character, path):
-        at_origin, _, _ = _from_origin(motion)
+        at_origin, _, _ = from_origin(motion)
         _write(path, solve(at_origin, character), _key(at_origin, character))
 
 
 def is_saved(motion: ReferenceMotion, character: Character, path: str | os.PathLike[str]) -> bool:
     """Whether the file holds the character's trajectory of this very motion."""
-    at_origin, _, _ = _from_origin(motion)
+    at_origin, _, _ = from_origin(motion)
     return _read(Path(path), _key(at_origin, character)) is not None
 
 
