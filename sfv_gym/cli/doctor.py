@@ -273,7 +273,6 @@ def _torch(name: str) -> Check:
 
 
 def _cores(name: str) -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     wanted = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
-    detail = f"{usable} usable" + "".join(f", {k}={v}" for k, v in wanted.items())
+    detail = f"{usable_cores()} usable" + "".join(f", {k}={v}" for k, v in wanted.items())
     return Check(name, True, False, detail)

@@ -44,6 +44,14 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="Control steps in all; the recipe's by default.", min=1)
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="End after so many minutes, if that is sooner; the last evaluation comes on top.",
+            min=0.0,
+            callback=_finite,
+        ),
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     seed: Seed = 0,
     threads: Threads = 1,
@@ -81,7 +89,7 @@ def train(
             num_threads=threads,
             init=init,
             device=device,
-            settings=_settings(otherwise),
+            settings={**_settings(otherwise), "minutes": minutes},
         )
     except KeyboardInterrupt:
         _interrupted(f"sfv train {env_id}", folder)
