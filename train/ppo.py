@@ -128,10 +128,12 @@ def train_in(
     device: str,
     evaluate_every: int,
     listener: Listener,
+    torch_threads: int | None = None,
 ) -> IdEvaluation:
     """``train`` in a folder that this process has locked, with arguments that were checked.
 
     Args:
+        torch_threads: of torch, where they are not to be as many as of the physics.
         listener: told of the progress; asked once a rollout whether to stop.
 
     Raises:
@@ -139,7 +141,7 @@ def train_in(
     """
     task = Task.of(env_id)
     start_from = None if init is None or resume else Policy.load(init)
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(torch_threads or num_threads)
     motion_hash = task.motion_hash
     config, seed = _open_run(folder, env_id, asked, seed, resume, motion_hash, start_from)
     task = Task.of(

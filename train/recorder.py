@@ -57,7 +57,8 @@ INIT_FACTS = ("init", "samples_before", "seconds_before")
 """What a card says of the policy that a run began with: its file, and all that went into it."""
 
 
-def _what_was_given(init: Path) -> JSON:
+def what_was_given(init: Path) -> JSON:
+    """``INIT_FACTS`` of a policy file."""
     card = Policy.load(init).card
     spent = {
         f"{name}_before": card.get(f"{name}_total", card.get(name, 0))
@@ -97,7 +98,7 @@ class Recorder(BaseCallback):
         self.num_threads = num_threads
         self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
         self.evaluate_every, self.listener = evaluate_every, listener
-        self.init: JSON = {} if init is None else _what_was_given(Path(init))
+        self.init: JSON = {} if init is None else what_was_given(Path(init))
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
         self.curve: list[CurveRow] = []
@@ -194,14 +195,13 @@ class Recorder(BaseCallback):
         samples = self.model.num_timesteps
         mean = np.mean([e["r"] / e["l"] for e in self.model.ep_info_buffer or []] or [0.0])
         rate = (samples - self._samples_before) / max(time.monotonic() - self._started, 1e-3)
+        ends_at = self.config.steps
+        if self.annealing is not None:
+            ends_at = self.annealing.start + self.annealing.length
         figures = {
             "samples": samples,
             "budget": self.config.steps,
-            "ends_at": (
-                self.annealing.start + self.annealing.length
-                if self.annealing
-                else self.config.steps
-            ),
+            "ends_at": ends_at,
             "annealing": self.annealing is not None,
             "seconds": round(self.seconds, 1),
             "samples_per_second": round(rate, 1),
@@ -211,10 +211,10 @@ class Recorder(BaseCallback):
         write_json(self.folder / PROGRESS, figures)
         note = f"{samples / 1e6:.2f} M, {rate / 1000:.1f} k/s, reward per step {mean:.2f}"
         note += ", annealing" if self.annealing else ""
-        done, total = samples, figures["ends_at"]
+        done = float(samples)
         if self.config.minutes:  # whichever ends it: the bar tells how long that will take
-            done = max(done, budget_share(self.config, 0, self.seconds) * total)
-        self.listener.advance(done, total, note)
+            done = max(done, budget_share(self.config, 0, self.seconds) * ends_at)
+        self.listener.advance(done, ends_at, note)
 
     # --- what is kept ---------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sfv_gym.errors import SFVError
+from sfv_gym.jobs.machine import usable_cores
 from sfv_gym.render import system_libs
 from sfv_gym.render.gl import choose_gl_backend, create_renderer
 
