@@ -55,6 +55,8 @@ MOST_THREADS = 4
 TORCH_THREADS = 1
 """Of the updates. Two of the physics do no harm beside other busy processes; two of torch wait for
 each other: 40,960 samples of a kick took 148 s in place of 32."""
+STARTING = 5.0
+"""Seconds until a run begins to count its own."""
 RUNS = Path("learned")
 """Where folders lie that nobody has named."""
 TRAINING = "training"
@@ -306,7 +308,7 @@ class _Learning:
         began, run = time.monotonic(), self.folder / TRAINING
         state = RunState.read(run)
         rest = seconds_after_training(task, self.threads)
-        asked = self._with_minutes(rest)
+        asked = self._with_minutes(rest + time.monotonic() - began + STARTING)
         if state.exists:
             self._say(f"Training: goes on after {state.samples / 1e6:.2f} M samples")
         with (
@@ -328,8 +330,9 @@ class _Learning:
             )
         policy = Policy.load(run / POLICY)
         self._save(policy, policy.card, policy.card["evaluation"])
-        # what earlier processes have spent on the run is in its own count
-        seconds = state.seconds + time.monotonic() - began
+        # what earlier processes have spent: all of it, or what the run has counted
+        before = max(state.seconds, self.stages.seconds().get("training", 0.0))
+        seconds = before + time.monotonic() - began
         return {"samples": policy.card["samples_total"], "seconds": seconds}
 
     def _with_minutes(self, rest: float) -> Asked:

@@ -51,7 +51,8 @@ class Source:
         path: of the file; of a skill, its motion.
         skill: what the motion will be called.
         digest: changes with the file's content.
-        registered: whether it is the motion that the skill's ids have already.
+        registered: whether it is the motion that the skill's ids have already, as shipped or
+            as the user's.
         extraction: keywords of ``extract_motion`` or ``import_motion``.
     """
 
@@ -159,8 +160,7 @@ def find_source(
     if kind == "motion":
         motion = load_motion(path)  # a damaged one is said now
         digest = motion.content_hash()
-        if skill is None and (own := _registered_hash(skill_of_file(path))) is not None:
-            registered = digest == own
+        registered = registered or (skill is None and digest == _shipped(skill_of_file(path)))
     else:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     if skill is None:
@@ -208,10 +208,9 @@ def _motion_of(skill: str) -> Path:
     return known[skill]
 
 
-def _registered_hash(skill: str) -> str | None:
-    """Of the motion that a skill's ids have; None where there is no such skill."""
-    try:
-        entry = get_entry(make_id(skill))
-    except UnknownIdError:
+def _shipped(skill: str) -> str | None:
+    """The hash of the motion that the ids of a skill of the library have; None of any other."""
+    if skill not in library_skills():
         return None
-    return load_motion(entry.motion).content_hash() if entry.motion else None
+    motion = get_entry(make_id(skill)).motion
+    return load_motion(motion).content_hash() if motion else None

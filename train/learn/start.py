@@ -105,6 +105,8 @@ def tracker_path(character: str, terrain: str) -> Path | None:
 def _seen(policy: Policy, path: Path, character: str, terrain: str) -> tuple[str, np.ndarray]:
     """What the policy sees of the reference, and where in an observation all that it sees lies."""
     reason = ""
+    if len(policy.layers) < 2:
+        raise PolicyError(f"{path}: it has no hidden layer, and cannot be trained on")
     for name in OBSERVATIONS:
         task = Task.of(library_skills()[0], character=character, terrain=terrain, observation=name)
         actions = len(policy.layers[-1][1])
