@@ -129,11 +129,13 @@ def train_in(
     evaluate_every: int,
     listener: Listener,
     torch_threads: int | None = None,
+    selection_episodes: int | None = None,
 ) -> IdEvaluation:
     """``train`` in a folder that this process has locked, with arguments that were checked.
 
     Args:
         torch_threads: of torch, where they are not to be as many as of the physics.
+        selection_episodes: of an evaluation on the way, where they are not the trainer's.
         listener: told of the progress; asked once a rollout whether to stop.
 
     Raises:
@@ -161,7 +163,17 @@ def train_in(
         model = _new_model(normalized, config, seed, device, folder)
         if start_from is not None:
             _warm_start(model, normalized, start_from, config, env_id, asked.given)
-    recorder = Recorder(env_id, folder, config, seed, evaluate_every, listener, init, num_threads)
+    recorder = Recorder(
+        env_id,
+        folder,
+        config,
+        seed,
+        evaluate_every,
+        listener,
+        init,
+        num_threads,
+        selection_episodes,
+    )
     recorder.exact = resume and go_on(model)
     if not recorder.exact:
         # by parts, since start states that were drawn before must not come again

@@ -76,6 +76,7 @@ class Recorder(BaseCallback):
         listener: told how far the run is; asked, at the start of each rollout, whether to stop.
         init: the policy file that the run begins with.
         num_threads: of the evaluations.
+        selection_episodes: of an evaluation on the way; by default ``SELECTION_EPISODES``.
 
     Attributes:
         exact: whether a run that goes on is to the bit where its checkpoint was; set before it.
@@ -93,9 +94,11 @@ class Recorder(BaseCallback):
         listener: Listener,
         init: str | os.PathLike[str] | None,
         num_threads: int = 1,
+        selection_episodes: int | None = None,
     ) -> None:
         super().__init__()
         self.num_threads = num_threads
+        self.selection_episodes = selection_episodes or SELECTION_EPISODES
         self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
         self.evaluate_every, self.listener = evaluate_every, listener
         self.init: JSON = {} if init is None else what_was_given(Path(init))
@@ -224,7 +227,7 @@ class Recorder(BaseCallback):
         if self.curve and self.curve[-1]["samples"] == samples:
             return
         policy = export_policy(self.model, {})
-        evaluation = self._evaluate(policy, SELECTION_EPISODES, Purpose.SELECTION)
+        evaluation = self._evaluate(policy, self.selection_episodes, Purpose.SELECTION)
         figures = {"samples": samples, "seconds": round(self.seconds, 1)}
         for name, value in evaluation.as_dict().items():
             if isinstance(value, float):

@@ -32,7 +32,8 @@ EXPLANATION = (
     f"{MEANING} Without learning: the same character is driven with the reference's poses alone."
 )
 
-NEXT_STEPS = """<pre>sfv extract my_video.mp4 --skill my_skill      # your own video -> my_skill.npz
+NEXT_STEPS = """<pre>sfv learn my_video.mp4 --minutes 5             # all in one; step by step:
+sfv extract my_video.mp4 --skill my_skill      # your own video -> my_skill.npz
 SFV_GYM_MOTIONS=. sfv train SFV-MySkill-v0     # teach it to the character
 SFV_GYM_MOTIONS=. sfv render SFV-MySkill-v0 --policy runs/SFV-MySkill-v0/policy.safetensors</pre>"""
 

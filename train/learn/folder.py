@@ -15,13 +15,13 @@ from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import LOCK, read_json
 
 STATE = "state.json"
-MEANINGS = {
-    "source": "the video or motion",
-    "start": "the policy to start from",
-    "extraction": "how the motion is taken out of it",
-    "settings": "the settings",
+DIFFERENCES = {
+    "source": "of another video or motion",
+    "start": "from another policy",
+    "extraction": "of another part or reading of the clip",
+    "settings": "with other settings of the training",
 }
-"""What the parts of ``asked`` are called where their names do not say it."""
+"""How it was learned where these parts of what was asked for differ; else both values say it."""
 
 
 class Stages:
@@ -42,15 +42,10 @@ class Stages:
         for name, value in asked.items():
             was = saved.get("asked", {}).get(name, value)
             if was != value:
-                what = MEANINGS.get(name, f"the {name}")
-                differs = (
-                    f"{what} was {was}, it is {value}"
-                    if name not in MEANINGS
-                    else (f"{what} has changed")
-                )
+                how = DIFFERENCES.get(name, f"with {name} {was}, not {value}")
                 raise OutputError(
-                    f"{folder} holds what was learned otherwise: {differs}. Choose another folder "
-                    "(--out), or remove that one"
+                    f"{folder} holds what was learned {how}: choose another folder (--out), or "
+                    "remove that one"
                 )
 
     def seconds(self) -> dict[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +19,6 @@ from sfv_gym.files import JSON, check_folder, write_json
 from sfv_gym.jobs.folder import locked_folder, read_json
 from sfv_gym.jobs.machine import usable_cores
 from sfv_gym.motion import BAD, ReferenceMotion
-from sfv_gym.play.by_motion import publish_id
 from sfv_gym.play.evaluation import PUBLISHED_EPISODES, Evaluation, evaluate
 from sfv_gym.play.policy import Policy
 from sfv_gym.registry import CHARACTER_TITLES, TERRAIN_TITLES, make_id
@@ -28,40 +26,29 @@ from sfv_gym.seeds import Purpose, checked_seed, stream
 from sfv_gym.terrains import get_terrain
 from sfv_gym.train.config import MOST_STEPS, Asked, recipes
 from sfv_gym.train.device import check_threads
-from sfv_gym.train.facts import machine_facts, task_facts
-from sfv_gym.train.learn.film import play_one, seconds_after_training, write_film
+from sfv_gym.train.learn.call import Call
+from sfv_gym.train.learn.film import play_one, write_film
 from sfv_gym.train.learn.folder import Stages
 from sfv_gym.train.learn.page import usage, write_card, write_learned_page
 from sfv_gym.train.learn.result import Learned
 from sfv_gym.train.learn.source import (
     OVERLAY,
     RECONSTRUCTION,
-    Source,
     check_verdict,
     find_source,
 )
-from sfv_gym.train.learn.start import NONE, Start, find_start
-from sfv_gym.train.ppo import ENDING_SETTINGS, train_in
-from sfv_gym.train.progress import ProgressBar
-from sfv_gym.train.recorder import what_was_given
-from sfv_gym.train.runs import CARD, POLICY, RunState, read_curve
+from sfv_gym.train.learn.start import NONE, find_start
+from sfv_gym.train.learn.training import EVALUATION, TRAINING, make_policy
+from sfv_gym.train.ppo import ENDING_SETTINGS
+from sfv_gym.train.runs import POLICY, read_curve
 
 RECIPE = "learn"
 """Of ``hyperparams/ppo.yml``."""
-EVALUATE_EVERY = 50_000
-"""Control steps between two evaluations in training."""
 MOST_THREADS = 4
 """Of the physics, where it is not said."""
-TORCH_THREADS = 1
-"""Of the updates. Two of the physics do no harm beside other busy processes; two of torch wait for
-each other: 40,960 samples of a kick took 148 s in place of 32."""
-STARTING = 5.0
-"""Seconds until a run begins to count its own."""
 RUNS = Path("learned")
 """Where folders lie that nobody has named."""
-TRAINING = "training"
-"""The folder of the run, within the folder."""
-ZERO_SHOT, EVALUATION, CARD_TEXT = "zero_shot.json", "evaluation.json", "card.md"
+ZERO_SHOT, CARD_TEXT = "zero_shot.json", "card.md"
 FILM, SHEET, REPORT, LEARNED = "film.mp4", "sheet.webp", "report.html", "learn.json"
 
 
@@ -160,286 +147,155 @@ def learn(
     say = Console(stderr=True, quiet=not progress, highlight=False, markup=False, soft_wrap=True)
     with locked_folder(folder, f"another process is at work in {folder}"):
         stages = Stages(folder, identity)
-        learning = _Learning(
+        call = Call(
             folder, env_id, found, begin, asked, minutes, seed, threads, strict, progress, stages,
             say,
         )  # fmt: skip
         try:
-            return learning.run()
+            return _run(call)
         except BaseException:
             stages.leave_nothing()
             raise
 
 
-@dataclass(frozen=True, eq=False)
-class _Learning:
-    """One call of ``learn``, whose arguments were checked."""
+def _run(call: Call) -> Learned:
+    """All stages, one after the other; those that are done are left alone."""
+    motion = _motion(call)
+    task = Task.of(call.env_id, observation=call.observation)
+    zero_shot = _zero_shot(call, task)
+    make_policy(call, task, zero_shot)
+    return _show(call, task, motion, zero_shot)
 
-    folder: Path
-    env_id: str
-    source: Source
-    start: Start
-    asked: Asked
-    minutes: float | None
-    seed: int
-    threads: int
-    strict: bool
-    progress: bool
-    stages: Stages
-    console: Console
 
-    def run(self) -> Learned:
-        """All stages, one after the other; those that are done are left alone."""
-        motion = self._motion()
-        task = Task.of(self.env_id, observation=self.asked.config.observation)
-        zero_shot = self._zero_shot(task)
-        self._train(task, zero_shot)
-        return self._show(task, motion, zero_shot)
+def _motion(call: Call) -> ReferenceMotion:
+    files = call.source.files()
+    if not call.stages.is_done("motion", {}, files):
+        call.say(f"Motion: {call.source.path.name} …")
+    call.stages.do(
+        "motion",
+        {},
+        files,
+        lambda: call.source.make(call.folder, strict=call.strict, progress=call.progress),
+    )
+    motion = ReferenceMotion.load(call.folder / files[0])
+    check_verdict(motion, call.strict)
+    call.source.register(call.folder)
+    call.say(f"Motion: {motion.num_frames} frames, {motion.duration:.2f} s")
+    if motion.verdict is not None:
+        call.say(f"Reconstruction: {motion.verdict.grade}")
+        for _, text in motion.verdict.lines():
+            call.say(f"- {text}")
+        if motion.verdict.grade == BAD:
+            call.say(f"It is learned all the same. Look at {call.folder / RECONSTRUCTION}.")
+    return motion
 
-    def _say(self, text: str) -> None:
-        self.console.print(text)
 
-    # --- motion -----------------------------------------------------------------------------------
+def _zero_shot(call: Call, task: Task) -> Evaluation | None:
+    if call.start.policy is None:
+        why = "" if call.start.asked else f": no tracker of {task.character.name} ships"
+        call.say(f"Start: from nothing{why}")
+        return None
+    made_of = {"motion": task.motion_hash, "policy": call.start.digest}
 
-    def _motion(self) -> ReferenceMotion:
-        files = self.source.files()
-        if not self.stages.is_done("motion", {}, files):
-            self._say(f"Motion: {self.source.path.name} …")
-        self.stages.do(
-            "motion",
-            {},
-            files,
-            lambda: self.source.make(self.folder, strict=self.strict, progress=self.progress),
+    def work() -> JSON:
+        # not by the episodes of the figures in the end: these decide whether to train
+        seed = stream(Purpose.SELECTION, call.seed)
+        found = evaluate(
+            call.start.predict(),
+            task,
+            episodes=PUBLISHED_EPISODES,
+            seed=seed,
+            num_threads=call.threads,
+            name=call.env_id,
         )
-        motion = ReferenceMotion.load(self.folder / files[0])
-        check_verdict(motion, self.strict)
-        self.source.register(self.folder)
-        self._say(f"Motion: {motion.num_frames} frames, {motion.duration:.2f} s")
-        if motion.verdict is not None:
-            self._say(f"Reconstruction: {motion.verdict.grade}")
-            for _, text in motion.verdict.lines():
-                self._say(f"- {text}")
-            if motion.verdict.grade == BAD:
-                self._say(f"It is learned all the same. Look at {self.folder / RECONSTRUCTION}.")
-        return motion
+        write_json(call.folder / ZERO_SHOT, found.as_dict())
+        return {}
 
-    # --- the policy to start from, as it is -----------------------------------------------------
+    call.stages.do("zero-shot", made_of, [ZERO_SHOT], work)
+    found = Evaluation.from_dict(read_json(call.folder / ZERO_SHOT))
+    call.say(f"Start: {call.start.name}, as it is: success {found.success_rate:.2f}")
+    return found
 
-    def _zero_shot(self, task: Task) -> Evaluation | None:
-        if self.start.policy is None:
-            self._say(
-                "Start: from nothing"
-                + ("" if self.start.asked else f": no tracker of {task.character.name} ships")
-            )
-            return None
-        made_of = {"motion": task.motion_hash, "policy": self.start.digest}
 
-        def work() -> JSON:
-            # not by the episodes of the figures in the end: these decide whether to train
-            seed = stream(Purpose.SELECTION, self.seed)
-            found = evaluate(
-                self.start.predict(),
-                task,
-                episodes=PUBLISHED_EPISODES,
-                seed=seed,
-                num_threads=self.threads,
-                name=self.env_id,
-            )
-            write_json(self.folder / ZERO_SHOT, found.as_dict())
-            return {}
+def _show(call: Call, task: Task, motion: ReferenceMotion, zero_shot: Evaluation | None) -> Learned:
+    policy = Policy.load(call.folder / POLICY)
+    evaluation = Evaluation.from_dict(read_json(call.folder / EVALUATION))
+    own = None if call.source.registered else call.folder / call.source.files()[0]
+    seen = call.observation
+    lines = usage(call.env_id, own, call.folder / POLICY, seen)
+    made_of = {
+        "motion": task.motion_hash,
+        "policy": policy.content_hash(),
+        "card": policy.card.get("samples_total"),
+    }
+    files = (FILM, SHEET, REPORT, CARD_TEXT)
 
-        self.stages.do("zero-shot", made_of, [ZERO_SHOT], work)
-        found = Evaluation.from_dict(read_json(self.folder / ZERO_SHOT))
-        self._say(f"Start: {self.start.name}, as it is: success {found.success_rate:.2f}")
-        return found
-
-    # --- training ---------------------------------------------------------------------------------
-
-    @property
-    def _target(self) -> float:
-        return self.asked.config.target_success
-
-    def _train(self, task: Task, zero_shot: Evaluation | None) -> None:
-        """Leave the policy with its card and its evaluation."""
-        config = self.asked.config
-        good = zero_shot is not None and zero_shot.success_rate >= self._target
-        made_of = {
-            "motion": task.motion_hash,
-            "ends": {
-                "steps": config.steps,
-                "minutes": self.minutes,
-                "target": [self._target, config.target_evaluations],
-            },
-        }
-        files = (POLICY, CARD, EVALUATION)
-        if good and self.start.fits(task):
-            self._say(f"Training: none, success is {self._target:g} or more already")
-            self.stages.do("training", made_of, files, lambda: self._as_it_is(task))
-        else:
-            self.stages.do("training", made_of, files, lambda: self._learn(task))
-
-    def _as_it_is(self, task: Task) -> JSON:
-        """The policy to start from is the one."""
-        policy, path = self.start.policy, self.start.path
-        assert policy is not None and path is not None
-        fixed, rsi = publish_id(
-            policy.predict,
-            self.env_id,
-            observation=self.asked.config.observation,
-            num_threads=self.threads,
+    def work() -> JSON:
+        call.say("Film and report …")
+        began = time.monotonic()
+        played = play_one(policy.predict, task, call.env_id)
+        write_film(
+            call.folder / FILM,
+            call.folder / SHEET,
+            played,
+            cyclic=motion.loop == "wrap",
+            overlay=call.folder / OVERLAY if call.source.kind == "video" else None,
+            poses=call.source.poses(call.folder),
         )
-        card = {
-            **task_facts(self.env_id),
-            "algorithm": policy.card.get("algorithm", "unknown"),
-            "settings": policy.card.get("settings", {}),
-            **what_was_given(path),
-            "seed": self.seed,
-            "samples": 0,
-            "seconds": 0.0,
-            "samples_total": 0,
-            "outcome": "target",
-            **machine_facts(),
-        }
-        self._save(policy, card, {**fixed.as_dict(), "rsi": rsi.as_dict()})
-        return {"samples": 0}
-
-    def _learn(self, task: Task) -> JSON:
-        """A run of PPO, or going on with it."""
-        began, run = time.monotonic(), self.folder / TRAINING
-        state = RunState.read(run)
-        rest = seconds_after_training(task, self.threads)
-        asked = self._with_minutes(rest + time.monotonic() - began + STARTING)
-        if state.exists:
-            self._say(f"Training: goes on after {state.samples / 1e6:.2f} M samples")
-        with (
-            locked_folder(run, f"another process is training in {run}"),
-            ProgressBar("Training", show=self.progress) as bar,
-        ):
-            train_in(
-                run,
-                self.env_id,
-                asked,
-                seed=self.seed,
-                resume=state.exists,
-                init=self.start.path,
-                num_threads=self.threads,
-                torch_threads=TORCH_THREADS,
-                device="cpu",
-                evaluate_every=EVALUATE_EVERY,
-                listener=bar,
-            )
-        policy = Policy.load(run / POLICY)
-        self._save(policy, policy.card, policy.card["evaluation"])
-        # what earlier processes have spent: all of it, or what the run has counted
-        before = max(state.seconds, self.stages.seconds().get("training", 0.0))
-        seconds = before + time.monotonic() - began
-        return {"samples": policy.card["samples_total"], "seconds": seconds}
-
-    def _with_minutes(self, rest: float) -> Asked:
-        """The settings with the minutes that are left to the run, evaluations on the way included.
-
-        Args:
-            rest: seconds that what follows will take.
-        """
-        if self.minutes is None:
-            return self.asked
-        before = sum(self.stages.seconds().get(name, 0.0) for name in ("motion", "zero-shot"))
-        left = max(60.0 * self.minutes - before - rest, 0.1)
-        self._say(
-            f"Training: at most {left / 60:.1f} min of {self.minutes:g}; {before / 60:.1f} are "
-            f"spent, {rest / 60:.1f} are kept for evaluation and film"
-        )
-        config = self.asked.config
-        values = {**self.asked.overrides(), "minutes": left / 60.0}
-        return Asked.for_env(self.env_id, config.steps, values)
-
-    def _save(self, policy: Policy, card: JSON, evaluation: JSON) -> None:
-        """The policy, its card and its evaluation; the evaluation last."""
-        card = {**card, "evaluation": evaluation}
-        replace(policy, card=card).save(self.folder / POLICY)
-        write_json(self.folder / CARD, card)
-        write_json(self.folder / EVALUATION, evaluation)
-
-    # --- what is to be seen ---------------------------------------------------------------------
-
-    def _show(self, task: Task, motion: ReferenceMotion, zero_shot: Evaluation | None) -> Learned:
-        policy = Policy.load(self.folder / POLICY)
-        evaluation = Evaluation.from_dict(read_json(self.folder / EVALUATION))
-        own = None if self.source.registered else self.folder / self.source.files()[0]
-        seen = self.asked.config.observation
-        lines = usage(self.env_id, own, self.folder / POLICY, seen)
-        made_of = {
-            "motion": task.motion_hash,
-            "policy": policy.content_hash(),
-            "card": policy.card.get("samples_total"),
-        }
-        files = (FILM, SHEET, REPORT, CARD_TEXT, LEARNED)
-
-        def work() -> JSON:
-            self._say("Film and report …")
-            began = time.monotonic()
-            played = play_one(policy.predict, task, self.env_id)
-            write_film(
-                self.folder / FILM,
-                self.folder / SHEET,
-                played,
-                cyclic=motion.loop == "wrap",
-                overlay=self.folder / OVERLAY if self.source.kind == "video" else None,
-                poses=self.source.poses(self.folder),
-            )
-            rows = [("the policy", evaluation)]
-            if zero_shot is not None:
-                rows.append((f"{self.start.name}, as it is", zero_shot))
-            write_card(self.folder / CARD_TEXT, policy.card, rows, lines)
-            seconds = {**self.stages.seconds(), "film": round(time.monotonic() - began, 2)}
-            page = self.folder / RECONSTRUCTION
-            run = self.folder / TRAINING
-            write_learned_page(
-                self.folder / REPORT,
-                motion=motion,
-                card=policy.card,
-                rows=rows,
-                curve=read_curve(run) if run.is_dir() else [],
-                played=played,
-                film=self.folder / FILM,
-                sheet=self.folder / SHEET,
-                has_video=self.source.kind == "video",
-                reconstruction=page if page.is_file() else None,
-                seconds=seconds,
-                notes=(self.stages.result("motion") or {}).get("notes", []),
-                lines=lines,
-            )
-            learned = self._learned(motion, zero_shot, evaluation, lines, seconds)
-            write_json(self.folder / LEARNED, learned.as_dict())
-            return {"seconds": seconds["film"]}
-
-        self.stages.do("film", made_of, files, work)
-        return self._learned(motion, zero_shot, evaluation, lines, self.stages.seconds())
-
-    def _learned(
-        self,
-        motion: ReferenceMotion,
-        zero_shot: Evaluation | None,
-        evaluation: Evaluation,
-        lines: str,
-        seconds: dict[str, float],
-    ) -> Learned:
-        samples = (self.stages.result("training") or {}).get("samples", 0)
-        return Learned(
-            folder=self.folder,
-            env_id=self.env_id,
-            observation=self.asked.config.observation,
+        rows = [("the policy", evaluation)]
+        if zero_shot is not None:
+            rows.append((f"{call.start.name}, as it is", zero_shot))
+        write_card(call.folder / CARD_TEXT, policy.card, rows, lines)
+        seconds = {**call.stages.seconds(), "film": round(time.monotonic() - began, 2)}
+        page = call.folder / RECONSTRUCTION
+        run = call.folder / TRAINING
+        write_learned_page(
+            call.folder / REPORT,
             motion=motion,
-            motion_file=self.folder / self.source.files()[0],
-            policy=self.folder / POLICY,
-            film=self.folder / FILM,
-            sheet=self.folder / SHEET,
-            report=self.folder / REPORT,
-            start=self.start.name if self.start.policy is not None else NONE,
-            target=self._target,
-            zero_shot=zero_shot,
-            evaluation=evaluation,
-            samples=samples,
+            card=policy.card,
+            rows=rows,
+            curve=read_curve(run) if run.is_dir() else [],
+            played=played,
+            film=call.folder / FILM,
+            sheet=call.folder / SHEET,
+            has_video=call.source.kind == "video",
+            reconstruction=page if page.is_file() else None,
             seconds=seconds,
-            usage=lines,
+            notes=(call.stages.result("motion") or {}).get("notes", []),
+            lines=lines,
         )
+        return {"seconds": seconds["film"]}
+
+    call.stages.do("film", made_of, files, work)
+    learned = _learned(call, motion, zero_shot, evaluation, lines, call.stages.seconds())
+    write_json(call.folder / LEARNED, learned.as_dict())
+    return learned
+
+
+def _learned(
+    call: Call,
+    motion: ReferenceMotion,
+    zero_shot: Evaluation | None,
+    evaluation: Evaluation,
+    lines: str,
+    seconds: dict[str, float],
+) -> Learned:
+    samples = (call.stages.result("training") or {}).get("samples", 0)
+    return Learned(
+        folder=call.folder,
+        env_id=call.env_id,
+        observation=call.observation,
+        motion=motion,
+        motion_file=call.folder / call.source.files()[0],
+        policy=call.folder / POLICY,
+        film=call.folder / FILM,
+        sheet=call.folder / SHEET,
+        report=call.folder / REPORT,
+        start=call.start.name if call.start.policy is not None else NONE,
+        target=call.target,
+        zero_shot=zero_shot,
+        evaluation=evaluation,
+        samples=samples,
+        seconds=seconds,
+        usage=lines,
+    )
