@@ -263,7 +263,9 @@ def test_the_tracker_is_taken_where_one_ships(
 
 def test_what_a_policy_sees_is_found_out(tmp_path: Path) -> None:
     shipped = shipped_policy_path("SFV-Walk-v0")  # of format 1, which does not say it
-    assert find_start(shipped, "humanoid", "flat").observation == "phase"
+    found = find_start(shipped, "humanoid", "flat")
+    assert found.observation == "phase" and found.fits(Task.of("walk"))
+    assert not find_start(shipped, "humanoid", "slopes").fits(Task.of("walk", terrain="slopes"))
     assert find_start(doing_nothing(tmp_path / "a.safetensors", "phase"), "humanoid", "flat").fits(
         Task.of("walk")
     )

@@ -47,8 +47,10 @@ class Start:
 
     def fits(self, task: Task) -> bool:
         """Whether the policy sees just what the task shows, and so is one of its own."""
-        if self.policy is None or self.policy.layout is None:
+        if self.policy is None or self.columns is None:
             return False
+        if self.policy.layout is None:  # a file that tells only how many numbers it sees
+            return np.array_equal(self.columns, np.arange(task.observation_size))
         try:
             self.policy.layout.check_same(PolicyLayout.of(task))
         except PolicyError:
