@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from sfv_gym.retargeting.retarget import retarget
     from sfv_gym.terrains import Pieces, Terrain
     from sfv_gym.train.distill import distill as distill_policies
+    from sfv_gym.train.learn import Learned, learn
     from sfv_gym.train.ppo import train as train_policy
 
 __version__ = "0.1.0"
@@ -77,6 +78,7 @@ _LAZY = {
     "ImitationEnv": "envs.imitation_env",
     "ImitationVectorEnv": "envs.vector_env",
     "LandmarkSet": "pose",
+    "Learned": "train.learn",
     "MotionEvaluations": "play.by_motion",
     "Observation": "envs.observations",
     "Pieces": "terrains",
@@ -102,6 +104,7 @@ _LAZY = {
     "find_motion": "registry",
     "get_character": "characters",
     "import_motion": "extract",
+    "learn": "train.learn",
     "load_policy": "play.policy",
     "register_estimator": "pose",
     "retarget": "retargeting.retarget",
@@ -126,6 +129,7 @@ __all__ = [
     "ImitationEnv",
     "ImitationVectorEnv",
     "LandmarkSet",
+    "Learned",
     "MotionEvaluations",
     "Observation",
     "Person",
@@ -153,6 +157,7 @@ __all__ = [
     "find_motion",
     "get_character",
     "import_motion",
+    "learn",
     "list_envs",
     "load_policy",
     "register_character",

@@ -85,6 +85,12 @@ def is_skill_name(name: str) -> bool:
     return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None and name != TRACKER
 
 
+def skill_of_file(path: Path) -> str:
+    """A skill's name out of a file's: phones number their videos, and people write any script."""
+    words = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+    return words if words[:1].isalpha() else f"clip_{words}".rstrip("_")
+
+
 def register_motion(path: str | os.PathLike[str], skill: str | None = None) -> str:
     """Register the environments of a motion file and return the plain id.
 

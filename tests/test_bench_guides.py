@@ -32,6 +32,7 @@ def test_there_are_the_guides():
         "benchmark-your-algorithm",
         "compare-policies-across-terrains",
         "bring-your-own-video",
+        "learn-a-skill",
         "add-a-character",
         "add-a-terrain",
         "add-an-estimator",

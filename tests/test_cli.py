@@ -17,6 +17,7 @@ COMMANDS = (
     "export",
     "assess",
     "envs",
+    "learn",
     "train",
     "train-all",
     "eval",

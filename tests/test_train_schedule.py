@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from sfv_gym.train.config import PPOConfig
-from sfv_gym.train.schedule import Annealing, begin_annealing, is_good_enough, learning_rate
+from sfv_gym.train.schedule import (
+    Annealing,
+    begin_annealing,
+    budget_share,
+    is_good_enough,
+    is_out_of_time,
+    learning_rate,
+)
 
 CONFIG = PPOConfig.for_env(
     "SFV-Walk-v0",
@@ -60,3 +67,22 @@ def test_the_learning_rate_falls_over_the_budget_and_faster_when_annealing():
         assert learning_rate(CONFIG, annealing, samples) == pytest.approx(
             CONFIG.final_learning_rate
         )
+
+
+def test_with_minutes_the_rate_falls_by_whichever_is_used_up_sooner():
+    timed = replace(CONFIG, minutes=2.0)
+    first, last = CONFIG.learning_rate, CONFIG.final_learning_rate
+    half = 0.5 * (first + last)
+    assert learning_rate(timed, None, 100, 60.0) == pytest.approx(half)
+    assert learning_rate(timed, None, 500, 30.0) == pytest.approx(half)
+    assert learning_rate(timed, None, 100, 200.0) == pytest.approx(last)
+    assert not is_out_of_time(timed, 119.0) and is_out_of_time(timed, 120.0)
+    assert not is_out_of_time(CONFIG, 1e9)  # 0 minutes are no limit
+    assert budget_share(CONFIG, 500, 1e9) == 0.5
+    annealing = begin_annealing(timed, curve([1.0] * 3), 300, 60.0)
+    assert annealing == Annealing(300, 200, "target", 60.0)
+    begins = learning_rate(timed, annealing, 300, 60.0)
+    assert begins == pytest.approx(half)
+    for samples, seconds in ((400, 60.0), (300, 90.0)):
+        now = learning_rate(timed, annealing, samples, seconds)
+        assert now == pytest.approx(0.5 * (half + last))

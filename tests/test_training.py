@@ -120,6 +120,27 @@ def test_the_last_policy_is_kept_if_it_wins_the_run_off(
     assert Policy.load(tmp_path / POLICY).card == card
 
 
+def test_a_run_ends_by_the_clock_and_goes_on_with_more_of_it(env_id, tmp_path, monkeypatch):
+    """A rollout there always is; what it comes to is measured anew once it has learned on."""
+    seconds = [0.0]
+    monkeypatch.setattr(recorder.Recorder, "seconds", property(lambda self: seconds[0]))
+    monkeypatch.setattr(
+        recorder.Recorder,
+        "_on_rollout_end",
+        lambda self: seconds.__setitem__(0, seconds[0] + 60.0),
+    )
+    settings = {**SMALL, "minutes": 1.5}
+    train(env_id, tmp_path, steps=10**6, progress=False, settings=settings)
+    card = read_json(tmp_path / CARD)
+    assert (card["samples_total"], card["outcome"]) == (1024, "budget")
+    found = train(env_id, tmp_path, resume=True, progress=False)
+    assert read_json(tmp_path / CARD) == card and found.as_dict().items() <= (
+        card["evaluation"].items()
+    )
+    train(env_id, tmp_path, resume=True, progress=False, settings={"minutes": 2.5})
+    assert read_json(tmp_path / CARD)["samples_total"] == 1536
+
+
 def test_what_start_states_have_learned_goes_on(env_id, tmp_path, monkeypatch):
     settings = {**SMALL, "initialization": "failure", "horizon": 8}
     train(env_id, tmp_path, steps=1024, progress=False, settings=settings)

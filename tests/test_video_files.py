@@ -16,9 +16,8 @@ import cv2
 from av.stream import Disposition
 from clips import counting, indices, moving, refusal, write
 
-from sfv_gym.cli.motions import _skill_of
 from sfv_gym.errors import VideoError
-from sfv_gym.registry import is_skill_name
+from sfv_gym.registry import is_skill_name, skill_of_file
 from sfv_gym.video import open_video, write_video
 
 
@@ -100,7 +99,7 @@ def test_unusual_names(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatc
      ("прыжок 跳.mp4", "clip"), ("_run-2_.MOV", "run_2")],
 )  # fmt: skip
 def test_any_file_name_gives_a_skill(file: str, skill: str) -> None:
-    assert _skill_of(Path("clips") / file) == skill
+    assert skill_of_file(Path("clips") / file) == skill
     assert is_skill_name(skill)
 
 

@@ -143,6 +143,11 @@ class PPOConfig:
         le=MOST_STEPS,
         description="The most control steps a run may take: `--steps`, `--budget`.",
     )
+    minutes: Number = Field(
+        ge=0,
+        le=1e6,
+        description="Minutes after which it ends, if that is sooner; 0 is no limit: `--minutes`.",
+    )
     anneal_steps: Whole = Field(
         ge=0, le=MOST_STEPS, description="Control steps over which a run that is good enough ends."
     )

@@ -41,7 +41,9 @@ from sfv_gym.train.warm_start import (
 )
 
 EVALUATE_EVERY = 250_000
-ENDING_SETTINGS = frozenset(("steps", "anneal_steps", "target_success", "target_evaluations"))
+ENDING_SETTINGS = frozenset(
+    ("steps", "minutes", "anneal_steps", "target_success", "target_evaluations")
+)
 """What may be changed while a run goes on: it says when to end, not how to learn."""
 
 
@@ -70,7 +72,8 @@ def train(
         evaluate_every: control steps between two evaluations, each of which also writes a
             checkpoint.
         progress: whether to show a bar, and a line for each evaluation.
-        settings: overrides of single ``PPOConfig`` fields.
+        settings: overrides of single ``PPOConfig`` fields, such as ``minutes``, after which it
+            ends if that is sooner.
 
     Raises:
         UnknownIdError, OutputError: the id is not registered; the folder holds another run, is
@@ -125,10 +128,14 @@ def train_in(
     device: str,
     evaluate_every: int,
     listener: Listener,
+    torch_threads: int | None = None,
+    selection_episodes: int | None = None,
 ) -> IdEvaluation:
     """``train`` in a folder that this process has locked, with arguments that were checked.
 
     Args:
+        torch_threads: of torch, where they are not to be as many as of the physics.
+        selection_episodes: of an evaluation on the way, where they are not the trainer's.
         listener: told of the progress; asked once a rollout whether to stop.
 
     Raises:
@@ -136,7 +143,7 @@ def train_in(
     """
     task = Task.of(env_id)
     start_from = None if init is None or resume else Policy.load(init)
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(torch_threads or num_threads)
     motion_hash = task.motion_hash
     config, seed = _open_run(folder, env_id, asked, seed, resume, motion_hash, start_from)
     task = Task.of(
@@ -156,7 +163,17 @@ def train_in(
         model = _new_model(normalized, config, seed, device, folder)
         if start_from is not None:
             _warm_start(model, normalized, start_from, config, env_id, asked.given)
-    recorder = Recorder(env_id, folder, config, seed, evaluate_every, listener, init)
+    recorder = Recorder(
+        env_id,
+        folder,
+        config,
+        seed,
+        evaluate_every,
+        listener,
+        init,
+        num_threads,
+        selection_episodes,
+    )
     recorder.exact = resume and go_on(model)
     if not recorder.exact:
         # by parts, since start states that were drawn before must not come again

@@ -40,7 +40,13 @@ from sfv_gym.train.runs import (
     read_curve,
     save_policy,
 )
-from sfv_gym.train.schedule import Annealing, begin_annealing, learning_rate
+from sfv_gym.train.schedule import (
+    Annealing,
+    begin_annealing,
+    budget_share,
+    is_out_of_time,
+    learning_rate,
+)
 
 SELECTION_EPISODES = 20
 RUN_OFF_EPISODES = 64
@@ -51,7 +57,8 @@ INIT_FACTS = ("init", "samples_before", "seconds_before")
 """What a card says of the policy that a run began with: its file, and all that went into it."""
 
 
-def _what_was_given(init: Path) -> JSON:
+def what_was_given(init: Path) -> JSON:
+    """``INIT_FACTS`` of a policy file."""
     card = Policy.load(init).card
     spent = {
         f"{name}_before": card.get(f"{name}_total", card.get(name, 0))
@@ -68,6 +75,8 @@ class Recorder(BaseCallback):
     Args:
         listener: told how far the run is; asked, at the start of each rollout, whether to stop.
         init: the policy file that the run begins with.
+        num_threads: of the evaluations.
+        selection_episodes: of an evaluation on the way; by default ``SELECTION_EPISODES``.
 
     Attributes:
         exact: whether a run that goes on is to the bit where its checkpoint was; set before it.
@@ -84,11 +93,15 @@ class Recorder(BaseCallback):
         evaluate_every: int,
         listener: Listener,
         init: str | os.PathLike[str] | None,
+        num_threads: int = 1,
+        selection_episodes: int | None = None,
     ) -> None:
         super().__init__()
+        self.num_threads = num_threads
+        self.selection_episodes = selection_episodes or SELECTION_EPISODES
         self.env_id, self.folder, self.config, self.run_seed = env_id, folder, config, seed
         self.evaluate_every, self.listener = evaluate_every, listener
-        self.init: JSON = {} if init is None else _what_was_given(Path(init))
+        self.init: JSON = {} if init is None else what_was_given(Path(init))
         self.annealing: Annealing | None = None
         self.curriculum: Curriculum | None = None
         self.curve: list[CurveRow] = []
@@ -149,13 +162,14 @@ class Recorder(BaseCallback):
             self.checkpoint(between_rollouts=True)
         if self.listener.stopping:
             raise StoppedError
-        samples = self.model.num_timesteps
+        samples, seconds = self.model.num_timesteps, self.seconds
         if self.annealing is None:
-            self.annealing = begin_annealing(self.config, self.curve, samples)
-        self.model.learning_rate_now = learning_rate(self.config, self.annealing, samples)
+            self.annealing = begin_annealing(self.config, self.curve, samples, seconds)
+        self.model.learning_rate_now = learning_rate(self.config, self.annealing, samples, seconds)
         self.model.extra["annealing"] = asdict(self.annealing) if self.annealing else None
-        if self.annealing is not None and self.annealing.is_over(samples):
-            self.model.stop = True
+        over = self.annealing is not None and self.annealing.is_over(samples)
+        # a rollout there must be; a checkpoint holds that its run was to stop
+        self.model.stop = over or (samples > 0 and is_out_of_time(self.config, seconds))
         if self.curriculum is not None:
             self.curriculum.adapt(self.config)
             difficulty = self.curriculum.draw(self.run_seed, samples)
@@ -184,14 +198,13 @@ class Recorder(BaseCallback):
         samples = self.model.num_timesteps
         mean = np.mean([e["r"] / e["l"] for e in self.model.ep_info_buffer or []] or [0.0])
         rate = (samples - self._samples_before) / max(time.monotonic() - self._started, 1e-3)
+        ends_at = self.config.steps
+        if self.annealing is not None:
+            ends_at = self.annealing.start + self.annealing.length
         figures = {
             "samples": samples,
             "budget": self.config.steps,
-            "ends_at": (
-                self.annealing.start + self.annealing.length
-                if self.annealing
-                else self.config.steps
-            ),
+            "ends_at": ends_at,
             "annealing": self.annealing is not None,
             "seconds": round(self.seconds, 1),
             "samples_per_second": round(rate, 1),
@@ -201,7 +214,10 @@ class Recorder(BaseCallback):
         write_json(self.folder / PROGRESS, figures)
         note = f"{samples / 1e6:.2f} M, {rate / 1000:.1f} k/s, reward per step {mean:.2f}"
         note += ", annealing" if self.annealing else ""
-        self.listener.advance(samples, figures["ends_at"], note)
+        done = float(samples)
+        if self.config.minutes:  # whichever ends it: the bar tells how long that will take
+            done = max(done, budget_share(self.config, 0, self.seconds) * ends_at)
+        self.listener.advance(done, ends_at, note)
 
     # --- what is kept ---------------------------------------------------------------------------
 
@@ -211,7 +227,7 @@ class Recorder(BaseCallback):
         if self.curve and self.curve[-1]["samples"] == samples:
             return
         policy = export_policy(self.model, {})
-        evaluation = self._evaluate(policy, SELECTION_EPISODES, Purpose.SELECTION)
+        evaluation = self._evaluate(policy, self.selection_episodes, Purpose.SELECTION)
         figures = {"samples": samples, "seconds": round(self.seconds, 1)}
         for name, value in evaluation.as_dict().items():
             if isinstance(value, float):
@@ -236,6 +252,7 @@ class Recorder(BaseCallback):
             observation=self.config.observation,
             episodes=max(episodes // TRACKER_SHARE, 1) if many else episodes,
             seed=stream(purpose, self.run_seed),
+            num_threads=self.num_threads,
         )
 
     def _write_curve(self) -> None:
@@ -260,12 +277,15 @@ class Recorder(BaseCallback):
     def finish(self, model: LeanPPO) -> IdEvaluation:
         """Evaluate the best policy by the whole protocol, and say in the card that this is it."""
         card = read_json(self.folder / CARD)
-        if "outcome" in card and card["budget"] >= self.config.steps:
+        learned_on = card.get("samples_total") != model.num_timesteps
+        if "outcome" in card and card["budget"] >= self.config.steps and not learned_on:
             return evaluation_from_dict(card["evaluation"])
         self._run_off(model)
         card, policy = read_json(self.folder / CARD), Policy.load(self.folder / POLICY)
         seen = self.config.observation
-        fixed, rsi = publish_id(policy.predict, self.env_id, observation=seen)
+        fixed, rsi = publish_id(
+            policy.predict, self.env_id, observation=seen, num_threads=self.num_threads
+        )
         card = {
             **card,
             "selection": card.get("selection", card["evaluation"]),

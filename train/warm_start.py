@@ -99,7 +99,7 @@ def warm_start(
             show, or does not see what it shows beside the ground.
     """
     assert isinstance(env.venv, SB3VecEnv)
-    seen = _columns(policy, PolicyLayout.of(env.venv.envs.simulation.task))
+    seen = columns_seen(policy, PolicyLayout.of(env.venv.envs.simulation.task))
     _copy(policy.layers, actor_layers(model), seen)
     if critic:
         _copy(policy.critic, critic_layers(model), seen)
@@ -118,7 +118,7 @@ def warm_start(
     statistics.count = count
 
 
-def _columns(policy: Policy, layout: PolicyLayout) -> np.ndarray:
+def columns_seen(policy: Policy, layout: PolicyLayout) -> np.ndarray:
     """Where in observations of ``layout`` what the policy sees (D,) lies; all but the ground's
     heights must be among it."""
     flat, width = layout.without("height_map"), len(policy.mean)

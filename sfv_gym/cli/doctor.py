@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sfv_gym.errors import SFVError
+from sfv_gym.jobs.machine import usable_cores
 from sfv_gym.render import system_libs
 from sfv_gym.render.gl import choose_gl_backend, create_renderer
 
@@ -273,7 +274,6 @@ def _torch(name: str) -> Check:
 
 
 def _cores(name: str) -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     wanted = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
-    detail = f"{usable} usable" + "".join(f", {k}={v}" for k, v in wanted.items())
+    detail = f"{usable_cores()} usable" + "".join(f", {k}={v}" for k, v in wanted.items())
     return Check(name, True, False, detail)

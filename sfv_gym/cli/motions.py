@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from sfv_gym.files import check_folder
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
+from sfv_gym.registry import skill_of_file
 
 if TYPE_CHECKING:
     from sfv_gym.library import Built
@@ -131,7 +131,7 @@ def extract(
     """Take the motion of a person out of a video."""
     from sfv_gym.extract import extract_motion
 
-    name = skill or _skill_of(video)
+    name = skill or skill_of_file(video)
     target = out or Path(f"{name}.npz")
     page = report or target.with_name(f"{target.stem}_report.html")
     extraction = extract_motion(
@@ -188,7 +188,7 @@ def import_command(
     """Take a motion out of motion capture or another program's joints, without a video."""
     from sfv_gym.extract import import_motion
 
-    name = skill or _skill_of(file)
+    name = skill or skill_of_file(file)
     target = out or Path(f"{name}.npz")
     page = report or target.with_name(f"{target.stem}_report.html")
     motion = import_motion(
@@ -350,9 +350,3 @@ def assess(
     else:
         report.print_report(found, motion, Console())
         print_verdict(one.verdict, Console())
-
-
-def _skill_of(video: Path) -> str:
-    """A skill's name out of a file's: phones number their videos, and people write any script."""
-    words = re.sub(r"[^a-z0-9]+", "_", video.stem.lower()).strip("_")
-    return words if words[:1].isalpha() else f"clip_{words}".rstrip("_")

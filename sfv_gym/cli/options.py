@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sfv_gym.errors import SettingError
+from sfv_gym.files import JSON
 from sfv_gym.motion import BAD, DOUBTFUL, GOOD, NOTE, Verdict
 from sfv_gym.seeds import MAX_SEED
 
@@ -104,3 +107,26 @@ Threads = Annotated[
     int, typer.Option(help="Of a run: of its physics and of torch.", min=1, max=1024)
 ]
 Device = Annotated[str, typer.Option(help="For the updates: cpu, cuda, cuda:1 or auto.")]
+
+
+def parsed_settings(pairs: list[str] | None) -> JSON:
+    """What ``--set`` was given; raises SettingError for what is not of the form NAME=VALUE."""
+    import yaml
+
+    settings = {}
+    for pair in pairs or []:
+        name, sign, text = pair.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):  # no date, say; brackets without end
+            value = None
+        if not sign or value is None:
+            raise SettingError(
+                f"--set takes NAME=VALUE, as gamma=0.98; it was given {reprlib.repr(pair)}"
+            )
+        settings[name.strip()] = value
+    if "steps" in settings:
+        raise SettingError("the number of control steps is not for --set: give --steps or --budget")
+    if "minutes" in settings:
+        raise SettingError("the number of minutes is not for --set: give --minutes")
+    return settings

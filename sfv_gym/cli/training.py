@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import reprlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -14,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfv_gym.errors import SettingError
-from sfv_gym.files import JSON
 from sfv_gym.jobs.options import Address, ExecutorName, Workers, interruptible, make_executor
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ from sfv_gym.cli.options import (
     _finite,
     app,
     console,
+    parsed_settings,
 )
 from sfv_gym.cli.playing import print_evaluation, print_motions
 
@@ -43,6 +42,14 @@ def train(
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Control steps in all; the recipe's by default.", min=1)
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="End after so many minutes, if that is sooner; the last evaluation comes on top.",
+            min=0.0,
+            callback=_finite,
+        ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     seed: Seed = 0,
@@ -81,7 +88,7 @@ def train(
             num_threads=threads,
             init=init,
             device=device,
-            settings=_settings(otherwise),
+            settings={**parsed_settings(otherwise), "minutes": minutes},
         )
     except KeyboardInterrupt:
         _interrupted(f"sfv train {env_id}", folder)
@@ -157,7 +164,7 @@ def distill(
     from sfv_gym.train.distill import distill as run
 
     folder = _run_folder(env_id, out, resume)
-    settings = {**_settings(otherwise), "minutes": minutes, "steps": steps}
+    settings = {**parsed_settings(otherwise), "minutes": minutes, "steps": steps}
     try:
         evaluation = run(
             env_id,
@@ -242,7 +249,7 @@ def train_all_command(
             seed=seed,
             threads=threads,
             device=device,
-            settings=_settings(otherwise),
+            settings=parsed_settings(otherwise),
             init={i: str(path) for i, path in parents.items() if path},
             install=install,
             console=console,
@@ -303,29 +310,6 @@ def _print_result(evaluation: IdEvaluation, folder: Path) -> None:
     else:
         print_evaluation(evaluation)
     console.print(f"The best policy is [bold]{escape(str(folder / 'policy.safetensors'))}[/bold].")
-
-
-def _settings(pairs: list[str] | None) -> JSON:
-    """What ``--set`` was given; raises SettingError for what is not of the form NAME=VALUE."""
-    import yaml
-
-    settings = {}
-    for pair in pairs or []:
-        name, sign, text = pair.partition("=")
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):  # no date, say; brackets without end
-            value = None
-        if not sign or value is None:
-            raise SettingError(
-                f"--set takes NAME=VALUE, as gamma=0.98; it was given {reprlib.repr(pair)}"
-            )
-        settings[name.strip()] = value
-    if "steps" in settings:
-        raise SettingError("the number of control steps is not for --set: give --steps or --budget")
-    if "minutes" in settings:
-        raise SettingError("the number of minutes is not for --set: give --minutes")
-    return settings
 
 
 def _print_runs(results: list[RunResult]) -> None:

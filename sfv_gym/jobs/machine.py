@@ -22,6 +22,13 @@ def describe_machine() -> dict[str, str | int]:
     }
 
 
+def usable_cores() -> int:
+    """Cores that this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Versions of Python, sfv_gym, and of the packages that are installed."""
     found = {"python": platform.python_version(), "sfv_gym": sfv_gym.__version__}

@@ -24,27 +24,31 @@ _STRIP, _TEXT = (28, 32, 38), (235, 238, 242)  # RGB
 
 
 def side_by_side(
-    clip: Sequence[np.ndarray], fps: float, played: Rollout, *, cyclic: bool, azimuth: float
+    clip: Sequence[np.ndarray] | None, fps: float, played: Rollout, *, cyclic: bool, azimuth: float
 ) -> Iterator[np.ndarray]:
     """Labelled pictures (H, W, 3) uint8, one a control step: video | reference | character.
 
     Args:
-        clip: the video's panels (see ``clip_panels``), ``fps`` a second, from the rollout's start.
+        clip: the video's panels (see ``clip_panels``), ``fps`` a second, from the rollout's start;
+            None where there is no video: then the other two stand alone.
         cyclic: the clip starts again when it is over; otherwise everything ends with a hold.
         azimuth: of the camera, so that the character is seen as the person is.
     """
     reference = render_reference(played, width=CHARACTER_WIDTH, height=HEIGHT, azimuth=azimuth)
     character = render_rollout(played, width=CHARACTER_WIDTH, height=HEIGHT, azimuth=azimuth)
     for step, (ghost, simulated) in enumerate(zip(reference, character, strict=True)):
-        index = round(step / played.hz * fps)
-        repeats = cyclic and index >= len(clip)
-        shown = clip[index % len(clip) if cyclic else min(index, len(clip) - 1)]
         failed = ", failed" if played.has_failed(step) else ""
-        left = labelled(shown, "video and pose" + (" (again)" if repeats else ""))
-        middle = labelled(ghost, "reference motion")
-        right = labelled(simulated, "simulated character" + failed, f"{step / played.hz:.1f} s")
-        gap = np.full((len(left), GAP, 3), _STRIP, np.uint8)
-        picture = np.hstack((left, gap, middle, gap, right))
+        panels = [
+            labelled(ghost, "reference motion"),
+            labelled(simulated, "simulated character" + failed, f"{step / played.hz:.1f} s"),
+        ]
+        if clip is not None:
+            index = round(step / played.hz * fps)
+            repeats = cyclic and index >= len(clip)
+            shown = clip[index % len(clip) if cyclic else min(index, len(clip) - 1)]
+            panels.insert(0, labelled(shown, "video and pose" + (" (again)" if repeats else "")))
+        gap = np.full((len(panels[0]), GAP, 3), _STRIP, np.uint8)
+        picture = np.hstack([part for panel in panels for part in (gap, panel)][1:])
         yield picture
     if not cyclic:
         for _ in range(round(HOLD_SECONDS * played.hz)):
