@@ -117,7 +117,8 @@ def skills_page() -> str:
         "motions are made and how true they are: [reconstruction](reconstruction.md).",
         "",
         "Feasible: the share of the motion that the humanoid could do as it stands, by inverse "
-        "dynamics (`sfv assess`). A policy may leave the reference where it is not.",
+        "dynamics (`sfv assess`). A policy may leave the reference where it is not. Verdict: what "
+        "the reconstruction says of itself; the older motions were made before it did.",
         "",
     ]
     for entry in shipped_envs():
@@ -137,7 +138,8 @@ def skills_page() -> str:
             f"height; planted feet skate {quality['foot_skate_mm_per_frame']:.1f} mm a frame and "
             f"sink {quality['penetration_max_mm']:.1f} mm at most; largest jump of momentum "
             f"{quality['momentum_jump_max_m_per_s']:.2f} m/s; {len(quality['flights'])} flights. "
-            f"Feasible: {100 * assess(motion).feasible_fraction:.0f} %.",
+            f"Feasible: {100 * assess(motion).feasible_fraction:.0f} %."
+            + (f" Verdict: {motion.verdict}." if motion.verdict else ""),
             "",
         ]
     return "\n".join(lines)

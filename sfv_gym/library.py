@@ -111,7 +111,7 @@ def build_library(
     """Make the motions, each by a job of its own; what became of each, in order.
 
     Args:
-        folders: where the clips are.
+        folders: where the clips are; those that ship with the package are found without.
         out: folder for ``<skill>.npz``.
         skills: only these.
         sheets: folder for a picture of each, ``<skill>.webp``: video above, character below; the
@@ -243,12 +243,19 @@ def _save_retargeted(target: Path) -> None:
             save_retargeted(motion, character, target.parent / character.name / target.name)
 
 
+def clips_folder() -> Path:
+    """Where the clips are that ship with the package."""
+    return Path(str(resources.files("sfv_gym.assets"))) / "clips"
+
+
 def find_clip(name: str, folders: Sequence[str | os.PathLike[str]]) -> Path:
-    """The clip called ``name`` in one of the folders; VideoError if there is none."""
-    for folder in folders:
+    """The clip called ``name`` in one of the folders, or among those that ship; VideoError if there
+    is none."""
+    for folder in (*folders, clips_folder()):
         if (Path(folder) / name).is_file():
             return Path(folder) / name
-    raise VideoError(f"{name} is in none of {', '.join(str(folder) for folder in folders)}")
+    places = ", ".join(str(folder) for folder in folders) or "the package"
+    raise VideoError(f"{name} is not in {places}: where clips are from, library.yml says")
 
 
 def _write_sheet(extraction: Extraction, out: Path, *, video_too: bool) -> None:

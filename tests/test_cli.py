@@ -167,8 +167,8 @@ def test_bench_is_a_group_of_its_own(sfv, tmp_path):
 
 
 def test_a_clip_of_the_library_that_fails_is_no_wrong_input(sfv):
-    code, _, err = sfv("build-library", ".", "--skill", "walk")
-    assert code == 1 and "walk.mp4 is in none of" in err and "1 motions could not be made" in err
+    code, _, err = sfv("build-library", ".", "--skill", "crawl")
+    assert code == 1 and "crawl_a.mp4 is not in" in err and "1 motions could not be made" in err
 
 
 def test_envs_can_be_narrowed_down(sfv):

@@ -5,7 +5,7 @@ import pytest
 from motions import swing
 
 from sfv_gym import library
-from sfv_gym.errors import UnknownIdError
+from sfv_gym.errors import UnknownIdError, VideoError
 from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.registry import is_skill_name
@@ -81,8 +81,18 @@ def test_a_clip_that_fails_does_not_cost_the_others(clips, tmp_path):
         built.skill: built
         for built in library.build_library([folder], tmp_path, skills=["crawl", "kick"])
     }
-    assert results["crawl"].motion is None and "crawl_a.mp4 is in none of" in results["crawl"].error
+    assert results["crawl"].motion is None and "crawl_a.mp4 is not in" in results["crawl"].error
     assert results["kick"].motion is not None and (tmp_path / "kick.npz").is_file()
     assert not (tmp_path / "jobs").exists()
     with pytest.raises(UnknownIdError, match="somersault"):
         library.build_library([folder], tmp_path, skills=["somersault"])
+
+
+def test_clips_that_ship_are_found_without_a_folder_and_after_those_of_one(tmp_path):
+    shipped = library.find_clip("walk_turn_a.mp4", [tmp_path])
+    assert shipped.parent == library.clips_folder()
+    own = tmp_path / "walk_turn_a.mp4"
+    own.write_bytes(b"another")
+    assert library.find_clip("walk_turn_a.mp4", [tmp_path]) == own
+    with pytest.raises(VideoError, match="not in the package"):
+        library.find_clip("somersault.mp4", [])

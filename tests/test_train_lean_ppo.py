@@ -100,3 +100,22 @@ def test_while_only_the_critic_learns_the_actor_stays(tmp_path):
     assert changed == {name for name in before if "value" in name}
     lean.learn(ENVS * STEPS, reset_num_timesteps=False)
     assert not torch.equal(before["action_net.weight"], lean.policy.action_net.weight)
+
+
+def test_the_actor_learns_at_its_share_of_the_rate_and_a_checkpoint_keeps_it(tmp_path):
+    made = model(LeanPPO, tmp_path, actor_rate=0.25)
+    made.n_epochs = 1
+    before = {name: value.clone() for name, value in made.policy.state_dict().items()}
+    collect(made)
+    made.train()
+    after = made.policy.state_dict()
+    # Adam's first step is the rate in every number, whatever the gradient
+    for name, rate in (("action_net.weight", 0.25e-3), ("value_net.weight", 1e-3)):
+        assert (after[name] - before[name]).abs().max() == pytest.approx(rate, rel=0.05)
+    made.save(tmp_path / "checkpoint.zip")
+    again = LeanPPO.load(tmp_path / "checkpoint.zip", env=made.env)
+    collect(again)
+    again.train()
+    rates = [group["lr"] for group in again.policy.optimizer.param_groups]
+    assert rates == pytest.approx([0.25e-3, 1e-3])
+    assert set(again.policy.optimizer.state) == set(again.policy.parameters())

@@ -89,6 +89,9 @@ class PPOConfig:
     final_learning_rate: Number = Field(
         ge=0, le=1, description="Of its last; it falls linearly between the two."
     )
+    actor_rate: Number = Field(
+        gt=0, le=1, description="The actor's learning rate as a share of the critic's."
+    )
     clip_range: Number = Field(
         gt=0, le=1, description="How far from 1 an action's probability ratio is still followed."
     )

@@ -50,6 +50,9 @@ class Extra(TypedDict, total=False):
 class LeanPPO(PPO):
     """PPO for ``MlpPolicy`` with separate networks, flat observations and a Gaussian action.
 
+    Args:
+        actor_rate: the actor's learning rate as a share of the critic's.
+
     Attributes:
         learning_rate_now: what the next update uses, in place of a schedule over the samples
             asked for; the trainer sets it.
@@ -59,12 +62,23 @@ class LeanPPO(PPO):
         extra: what the trainer wants to find again in a checkpoint.
     """
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+    def __init__(self, *arguments: Any, actor_rate: float = 1.0, **keywords: Any) -> None:
+        self.actor_rate = actor_rate
         self.learning_rate_now = 0.0
         self.critic_only_until = 0
         self.stop = False
         self.extra: Extra = {}
         super().__init__(*arguments, **keywords)
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        if self.actor_rate != 1.0:  # with one rate for all, checkpoints have one group
+            networks = self.policy.mlp_extractor
+            critic = [*networks.value_net.parameters(), *self.policy.value_net.parameters()]
+            of_critic = {id(one) for one in critic}
+            (group,) = self.policy.optimizer.param_groups
+            group["params"] = [one for one in group["params"] if id(one) not in of_critic]
+            self.policy.optimizer.add_param_group({**group, "params": critic})
 
     def _actor(self, observation: torch.Tensor) -> torch.Tensor:
         """Mean actions (B, A) for normalised observations (B, D)."""
@@ -78,6 +92,7 @@ class LeanPPO(PPO):
         self.logger.record("train/learning_rate", self.learning_rate_now)
         for group in self.policy.optimizer.param_groups:
             group["lr"] = self.learning_rate_now
+        self.policy.optimizer.param_groups[0]["lr"] *= self.actor_rate
 
     def collect_rollouts(
         self,

@@ -291,6 +291,7 @@ def _new_model(
     return LeanPPO(
         "MlpPolicy",
         env,
+        actor_rate=config.actor_rate,
         learning_rate=config.learning_rate,
         n_steps=config.n_steps,
         batch_size=config.batch_size,

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from sfv_gym.envs.task import Task
 from sfv_gym.errors import SFVError, UnknownIdError
 from sfv_gym.extract import extract_motion
 from sfv_gym.files import atomic_path
+from sfv_gym.library import clips_folder
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.agents import policy_agent
 from sfv_gym.play.episodes import Predict
@@ -50,7 +50,7 @@ class Clip:
     @property
     def path(self) -> Path:
         """Where the video lies in the installed package."""
-        return _clips_folder() / self.file
+        return clips_folder() / self.file
 
     @property
     def source(self) -> dict[str, str]:
@@ -61,7 +61,7 @@ class Clip:
 
 def shipped_clips() -> list[Clip]:
     """The clips in ``assets/clips``."""
-    return [Clip(**entry) for entry in json.loads((_clips_folder() / "clips.json").read_text())]
+    return [Clip(**entry) for entry in json.loads((clips_folder() / "clips.json").read_text())]
 
 
 def run_demo(
@@ -240,7 +240,3 @@ class _Stages:
         yield
         self.seconds[name] = time.monotonic() - began
         self._console.print(f"{self.title}: {name} done in {self.seconds[name]:.1f} s")
-
-
-def _clips_folder() -> Path:
-    return Path(str(resources.files("sfv_gym.assets"))) / "clips"

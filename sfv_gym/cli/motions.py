@@ -290,7 +290,14 @@ def people(
     epilog="Example: [bold]sfv build-library clips/ --out motions/ --sheets sheets/[/bold]",
 )
 def build_library_command(
-    folders: Annotated[list[Path], typer.Argument(help="Folders that hold the library's clips.")],
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Folders that hold the library's clips; those that ship with the package are "
+            "found without.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the motions.")] = Path("library"),
     skill: Annotated[
         list[str] | None, typer.Option(help="Only this skill; can be given several times.")
@@ -311,7 +318,7 @@ def build_library_command(
     kept = "finished motions are kept"
     with interruptible(console, kept), make_executor(executor, workers, address) as chosen:
         made: list[Built] = build_library(
-            folders,
+            folders or [],
             out,
             skills=skill,
             sheets=sheets,
