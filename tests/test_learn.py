@@ -99,7 +99,7 @@ def test_everything_lies_in_the_folder_and_says_the_same(learned: Learned) -> No
     figures = read_json(folder / "learn.json")
     assert figures == learned.as_dict()
     assert figures["samples"] == 2 * ROLLOUT and figures["zero_shot"] is None
-    assert (figures["start"], figures["target"], figures["good"]) == ("none", 0.85, False)
+    assert (figures["start"], figures["target"], figures["good"]) == ("none", 0.95, False)
     assert figures["minutes"] == pytest.approx(sum(figures["seconds"].values()) / 60, abs=1e-3)
     assert set(figures["seconds"]) == {"motion", "training", "film"}
     evaluation = read_json(folder / "evaluation.json")
@@ -208,7 +208,7 @@ def test_minutes_are_for_all_stages(
         run(motion, tmp_path / "out", minutes=minutes)
     [config] = asked
     assert config.minutes == pytest.approx(left, abs=0.3) and config.minutes > 0.0
-    assert (config.steps, config.target_success) == (2 * ROLLOUT, 0.85)
+    assert (config.steps, config.target_success) == (2 * ROLLOUT, 0.95)
 
 
 # --- from a policy ----------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def learn(
     target: Annotated[
         float | None,
         typer.Option(
-            help="Success rate from which on a policy is good, and training ends; 0.85 by default.",
+            help="Success rate from which on a policy is good, and training ends; 0.95 by default.",
             min=0.0,
             max=1.0,
             callback=_finite,
