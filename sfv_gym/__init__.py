@@ -23,6 +23,7 @@ from sfv_gym.registry import (
 if TYPE_CHECKING:
     from sfv_gym.assessment import assess
     from sfv_gym.characters import Character, get_character
+    from sfv_gym.completion import Completion, complete
     from sfv_gym.envs.imitation_env import ImitationEnv
     from sfv_gym.envs.motion_sampling import FailureWeightedMotions
     from sfv_gym.envs.observations import Observation
@@ -67,6 +68,7 @@ register_all()
 _LAZY = {
     "AdaptiveStateInitialization": "envs.starts",
     "Character": "characters",
+    "Completion": "completion",
     "DomainRandomization": "envs.perturbations",
     "EarlyTermination": "envs.terminations",
     "Evaluation": "play.evaluation",
@@ -96,6 +98,7 @@ _LAZY = {
     "TrackingErrors": "envs.rewards",
     "Verdict": "motion",
     "assess": "assessment",
+    "complete": "completion",
     "distill_policies": "train.distill:distill",
     "evaluate": "play.evaluation",
     "evaluate_motions": "play.by_motion",
@@ -117,6 +120,7 @@ _LAZY = {
 __all__ = [
     "AdaptiveStateInitialization",
     "Character",
+    "Completion",
     "DomainRandomization",
     "EarlyTermination",
     "EnvEntry",
@@ -149,6 +153,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "assess",
+    "complete",
     "distill_policies",
     "evaluate",
     "evaluate_motions",
