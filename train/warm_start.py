@@ -10,6 +10,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sfv_gym.envs.sb3 import SB3VecEnv
+from sfv_gym.envs.task import Task
 from sfv_gym.errors import PolicyError
 from sfv_gym.play.layout import PolicyLayout
 from sfv_gym.play.policy import Layers, Policy
@@ -35,9 +36,17 @@ RETURN_SETTINGS = ("reward", "failure_cost", "gamma")
 
 
 def parent_policy(env_id: str, folder: Path) -> Path | None:
-    """The policy in ``folder`` that a run of ``env_id`` best starts from: on a terrain the flat
-    ground's, for Atlas on flat ground the humanoid's. None where there is none."""
+    """The policy in ``folder`` that a run of ``env_id`` best starts from: its own, where the motion
+    has changed since; otherwise on a terrain the flat ground's, for Atlas on flat ground the
+    humanoid's. None where there is none.
+
+    Raises:
+        PolicyError: the file of its own policy is damaged.
+    """
     entry = get_entry(env_id)
+    own = folder / f"{env_id}.safetensors"
+    if own.is_file() and Policy.load(own).card.get("motion_hash") != Task.of(env_id).motion_hash:
+        return own
     for other in list_envs():
         same_character = other.character == entry.character and entry.terrain != "flat"
         humanoid = other.character == "humanoid" and entry.terrain == "flat"
