@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sfv_gym.export import export_motion
     from sfv_gym.extract import extract_motion, import_motion
     from sfv_gym.motion import Finding, ReferenceMotion, Verdict
-    from sfv_gym.objects import SceneObject
+    from sfv_gym.objects import Ball, Box, SceneObject, register_object
     from sfv_gym.play.by_motion import MotionEvaluations, evaluate_motions
     from sfv_gym.play.evaluation import Evaluation, evaluate
     from sfv_gym.play.policy import Policy, load_policy
@@ -66,6 +66,8 @@ register_all()
 
 _LAZY = {
     "AdaptiveStateInitialization": "envs.starts",
+    "Ball": "objects",
+    "Box": "objects",
     "Character": "characters",
     "DomainRandomization": "envs.perturbations",
     "EarlyTermination": "envs.terminations",
@@ -107,6 +109,7 @@ _LAZY = {
     "learn": "train.learn",
     "load_policy": "play.policy",
     "register_estimator": "pose",
+    "register_object": "objects",
     "retarget": "retargeting.retarget",
     "rollout": "play.rollout",
     "train_policy": "train.ppo:train",
@@ -116,6 +119,8 @@ _LAZY = {
 
 __all__ = [
     "AdaptiveStateInitialization",
+    "Ball",
+    "Box",
     "Character",
     "DomainRandomization",
     "EarlyTermination",
@@ -163,6 +168,7 @@ __all__ = [
     "register_character",
     "register_estimator",
     "register_motion",
+    "register_object",
     "register_terrain",
     "retarget",
     "rollout",

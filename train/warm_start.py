@@ -105,7 +105,7 @@ def warm_start(
 
     Raises:
         PolicyError: the policy has other layers or actions, sees what the environment does not
-            show, or does not see what it shows beside the ground.
+            show, or does not see what it shows beside ground and objects.
     """
     assert isinstance(env.venv, SB3VecEnv)
     seen = columns_seen(policy, PolicyLayout.of(env.venv.envs.simulation.task))
@@ -129,8 +129,8 @@ def warm_start(
 
 def columns_seen(policy: Policy, layout: PolicyLayout) -> np.ndarray:
     """Where in observations of ``layout`` what the policy sees (D,) lies; all but the ground's
-    heights must be among it."""
-    flat, width = layout.without("height_map"), len(policy.mean)
+    heights and objects must be among it."""
+    flat, width = layout.without("height_map", "object_"), len(policy.mean)
     known = policy.layout
     if known is None:  # its file tells only how many numbers it sees
         known = next((one for one in (layout, flat) if one.size == width), None)
