@@ -18,7 +18,12 @@ from PIL import Image, ImageDraw
 from sfv_gym.assessment import assess
 from sfv_gym.characters import CHARACTERS, get_character
 from sfv_gym.envs import ImitationEnv
-from sfv_gym.envs.observations import COMMON_PARTS, get_observation, observation_parts
+from sfv_gym.envs.observations import (
+    COMMON_PARTS,
+    OBJECT_PARTS,
+    get_observation,
+    observation_parts,
+)
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task
 from sfv_gym.library import library_clips
@@ -74,6 +79,17 @@ def observation_table(observation: str = "phase") -> str:
         index = str(at.start) if part.size == 1 else f"{at.start}-{at.stop - 1}"
         cells = (index, part.name, part.unit, part.frame, part.range, part.meaning)
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
+    return "\n".join(lines)
+
+
+def object_table() -> str:
+    """Markdown rows: what is seen of an object, counted from its first number."""
+    lines = ["| index | part | unit | frame | range | meaning |", "|---|---|---|---|---|---|"]
+    at = 0
+    for name, size, *text in OBJECT_PARTS:
+        cells = (f"{at}-{at + size - 1}", name, *text)
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+        at += size
     return "\n".join(lines)
 
 

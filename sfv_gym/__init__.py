@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from sfv_gym.export import export_motion
     from sfv_gym.extract import extract_motion, import_motion
     from sfv_gym.motion import Finding, ReferenceMotion, Verdict
-    from sfv_gym.objects import SceneObject
+    from sfv_gym.objects import Ball, Box, SceneObject, register_object
     from sfv_gym.play.by_motion import MotionEvaluations, evaluate_motions
     from sfv_gym.play.evaluation import Evaluation, evaluate
     from sfv_gym.play.policy import Policy, load_policy
@@ -67,6 +67,8 @@ register_all()
 
 _LAZY = {
     "AdaptiveStateInitialization": "envs.starts",
+    "Ball": "objects",
+    "Box": "objects",
     "Character": "characters",
     "Completion": "completion",
     "DomainRandomization": "envs.perturbations",
@@ -110,6 +112,7 @@ _LAZY = {
     "learn": "train.learn",
     "load_policy": "play.policy",
     "register_estimator": "pose",
+    "register_object": "objects",
     "retarget": "retargeting.retarget",
     "rollout": "play.rollout",
     "train_policy": "train.ppo:train",
@@ -119,6 +122,8 @@ _LAZY = {
 
 __all__ = [
     "AdaptiveStateInitialization",
+    "Ball",
+    "Box",
     "Character",
     "Completion",
     "DomainRandomization",
@@ -168,6 +173,7 @@ __all__ = [
     "register_character",
     "register_estimator",
     "register_motion",
+    "register_object",
     "register_terrain",
     "retarget",
     "rollout",

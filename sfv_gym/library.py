@@ -30,7 +30,7 @@ from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.retargeting.store import is_saved, save_retargeted
 
-LIBRARY_VERSION = 6
+LIBRARY_VERSION = 7
 """Raised when the pipeline changes so that every motion is to be made again."""
 MAX_BYTES = 200_000
 COLUMNS = 6

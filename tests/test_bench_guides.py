@@ -36,6 +36,7 @@ def test_there_are_the_guides():
         "add-a-character",
         "add-a-terrain",
         "add-an-estimator",
+        "add-an-object",
         "run-many-jobs",
     }
 

@@ -60,7 +60,7 @@ def _few_episodes_of_a_distillation(monkeypatch):
 @pytest.fixture
 def small_library(monkeypatch):
     """Trackers of two motions."""
-    monkeypatch.setattr("sfv_gym.envs.task.library_skills", lambda: SKILLS)
+    monkeypatch.setattr("sfv_gym.envs.task.tracker_skills", lambda: SKILLS)
 
 
 def small(folder: Path, **options) -> None:

@@ -31,6 +31,7 @@ def test_the_docstring_has_the_tables_of_the_models(build):
         build.action_table("atlas"),
         build.observation_table(),
         build.observation_table("window"),
+        build.object_table(),
     ):
         assert table in text
 

@@ -2,6 +2,7 @@
 terrain, a reward, a type of object, an estimator. Each is a module in a folder that is not ours."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -12,6 +13,7 @@ import sfv_gym
 from sfv_gym import registry
 from sfv_gym.characters import CHARACTERS
 from sfv_gym.errors import PoseError
+from sfv_gym.objects import OBJECTS
 from sfv_gym.pose.registry import ESTIMATORS
 from sfv_gym.terrains import TERRAINS
 
@@ -55,17 +57,18 @@ def hands_and_feet(errors: sfv_gym.TrackingErrors):
 
 OBJECT = """
 from dataclasses import dataclass
-import mujoco
+import numpy as np
 import sfv_gym
 
-@dataclass(frozen=True)
-class Ball(sfv_gym.SceneObject):
-    radius: float = 0.1
+@dataclass(frozen=True, eq=False)
+class Egg(sfv_gym.SceneObject):
+    name = "egg"
+    geom = "ellipsoid"
 
-    def add_to(self, spec, name):
-        body = spec.worldbody.add_body(name=name, pos=[0.0, 1.5, 1.0])
-        body.add_freejoint(name=name)
-        body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[self.radius, 0, 0])
+    def reach(self, half, direction):
+        return np.sqrt(np.square(half * direction).sum(-1))
+
+sfv_gym.register_object(Egg)
 """
 
 ESTIMATOR = """
@@ -91,8 +94,8 @@ sfv_gym.register_estimator(Blind())
 @pytest.fixture
 def theirs(tmp_path, monkeypatch):
     """Imports the text as a module of a folder of its own, and forgets afterwards what it added."""
-    tables = (CHARACTERS, TERRAINS, ESTIMATORS, registry.CHARACTER_TITLES, registry.TERRAIN_TITLES,
-              registry._ENTRIES, gym.registry)  # fmt: skip
+    tables = (CHARACTERS, TERRAINS, ESTIMATORS, OBJECTS, registry.CHARACTER_TITLES,
+              registry.TERRAIN_TITLES, registry._ENTRIES, gym.registry)  # fmt: skip
     kept = [(table, dict(table)) for table in tables]
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -134,10 +137,14 @@ def test_a_reward(theirs):
 
 
 def test_a_type_of_object(theirs):
-    ball = theirs("my_object", OBJECT).Ball(radius=0.2)
-    env = gym.make("SFV-Walk-v0", objects=[ball])
-    played(env)
-    assert env.unwrapped.simulation.model.geom("object_0").size[0] == 0.2
+    """It is in the scene, measured, and what a motion's file may hold."""
+    egg = theirs("my_object", OBJECT).Egg(size=(0.4, 0.4, 0.6), position=(0, 1.5, 0.3), mass=2.0)
+    motion = replace(sfv_gym.find_motion("kick"), objects=(egg,))
+    motion.save(theirs.folder / "egg_kick.npz")
+    assert sfv_gym.register_motion(theirs.folder / "egg_kick.npz") == "SFV-EggKick-v0"
+    env = gym.make("SFV-EggKick-v0")
+    assert 0.0 <= played(env)["object_position_error"] < 0.01
+    np.testing.assert_allclose(env.unwrapped.simulation.model.geom("object_0").size, egg.half)
 
 
 def test_an_estimator(theirs):

@@ -1,10 +1,9 @@
 """Tasks: one value for what is imitated, by whom and where; several motions in one batch."""
 
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 import pytest
 
@@ -15,7 +14,6 @@ from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.starts import FailureWeightedInitialization
 from sfv_gym.envs.task import Task
 from sfv_gym.errors import CharacterError, SettingError, UnknownIdError
-from sfv_gym.objects import SceneObject
 from sfv_gym.terrains import TERRAINS
 
 SKILLS = ["walk", "backflip", "roll", "kick"]
@@ -138,36 +136,6 @@ def test_a_mixed_simulation_is_copied_with_its_state():
     state = simulation.starts.state()
     assert sorted(state) == [f"failure_rate.{m}" for m in range(4)]
     copy.starts.restore(state)
-
-
-# --- objects ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Crate(SceneObject):
-    """A box of 0.3 m that falls beside the character."""
-
-    def add_to(self, spec: mujoco.MjSpec, name: str) -> None:
-        body = spec.worldbody.add_body(name=name, pos=[0.0, 2.0, 1.0])
-        body.add_freejoint(name=name)
-        body.add_geom(
-            name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.15] * 3, contype=1, conaffinity=0
-        )
-
-
-@pytest.mark.parametrize("terrain", ["flat", "slopes"])
-def test_a_free_object_is_not_the_character(terrain):
-    """It moves by itself, and what is measured of the character stays to the bit."""
-    task = Task.of("walk", terrain=terrain, initialization="fixed")
-    without = ImitationSimulation(task, 3)
-    beside = ImitationSimulation(Task.of(task, objects=[Crate(), Crate()]), 3)
-    assert beside.model.nq == without.model.nq + 14
-    for one, other in zip(played(without, 8), played(beside, 8), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
-    crates = beside.physics.data("qpos")[:, without.model.nq :]
-    assert (crates[:, 2] < 0.95).all()  # they fell
-    beside.reset(beside.all_ids)
-    np.testing.assert_allclose(crates[:, 2], 1.0)
 
 
 # --- characters and terrains from outside -----------------------------------------------------

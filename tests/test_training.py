@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 import sfv_gym
 from sfv_gym.envs.sb3 import SB3VecEnv
 from sfv_gym.envs.starts.failure import FailureSampler
+from sfv_gym.envs.task import Task
 from sfv_gym.envs.vector_env import ImitationVectorEnv
 from sfv_gym.errors import OutputError, PolicyError, SettingError, SFVError
 from sfv_gym.jobs.folder import read_json
@@ -329,9 +330,15 @@ def test_a_run_killed_at_its_start_keeps_what_it_was_given(env_id, given, tmp_pa
     assert card["settings"]["warm_log_std"] != card["settings"]["new_body_log_std"]
 
 
-def test_which_policy_a_run_starts_from(tmp_path):
+def test_which_policy_a_run_starts_from(given, tmp_path):
+    policy = Policy.load(given)
+
+    def put(env_id: str, motion_hash: str) -> None:
+        policy.card = {**policy.card, "env_id": env_id, "motion_hash": motion_hash}
+        policy.save(tmp_path / f"{env_id}.safetensors")
+
     for name in ("SFV-Walk-v0", "SFV-Walk-Atlas-v0"):
-        (tmp_path / f"{name}.safetensors").touch()
+        put(name, Task.of(name).motion_hash)
 
     def parent(env_id: str) -> str | None:
         path = parent_policy(env_id, tmp_path)
@@ -342,6 +349,9 @@ def test_which_policy_a_run_starts_from(tmp_path):
     assert parent("SFV-Walk-Atlas-v0") == "SFV-Walk-v0"
     assert parent("SFV-Walk-v0") is None  # from scratch
     assert parent("SFV-Jump-Slopes-v0") is None  # there is no policy
+    for name in ("SFV-Walk-v0", "SFV-Walk-Atlas-v0", "SFV-Walk-Slopes-v0"):
+        put(name, "of an earlier motion")
+        assert parent(name) == name  # its own is nearer than any other
 
 
 def test_the_terrain_gets_harder_as_episodes_go_through():

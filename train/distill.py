@@ -27,7 +27,7 @@ from sfv_gym.files import JSON, write_json
 from sfv_gym.jobs.folder import locked_folder, read_json
 from sfv_gym.jobs.job import Listener
 from sfv_gym.play.by_motion import IdEvaluation
-from sfv_gym.registry import get_entry, library_skills
+from sfv_gym.registry import get_entry, tracker_skills
 from sfv_gym.seeds import checked_seed
 from sfv_gym.train.config import MOST_ENVIRONMENTS, MOST_STEPS
 from sfv_gym.train.device import check_threads
@@ -182,7 +182,7 @@ def _check(asked: Distillation) -> None:
 
 
 def _lesson(asked: Distillation) -> Lesson:
-    skills = asked.skills or library_skills()
+    skills = asked.skills or tracker_skills()
     specialists, without = find_specialists(asked.env_id, skills, asked.specialists)
     return Lesson(
         asked.env_id, skills, tuple(specialists), tuple(without), asked.specialists, asked.seed

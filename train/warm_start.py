@@ -10,6 +10,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sfv_gym.envs.sb3 import SB3VecEnv
+from sfv_gym.envs.task import Task
 from sfv_gym.errors import PolicyError
 from sfv_gym.play.layout import PolicyLayout
 from sfv_gym.play.policy import Layers, Policy
@@ -35,9 +36,17 @@ RETURN_SETTINGS = ("reward", "failure_cost", "gamma")
 
 
 def parent_policy(env_id: str, folder: Path) -> Path | None:
-    """The policy in ``folder`` that a run of ``env_id`` best starts from: on a terrain the flat
-    ground's, for Atlas on flat ground the humanoid's. None where there is none."""
+    """The policy in ``folder`` that a run of ``env_id`` best starts from: its own, where the motion
+    has changed since; otherwise on a terrain the flat ground's, for Atlas on flat ground the
+    humanoid's. None where there is none.
+
+    Raises:
+        PolicyError: the file of its own policy is damaged.
+    """
     entry = get_entry(env_id)
+    own = folder / f"{env_id}.safetensors"
+    if own.is_file() and Policy.load(own).card.get("motion_hash") != Task.of(env_id).motion_hash:
+        return own
     for other in list_envs():
         same_character = other.character == entry.character and entry.terrain != "flat"
         humanoid = other.character == "humanoid" and entry.terrain == "flat"
@@ -96,7 +105,7 @@ def warm_start(
 
     Raises:
         PolicyError: the policy has other layers or actions, sees what the environment does not
-            show, or does not see what it shows beside the ground.
+            show, or does not see what it shows beside ground and objects.
     """
     assert isinstance(env.venv, SB3VecEnv)
     seen = columns_seen(policy, PolicyLayout.of(env.venv.envs.simulation.task))
@@ -120,8 +129,8 @@ def warm_start(
 
 def columns_seen(policy: Policy, layout: PolicyLayout) -> np.ndarray:
     """Where in observations of ``layout`` what the policy sees (D,) lies; all but the ground's
-    heights must be among it."""
-    flat, width = layout.without("height_map"), len(policy.mean)
+    heights and objects must be among it."""
+    flat, width = layout.without("height_map", "object_"), len(policy.mean)
     known = policy.layout
     if known is None:  # its file tells only how many numbers it sees
         known = next((one for one in (layout, flat) if one.size == width), None)

@@ -205,8 +205,8 @@ def train_all_command(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of policies to start new runs from: a terrain's from the flat ground's, "
-            "Atlas's from the humanoid's."
+            help="Folder of policies to start new runs from: of changed motions their "
+            "own, otherwise a terrain's from the flat ground's, Atlas's from the humanoid's."
         ),
     ] = None,
     seed: Seed = 0,

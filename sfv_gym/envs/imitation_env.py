@@ -120,8 +120,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     rather than heights), clipped to +-1 m, at 13 x 5 points of a grid in the heading frame, x from
     -0.6 m to 1.8 m and y from -0.4 m to 0.4 m, both in steps of 0.2 m; y varies fastest. Each row
     along x is moved ahead by 0.04 m against the one to its right (the middle one lies as said), so
-    that edges across the
-    track are seen to 0.04 m.
+    that edges across the track are seen to 0.04 m.
 
     ### The reference ahead
     `observation="window"`, the trackers' default, has the reference 2, 4, 8 and 16 control steps
@@ -146,9 +145,20 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     | 265-292 | reference_joints_16 | rad | parent link | -2 pi..2 pi | reference then minus now |
     | 293-357 | height_map | m | heading | -1..1 | ground around the root |
 
-    `reference_rotation_2` and its like are two axes of the reference root, seen from the root as it
-    is now: a rotation vector, as for the next step, would jump where the two are half a turn apart,
-    which in a flip they are.
+    `reference_rotation_2` and its like are two axes of the reference root, seen from the root: a
+    rotation vector, as for the next step, would jump where the two are half a turn apart.
+
+    ### Objects
+    Each, of the motion or `objects=[Box(...)]`, adds 21 numbers at the end: `object_position_0` ...
+
+    | index | part | unit | frame | range | meaning |
+    |---|---|---|---|---|---|
+    | 0-2 | object_position | m | heading | any | from the root to the object's centre |
+    | 3-8 | object_rotation | | heading | -1..1 | the object's x axis, then its z axis |
+    | 9-11 | object_velocity | m/s | heading | any | of its centre |
+    | 12-14 | object_angular_velocity | rad/s | heading | any | of the object |
+    | 15-17 | object_size | m | object | > 0 | its lengths along its own axes |
+    | 18-20 | object_reference | m | heading | any | from its centre to where it is to be next |
 
     ## Reward
     `reward="pose"` (default): `exp(-2 * sum_j angle_j^2)` over the root and every joint, `angle`
@@ -159,14 +169,16 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     where a policy that only fears for its poses drifts away.
     All lie in 0..1; their parts are in `info["reward_..."]` and sum to the reward.
     One's own: weights of the terms, as `reward={"pose": 0.5, "centre_of_mass": 0.5}` (also
-    `velocity`, `end_effector`), or a function that takes a batch's `TrackingErrors` and returns the
-    reward (N,) and a dict of its named parts (N,), which come into `info`.
-    `failure_cost` is taken from the reward of the step that ends an episode early, as the part
-    `reward_failure`.
+    `velocity`, `end_effector`, `object`), or a function of a batch's `TrackingErrors` that returns
+    the reward (N,) and a dict of its named parts (N,), which come into `info`.
+    With objects that may be moved, rewards that have a name are `0.7 reward + 0.3 object`, where
+    `object = exp(-20 d^2 - angle^2)`, means over the objects' distances and turns off their paths.
+    `failure_cost` is taken from the reward of an episode's early end, as the part `reward_failure`.
 
     `info`, after a reset and after a step, also holds `link_distance`, the largest of a link from
     the reference's, and the mean, `joint_error`, in metres; `joint_error_root` is that relative to
-    the root; `reference_step`, the step of the reference.
+    the root; `reference_step`, the step of the reference; and of the object that is farthest off
+    its path `object_position_error` (m) and `object_rotation_error` (rad).
 
     ## Terrain
     `flat`, `slopes`, `gaps`, `steps`, `beam`. Every episode of every environment draws a new track
@@ -229,7 +241,8 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Episode end
     Terminated (`EarlyTermination`; `termination=False` switches all off) when trunk or head touch
     the ground, unless the skill itself takes them there; when a link is farther than 0.5 m from
-    the reference's; when the root's rotation is off by more than 1 rad. Truncated after `horizon`
+    the reference's; when the root's rotation is off by more than 1 rad; when an object that may be
+    moved is 0.5 m off its path. Truncated after `horizon`
     control steps (default 600, which is 20 s), or at the motion's last frame if it does not wrap.
     Gymnasium's own limit, `max_episode_steps`, is as long: for longer episodes give both,
     `gym.make(id, horizon=900, max_episode_steps=900)`; for `gym.make_vec` either will do.
@@ -251,7 +264,7 @@ class ImitationEnv(gym.Env[np.ndarray, np.ndarray]):
     | `motion_sampling` | `"weights"` | or `"failure"`: see Several motions |
     | `character` | the id's | `"humanoid"`, `"atlas"`, or a `Character` of one's own |
     | `terrain`, `difficulty` | the id's, 0.5 | see Terrain; flat ground has no difficulty |
-    | `objects` | `()` | `SceneObject`s beside the character |
+    | `objects` | the motion's | `SceneObject`s beside the character, on flat ground |
     | `observation` | `"phase"` | or `"window"`: see Observation space |
     | `reward` | `"pose"` | or `"sfv"`, `"place"`, weights, a function: see Reward |
     | `failure_cost` | 0 | see Reward |

@@ -7,13 +7,17 @@ import numpy as np
 from sfv_gym.array_types import Float, Int
 from sfv_gym.characters.shapes import Shapes
 from sfv_gym.envs.kernel import HeightOffsets, Layout, Measures, State, measure_batch
-from sfv_gym.envs.observations import COMMON_PARTS, slices
+from sfv_gym.envs.object_batch import ObjectBatch
+from sfv_gym.envs.observations import COMMON_PARTS, OBJECT_SIZE, slices
 from sfv_gym.envs.reference import HANDS_AND_FEET, References
 from sfv_gym.envs.rewards import TrackingErrors
 from sfv_gym.envs.task import Task
 from sfv_gym.physics import Physics
 from sfv_gym.rotations import quat_rotate
 from sfv_gym.terrains import Ground
+
+OBJECT_FIGURES = ("object_position_error", "object_rotation_error")
+"""In ``info``, of the object that is farthest off its path: metres and rad."""
 
 
 class Measurement:
@@ -24,9 +28,14 @@ class Measurement:
     """
 
     def __init__(
-        self, task: Task, physics: Physics, references: References, ground: Ground
+        self,
+        task: Task,
+        physics: Physics,
+        references: References,
+        ground: Ground,
+        objects: ObjectBatch,
     ) -> None:
-        self._references, self._ground = references, ground
+        self._references, self._ground, self._objects = references, ground, objects
         self._num_envs, self._size = physics.num_envs, task.observation_size
         self.state = State(*(physics.data(name) for name in State._fields))
         self._geom_xpos, self._geom_xmat = physics.data("geom_xpos"), physics.data("geom_xmat")
@@ -35,6 +44,8 @@ class Measurement:
         common = task.observation_parts[:COMMON_PARTS]
         phase = columns.get("phase", slice(-1, common[-1].columns.stop))
         self._height_map = columns.get("height_map", slice(0))
+        first = columns.get("object_position_0", slice(0)).start
+        self._of_objects = slice(first, first and first + OBJECT_SIZE * len(objects))
         # to the row before each that is seen: a row of the tables holds the next one's coordinates
         self._steps = np.array(task.observation.window, int) - 1
         self._layout = Layout(
@@ -86,8 +97,15 @@ class Measurement:
         if not self._ground.is_flat:
             cos, sin = heading_angle(state.qpos[ids])
             self._ground.height_map(ids, root, cos, sin, out.observation[:, self._height_map])
+        off_path: tuple[np.ndarray | None, np.ndarray | None] = None, None
+        if len(self._objects):
+            out.observation[:, self._of_objects] = self._objects.observe(
+                ids, np.minimum(row + 1, end), state.qpos[ids, :3], heading_angle(state.qpos[ids])
+            )
+            if len(self._objects.tracked):
+                off_path = self._objects.errors(ids, row)
         errors = TrackingErrors(
-            out.rotation, out.angular_velocity, out.end_effector, out.centre_of_mass
+            out.rotation, out.angular_velocity, out.end_effector, out.centre_of_mass, *off_path
         )
         return out.observation, errors, out.distance
 
@@ -117,6 +135,20 @@ class Measurement:
         ref_quat = self._references.qpos[row, 3:7]
         axes = quat_rotate(self.state.qpos[:, 3:7], up), quat_rotate(ref_quat, up)
         return np.arccos(np.clip((axes[0] * axes[1]).sum(-1), -1.0, 1.0))
+
+
+def figures(errors: TrackingErrors, distance: Float[np.ndarray, "n 4"]) -> dict[str, np.ndarray]:
+    """What ``info`` holds (n,) beside the reward's parts, of distances (n, 4), see ``Measures``; of
+    objects that may be moved, the largest errors."""
+    found = {
+        "link_distance": distance[:, 1],
+        "joint_error": distance[:, 2],
+        "joint_error_root": distance[:, 3],
+    }
+    if errors.object_position is not None and errors.object_rotation is not None:
+        off_path = errors.object_position, errors.object_rotation
+        found |= {name: e.max(-1) for name, e in zip(OBJECT_FIGURES, off_path, strict=True)}
+    return found
 
 
 def heading_angle(

@@ -67,6 +67,13 @@ def mirror_of(parts: Sequence[NamedPart], character: Character) -> Mirror:
         "reference_position_": polar,
         "reference_rotation_": axes,
         "reference_joints_": symmetry.dofs,
+        # of each object; its own y axis is reflected, too, so that its shape stays what it is
+        "object_position_": polar,
+        "object_rotation_": axes,
+        "object_velocity_": polar,
+        "object_angular_velocity_": axial,
+        "object_size_": Reorder.joined((one, one, one)),
+        "object_reference_": polar,
     }
     found = []
     for part in parts:

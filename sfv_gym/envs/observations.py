@@ -86,10 +86,26 @@ class ObservationPart:
         return slice(self.start, self.start + self.size)
 
 
+OBJECT_PARTS = (
+    ("object_position", 3, "m", "heading", "any", "from the root to the object's centre"),
+    ("object_rotation", 6, "", "heading", "-1..1", "the object's x axis, then its z axis"),
+    ("object_velocity", 3, "m/s", "heading", "any", "of its centre"),
+    ("object_angular_velocity", 3, "rad/s", "heading", "any", "of the object"),
+    ("object_size", 3, "m", "object", "> 0", "its lengths along its own axes"),
+    ("object_reference", 3, "m", "heading", "any", "from its centre to where it is to be next"),
+)
+"""What is seen of each object, ``object_position_0`` and so on for the first one."""
+OBJECT_SIZE = sum(size for _, size, *_ in OBJECT_PARTS)
+
+
 def observation_parts(
-    num_joints: int, height_map: bool, observation: Observation
+    num_joints: int, height_map: bool, observation: Observation, objects: int = 0
 ) -> tuple[ObservationPart, ...]:
-    """The parts of the observation of a character with ``num_joints`` actuated dofs, in order."""
+    """The parts of the observation of a character with ``num_joints`` actuated dofs, in order.
+
+    Args:
+        objects: how many there are in the scene.
+    """
     links = len(skeleton.LINKS) - 1
     n = num_joints
     parts = [
@@ -115,6 +131,8 @@ def observation_parts(
             (f"reference_rotation_{k}", 6, "", "root", "-1..1", axes),
             (f"reference_joints_{k}", n, "rad", "parent link", "-2 pi..2 pi", change),
         ]
+    for k in range(objects):
+        parts += [(f"{part[0]}_{k}", *part[1:]) for part in OBJECT_PARTS]
     if height_map:
         parts.append(
             ("height_map", HEIGHT_MAP_SIZE, "m", "heading", "-1..1", "ground around the root")
@@ -132,12 +150,16 @@ def slices(parts: tuple[ObservationPart, ...]) -> dict[str, slice]:
 
 
 def observation_structure(
-    character: str = "humanoid", terrain: str = "flat", observation: str | Observation = "phase"
+    character: str = "humanoid",
+    terrain: str = "flat",
+    observation: str | Observation = "phase",
+    objects: int = 0,
 ) -> dict[str, slice]:
-    """Where each named part lies in the observation of a character on a terrain.
+    """Where each named part lies in the observation of a character on a terrain, among so many
+    objects.
 
     Raises:
         UnknownIdError: there is no such character, terrain or observation.
     """
     num_joints, flat = get_character(character).model.nu, get_terrain(terrain).is_flat
-    return slices(observation_parts(num_joints, not flat, get_observation(observation)))
+    return slices(observation_parts(num_joints, not flat, get_observation(observation), objects))

@@ -11,6 +11,7 @@ import numpy as np
 from sfv_gym import skeleton
 from sfv_gym.characters import Character
 from sfv_gym.motion import Trajectory
+from sfv_gym.objects import SceneObject
 from sfv_gym.rotations import heading, quat_conjugate, quat_rotate
 
 HANDS_AND_FEET = np.array([skeleton.link_index(name) for name in skeleton.END_EFFECTORS])
@@ -131,6 +132,53 @@ class ReferenceTable:
             along = path @ (np.cos(self.yaw[start]), np.sin(self.yaw[start]))
             ahead, behind = max(ahead, along.max()), max(behind, -along.min())
         return float(ahead), float(behind)
+
+
+@dataclass(frozen=True)
+class ObjectTable:
+    """Where K objects are to be, row by row as the tables of the motions.
+
+    Attributes:
+        pos, vel: (S, K, 3) metres and m/s, world.
+        quat: (S, K, 4) wxyz. spin: (S, K, 3) rad/s in their own frames.
+    """
+
+    pos: np.ndarray
+    quat: np.ndarray
+    vel: np.ndarray
+    spin: np.ndarray
+
+    @classmethod
+    def build(
+        cls, objects: Sequence[SceneObject], motion: Trajectory, t: np.ndarray
+    ) -> ObjectTable:
+        """Objects of a motion at times t (S,) in seconds. A path goes on over the end of a motion
+        that wraps, as the root's does."""
+        table = cls(*(np.zeros((len(t), len(objects), width)) for width in (3, 4, 3, 3)))
+        frames = motion.num_frames
+        for k, thing in enumerate(objects):
+            if not thing.moves:  # nor does it come along with a motion that wraps
+                table.pos[:, k], table.quat[:, k] = thing.places[0], thing.turns[0]
+                continue
+            path = Trajectory(
+                fps=motion.fps,
+                root_pos=np.broadcast_to(thing.places, (frames, 3)),
+                root_quat=np.broadcast_to(thing.turns, (frames, 4)),
+                joint_quat=np.zeros((frames, 0, 4)),
+                loop=motion.loop,
+                loop_range=motion.loop_range,
+                loop_offset=motion.loop_offset,
+                joint_names=(),
+            ).sample(t)
+            table.pos[:, k], table.quat[:, k] = path.root_pos, path.root_quat
+            table.vel[:, k], table.spin[:, k] = path.root_vel, path.root_ang_vel
+        return table
+
+    @classmethod
+    def joined(cls, tables: Sequence[ObjectTable]) -> ObjectTable:
+        """Those of several motions, one after the other."""
+        names = [one.name for one in fields(cls)]
+        return cls(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
 
 
 def reference_table(

@@ -14,16 +14,16 @@ from sfv_gym.characters.shapes import Shapes, colliding_geoms
 from sfv_gym.checks import whole
 from sfv_gym.envs.actions import ActionTargets, checked_actions
 from sfv_gym.envs.draws import EpisodeDraws
-from sfv_gym.envs.measurement import Measurement, heading_angle
+from sfv_gym.envs.measurement import Measurement, figures, heading_angle
 from sfv_gym.envs.perturbations import Pushes, PushSchedule
-from sfv_gym.envs.reference import References, reference_table
+from sfv_gym.envs.reference import ObjectTable, References, reference_table
 from sfv_gym.envs.rewards import TrackingErrors, get_reward
 from sfv_gym.envs.scenes import Scenes
 from sfv_gym.envs.starts.mixed import MixedStarts
 from sfv_gym.envs.state import EPISODE, SimulationState
 from sfv_gym.envs.task import CONTROL_HZ, SUBSTEPS, Task
 from sfv_gym.errors import SettingError
-from sfv_gym.retargeting import retarget
+from sfv_gym.retargeting import retarget, scene_scale
 from sfv_gym.rotations import quat_multiply, quat_to_rotvec, rotvec_to_quat
 
 MAX_ENVS, MAX_THREADS = 65_536, 1_024
@@ -70,27 +70,31 @@ class ImitationSimulation:
         character = task.character
         self.joints, self._root = character.joints, character.link_ids[0]
         self._nq, self._nv = character.model.nq, character.model.nv
-        self.references = References(
-            [
-                reference_table(
-                    retarget(motion, character),
-                    character,
-                    1.0 / CONTROL_HZ,
-                    self.horizon,
-                    task.target_lead,
-                    task.observation.lookahead,
-                )
-                for motion in task.motions
-            ]
-        )
+        trajectories = [retarget(motion, character) for motion in task.motions]
+        lead, ahead = task.target_lead, task.observation.lookahead
+        tables = [
+            reference_table(one, character, 1.0 / CONTROL_HZ, self.horizon, lead, ahead)
+            for one in trajectories
+        ]
+        self.references = References(tables)
+        objects = [
+            thing.scaled(scene_scale(task.motions[0], character)) for thing in task.scene_objects
+        ]
+        paths = [
+            ObjectTable.build(objects, one, np.arange(len(table.qpos)) / CONTROL_HZ)
+            for one, table in zip(trajectories, tables, strict=True)
+        ]
+        reach = self.references.reach(self.horizon)
         self.scenes = scenes = Scenes(
-            task, n, self._num_threads, self.references.reach(self.horizon)
+            task, n, self._num_threads, reach, objects, ObjectTable.joined(paths)
         )
         self.ground, self.model, self.physics = scenes.ground, scenes.model, scenes.physics
         self._pushes = (
             PushSchedule(task.pushes, n, CONTROL_HZ, self.horizon) if task.pushes else None
         )
-        self._measurement = Measurement(task, self.physics, self.references, self.ground)
+        self._measurement = Measurement(
+            task, self.physics, self.references, self.ground, scenes.objects
+        )
         self.observation_size, self.action_size = task.observation_size, task.action_size
         self._state = self._measurement.state
         self.qpos = self._state.qpos[:, : self._nq]
@@ -194,15 +198,15 @@ class ImitationSimulation:
             qpos[:, 2] += raised
             soon = self.ground.height_offset(ids, origin + qvel[:, :2] / CONTROL_HZ)
             qvel[:, 2] += (soon - raised) * CONTROL_HZ
-        self.scenes.put(ids, qpos, qvel)
+        self.scenes.put(ids, qpos, qvel, row)
         if self.starts.may_penetrate:
             sunk = np.minimum(self._measurement.clearance(self._all_shapes, ids), 0.0)
             if (sunk < 0).any():
                 qpos[:, 2] -= sunk
-                self.scenes.put(ids, qpos, qvel)
+                self.scenes.put(ids, qpos, qvel, row)
         observation, errors, distance = self._measure(ids)
         _, parts = self.reward(errors)
-        return observation, {**parts, **self._figures(ids, distance)}
+        return observation, {**parts, **self._figures(ids, errors, distance)}
 
     def _choose_motions(self, ids: np.ndarray, motions: np.ndarray | None) -> None:
         if len(self.references) > 1:
@@ -260,6 +264,7 @@ class ImitationSimulation:
             distance[:, 1],
             errors.rotation[:, 0],
             distance[:, 0],
+            errors.object_position,
         )
         reward, parts = self.reward(errors, terminated)
         finite = np.isfinite(reward)
@@ -269,7 +274,7 @@ class ImitationSimulation:
         truncated = (self.elapsed >= self.horizon) | (self.start + self.elapsed >= self._last)
         self._return += reward
         self._over, self._failed = terminated | truncated, terminated.copy()
-        parts = {**parts, **self._figures(ids, distance)}
+        parts = {**parts, **self._figures(ids, errors, distance)}
         return StepResult(observation, reward, terminated, truncated, errors, parts)
 
     def reward(
@@ -311,6 +316,13 @@ class ImitationSimulation:
         if not self.ground.is_flat:
             qpos[:, 2] += self.ground.height_offset(self.all_ids, qpos[:, :2])
         return qpos
+
+    def reference_scene(self) -> np.ndarray:
+        """The same of the whole scene (N, nq + 7 K): with the objects that may be moved."""
+        objects, row = self.scenes.objects, self.reference_row(self.all_ids)
+        if not len(objects.tracked):
+            return self.reference_qpos()
+        return np.append(self.reference_qpos(), objects.target_qpos(self.all_ids, row), axis=1)
 
     def link_offset(self) -> np.ndarray:
         """Way (N, 15, 3) in metres from each link of the reference to the character's."""
@@ -378,14 +390,10 @@ class ImitationSimulation:
         row = self.reference_row(ids)
         return self._measurement.measure(ids, row, self._end[ids])
 
-    def _figures(self, ids: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
-        """What ``info`` holds (n,) beside the reward's parts, of distances (n, 4), see
-        ``Measures``."""
-        figures = {
-            "link_distance": distance[:, 1],
-            "joint_error": distance[:, 2],
-            "joint_error_root": distance[:, 3],
-        }
+    def _figures(
+        self, ids: np.ndarray, errors: TrackingErrors, distance: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        found = figures(errors, distance)
         if len(self.references) > 1:
-            figures["motion"] = self.motion[ids]
-        return figures
+            found["motion"] = self.motion[ids]
+        return found

@@ -25,14 +25,14 @@ from sfv_gym.envs.rewards import Reward, get_reward
 from sfv_gym.envs.starts import Initialization, get_initialization
 from sfv_gym.envs.terminations import EarlyTermination
 from sfv_gym.errors import SettingError, UnknownIdError, UnknownSettingError
-from sfv_gym.motion import ReferenceMotion
+from sfv_gym.motion import ReferenceMotion, check_objects
 from sfv_gym.objects import SceneObject
 from sfv_gym.registry import (
     MAX_EPISODE_STEPS,
     TRACKER_SETTINGS,
     find_motion,
     get_entry,
-    library_skills,
+    tracker_skills,
 )
 from sfv_gym.terrains import Terrain, get_terrain
 
@@ -56,7 +56,7 @@ class TaskSettings(TypedDict, total=False):
     character: str | Character
     terrain: str | Terrain
     difficulty: float | None
-    objects: Sequence[SceneObject]
+    objects: Sequence[SceneObject] | None
     motion_weights: Sequence[float] | None
     motion_sampling: str | MotionSampling
     observation: str | Observation
@@ -80,7 +80,7 @@ class Task:
     Attributes:
         motions: the references. An episode imitates one of them.
         character, terrain: who does it, and where.
-        objects: what else is in the scene.
+        objects: what else is in the scene; None: what the motion brings along.
         motion_weights: (M,) of the draw, they need not sum to 1; empty: all alike.
         motion_sampling: whether motions that fail are drawn more often.
         observation: what is seen of the reference.
@@ -105,7 +105,7 @@ class Task:
     motions: tuple[ReferenceMotion, ...]
     character: Character
     terrain: Terrain
-    objects: tuple[SceneObject, ...] = ()
+    objects: tuple[SceneObject, ...] | None = None
     motion_weights: tuple[float, ...] = ()
     motion_sampling: MotionSampling = field(default_factory=WeightedMotions)
     observation: Observation = field(default_factory=Observation)
@@ -125,8 +125,7 @@ class Task:
         whole("the number of motions", len(self.motions), 1, MAX_MOTIONS)
         for motion in self.motions:
             _checked("motions", motion, ReferenceMotion)
-        for thing in self.objects:
-            _checked("objects", thing, SceneObject)
+        self._check_objects()
         if self.motion_weights and len(self.motion_weights) != len(self.motions):
             raise SettingError(
                 f"motion_weights must be one for each of {len(self.motions)} motions, they are "
@@ -184,11 +183,12 @@ class Task:
             entry = get_entry(what)
             character, terrain = entry.character, entry.terrain
             if entry.motion is None:
-                given = library_skills()
+                given = tracker_skills()
                 settings = {**TRACKER_SETTINGS, **settings}
         motions = _motions(settings.pop("motions", given))
-        base = cls(motions, get_character(character), get_terrain(terrain))
-        return replace(base, **base._resolved(settings))
+        # the motions' objects are looked at when it is settled whether they are wanted, and where
+        base = cls(motions, get_character(character), get_terrain(terrain), objects=())
+        return replace(base, **{"objects": None, **base._resolved(settings)})
 
     def _resolved(self, settings: TaskSettings) -> dict[str, Any]:
         """Fields in place of this task's, from settings that may be names."""
@@ -204,9 +204,13 @@ class Task:
                 f"difficulty={difficulty} on flat ground: it is of slopes, gaps and such"
             )
         fields["terrain"] = terrain
-        for name in ("objects", "motion_weights"):
-            if name in fields:
-                fields[name] = tuple(() if fields[name] is None else fields[name])
+        if "motion_weights" in fields:
+            weights = fields["motion_weights"]
+            fields["motion_weights"] = tuple(() if weights is None else weights)
+        if fields.get("objects") is not None:
+            if not isinstance(fields["objects"], Iterable):
+                raise SettingError(f"objects must be a sequence, not {fields['objects']!r}")
+            fields["objects"] = tuple(fields["objects"])
         if "motion_sampling" in fields:
             fields["motion_sampling"] = get_motion_sampling(fields["motion_sampling"])
         if "observation" in fields:
@@ -227,6 +231,28 @@ class Task:
         if fields.get("horizon", 0) is None:
             fields["horizon"] = MAX_EPISODE_STEPS
         return fields
+
+    def _check_objects(self) -> None:
+        for thing in self.objects or ():
+            _checked("objects", thing, SceneObject)
+        carried = [motion.skill or "motion" for motion in self.motions if motion.objects]
+        if self.objects is None and carried and len(self.motions) > 1:
+            raise SettingError(
+                f"a task of several motions has no objects of theirs, and {', '.join(carried)} "
+                "brings some along: leave it out, or give objects=() to do without"
+            )
+        if self.scene_objects and not self.terrain.is_flat:
+            raise SettingError(
+                f"objects stand on flat ground, not on {self.terrain.name}: take another terrain, "
+                "or objects=()"
+            )
+        for motion in self.motions if self.objects else ():
+            check_objects(self.scene_objects, motion.joint_positions())
+
+    @property
+    def scene_objects(self) -> tuple[SceneObject, ...]:
+        """What else is in the scene: ``objects``, or what the motion brings along."""
+        return self.motions[0].objects if self.objects is None else self.objects
 
     @property
     def motion(self) -> ReferenceMotion:
@@ -263,7 +289,10 @@ class Task:
     def observation_parts(self) -> tuple[ObservationPart, ...]:
         """The parts of the observation, in order."""
         return observation_parts(
-            self.character.model.nu, not self.terrain.is_flat, self.observation
+            self.character.model.nu,
+            not self.terrain.is_flat,
+            self.observation,
+            len(self.scene_objects),
         )
 
     @property

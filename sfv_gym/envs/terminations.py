@@ -22,26 +22,34 @@ class EarlyTermination:
         link_distance: metres, the farthest that any link may be from the reference's.
         root_angle: rad, the farthest that the root's rotation may be from the reference's.
         root_distance: metres, the farthest that the root may be from the reference's.
+        object_distance: metres, the farthest that an object that may be moved may be off its path.
     """
 
     fall_contact: bool | None = None
     link_distance: float | None = 0.5
     root_angle: float | None = 1.0
     root_distance: float | None = None
+    object_distance: float | None = 0.5
 
     def __post_init__(self) -> None:
         if self.fall_contact not in (None, True, False):
             raise SettingError(
                 f"fall_contact must be True, False or None, not {self.fall_contact!r}"
             )
-        for name in ("link_distance", "root_angle", "root_distance"):
+        for name in ("link_distance", "root_angle", "root_distance", "object_distance"):
             if getattr(self, name) is not None:
                 real(name, getattr(self, name), 0.0, 1000.0)
 
     @classmethod
     def none(cls) -> EarlyTermination:
         """Nothing ends an episode early."""
-        return cls(fall_contact=False, link_distance=None, root_angle=None, root_distance=None)
+        return cls(
+            fall_contact=False,
+            link_distance=None,
+            root_angle=None,
+            root_distance=None,
+            object_distance=None,
+        )
 
     def fall_counts(self, touches_ground: Bool[np.ndarray, " M"]) -> Bool[np.ndarray, " M"]:
         """For which motions (M,) a fall ends an episode.
@@ -60,6 +68,7 @@ class EarlyTermination:
         link_distance: Float[np.ndarray, " N"],
         root_angle: Float[np.ndarray, " N"],
         root_distance: Float[np.ndarray, " N"],
+        object_position: Float[np.ndarray, "N K"] | None = None,
     ) -> Bool[np.ndarray, " N"]:
         """Which of N episodes have failed (N,).
 
@@ -69,6 +78,7 @@ class EarlyTermination:
             link_distance: (N,) metres, the largest over links.
             root_angle: (N,) rad.
             root_distance: (N,) metres.
+            object_position: (N, K) metres, of each object that may be moved from its path.
         """
         failed = fall_counts & (fall_clearance <= 0.0)
         if self.link_distance is not None:
@@ -77,4 +87,6 @@ class EarlyTermination:
             failed |= root_angle > self.root_angle
         if self.root_distance is not None:
             failed |= root_distance > self.root_distance
+        if self.object_distance is not None and object_position is not None:
+            failed |= (object_position > self.object_distance).any(-1)
         return failed

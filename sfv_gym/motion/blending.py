@@ -103,9 +103,12 @@ def blended(first: ReferenceMotion, second: ReferenceMotion) -> ReferenceMotion:
     in one place; poses fade over 0.27 s. A second that wraps goes on for ever.
 
     Raises:
-        MotionError: they come nowhere near each other on the ground, or a hand or foot would slide.
+        MotionError: they come nowhere near each other on the ground, a hand or foot would slide, or
+            one of them has objects.
     """
     name = f"{first.skill or 'motion'}{JOIN}{THEN}-{second.skill or 'motion'}"
+    if first.objects or second.objects:
+        raise MotionError(f"{name}: motions with objects do not go over into each other")
     # a whole number of frames for each of the second's, so that its cycle stays one
     fps = second.fps * max(1, math.ceil(first.fps / second.fps - 1e-6))
     half = max(1, round(0.5 * FADE_SECONDS * fps))

@@ -34,6 +34,7 @@ def from_origin(
         person_root_pos=quat_rotate(back, motion.person_root_pos - place),
         person_root_quat=quat_multiply(back, motion.person_root_quat),
         loop_offset=offset,
+        objects=tuple(thing.placed(back, quat_rotate(back, -place)) for thing in motion.objects),
         camera=None,
     )
     return moved, turn, place

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from sfv_gym import skeleton
-from sfv_gym.errors import MotionError
+from sfv_gym.errors import MotionError, SettingError, UnknownIdError
 from sfv_gym.files import JSON, read_nested_json, read_npz, write_npz
 from sfv_gym.motion.camera import MotionCamera
+from sfv_gym.motion.clip_objects import as_fields, check_objects, from_fields
 from sfv_gym.motion.older_files import (
     camera_of,
     flights_of_schema_1,
@@ -28,9 +29,12 @@ from sfv_gym.motion.older_files import (
 )
 from sfv_gym.motion.trajectory import Trajectory
 from sfv_gym.motion.verdict import Verdict
+from sfv_gym.objects import SceneObject
 
 SCHEMA = 2
 """Of the files that are written. Schema 1 had no ``flights``; it is read all the same."""
+SCHEMA_WITH_OBJECTS = 3
+"""Of those of motions with objects: who does not know of them must not play them without."""
 LOOPS = ("wrap", "none")
 LEAST_FPS, MOST_FPS = 1.0, 1000.0
 """Frames a second: outside, no movement of a person could be told or played."""
@@ -72,6 +76,7 @@ class ReferenceMotion(Trajectory):
         person_root_pos: (T, 3) metres, the person's own path.
         person_root_quat, person_joint_quat: (T, 4) and (T, 15, 4) wxyz, the person's own rotations,
             as seen in the video, before the motion was made fit for the character.
+        objects: what the person does it with or on, where it is and goes; see ``check_objects``.
         camera: that the person was seen with; None where there was none.
         verdict: how far the reconstruction can be believed, and why; None where nobody judged it.
         made_from: by whatever makes motions again and again, to tell whether this one is to be.
@@ -88,6 +93,7 @@ class ReferenceMotion(Trajectory):
     person_joint_quat: np.ndarray = field(default_factory=lambda: np.zeros((0, 15, 4)))
     skill: str = ""
     person_scale: np.ndarray | None = None
+    objects: tuple[SceneObject, ...] = ()
     camera: MotionCamera | None = None
     verdict: Verdict | None = None
     made_from: str = ""
@@ -170,6 +176,14 @@ class ReferenceMotion(Trajectory):
                 raise MotionError(f"person_scale must hold 9 positive numbers, not {scale}")
         if self.camera is not None:
             self.camera.validate(frames)
+        for thing in self.objects:
+            if not isinstance(thing, SceneObject):
+                raise MotionError(f"objects must hold SceneObjects, not {thing!r}")
+        try:
+            if self.objects:
+                check_objects(self.objects, self.joint_positions())
+        except SettingError as error:
+            raise MotionError(str(error)) from None
         first, last = (int(i) for i in self.loop_range)
         if not 0 <= first < last <= frames - 1:
             raise MotionError(
@@ -180,7 +194,7 @@ class ReferenceMotion(Trajectory):
         """Write the motion as one compressed ``.npz``, whole or not at all."""
         self.validate()
         fields: JSON = {
-            "schema": np.array(SCHEMA),
+            "schema": np.array(SCHEMA_WITH_OBJECTS if self.objects else SCHEMA),
             "fps": np.array(float(self.fps)),
             "joint_names": np.array(self.joint_names),
             "loop": np.array(self.loop),
@@ -190,6 +204,7 @@ class ReferenceMotion(Trajectory):
             "made_from": np.array(self.made_from),
             "provenance": np.array(json.dumps(self.provenance, sort_keys=True)),
             **{name: np.asarray(getattr(self, name), np.float32) for name in _FLOAT_FIELDS},
+            **as_fields(self.objects, self.num_frames),
         }
         if self.person_scale is not None:
             fields["person_scale"] = np.asarray(self.person_scale, np.float64)
@@ -214,9 +229,10 @@ class ReferenceMotion(Trajectory):
             raise MotionError(f"{path}: not a reference motion: no {', '.join(missing)}")
         try:
             schema = int(_scalar(fields, "schema"))
-            if schema not in (1, SCHEMA):
+            if schema not in (1, SCHEMA, SCHEMA_WITH_OBJECTS):
                 raise MotionError(
-                    f"schema {schema}, this version reads 1 and {SCHEMA}; extract it again"
+                    f"schema {schema}, this version reads 1 to {SCHEMA_WITH_OBJECTS}; extract it "
+                    "again"
                 )
             floats = {
                 name: np.asarray(fields[name], np.float64)
@@ -238,6 +254,7 @@ class ReferenceMotion(Trajectory):
                 flights=np.asarray(fields.get("flights", np.zeros((0, 2))), np.int64),
                 skill=_text(fields, "skill", skill_of(provenance)),
                 person_scale=_person_scale(fields, provenance),
+                objects=from_fields(fields),
                 camera=_camera(fields, provenance),
                 verdict=_verdict(fields),
                 made_from=_text(fields, "made_from", made_from_of(provenance)),
@@ -250,6 +267,8 @@ class ReferenceMotion(Trajectory):
             return motion
         except MotionError as error:
             raise MotionError(f"{path}: {error}") from None
+        except (SettingError, UnknownIdError) as error:
+            raise MotionError(f"{path}: {error}") from None
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise MotionError(f"{path}: not a reference motion: {error}") from None
 
@@ -260,6 +279,11 @@ class ReferenceMotion(Trajectory):
             rounded = np.round(np.asarray(getattr(self, name), float), 4) + 0.0  # no negative zeros
             digest.update(rounded.astype("<f4").tobytes())
         digest.update(np.asarray(self.loop_range, "<i8").tobytes())
+        for value in as_fields(self.objects, self.num_frames).values():
+            text = value.dtype.kind == "U"
+            digest.update(
+                repr(value.tolist()).encode() if text else (np.round(value, 4) + 0.0).tobytes()
+            )
         return digest.hexdigest()[:16]
 
     # --- poses ----------------------------------------------------------------------------

@@ -64,6 +64,7 @@ def mirrored(motion: ReferenceMotion) -> ReferenceMotion:
         person_root_pos=path(motion.person_root_pos),
         person_root_quat=motion.person_root_quat * _REFLECTED_QUAT,
         person_joint_quat=joints(motion.person_joint_quat),
+        objects=tuple(thing.reflected() for thing in motion.objects),
         verdict=_judged(
             motion, lambda f: replace(f, part=opposite(f.part), reason=opposite(f.reason))
         ),
@@ -75,9 +76,11 @@ def warped(motion: ReferenceMotion, rate: float) -> ReferenceMotion:
 
     Raises:
         SettingError: the rate is not between 0.5 and 2.
-        MotionError: the motion flies: a body falls no faster than it does.
+        MotionError: the motion flies, or moves an object: a body falls and slides no faster than
+            it does.
     """
     rate = real("rate", rate, LEAST_RATE, MOST_RATE)
+    _check_nothing_moved(motion, WARPED)
     if len(motion.flights):
         raise MotionError(
             f"{motion.skill or 'the motion'} cannot be warped: it flies, and no body falls faster "
@@ -101,7 +104,11 @@ def time_reversed(motion: ReferenceMotion) -> ReferenceMotion:
     Accelerations stay as they are, so that a flight is one still, and what the ground and the
     joints must give is the same. It begins over the origin and heads along x. Backwards twice is
     the motion itself, but for the camera.
+
+    Raises:
+        MotionError: it moves an object, and friction knows one direction of time.
     """
+    _check_nothing_moved(motion, REVERSED)
     last = motion.num_frames - 1
     x, y, z, yaw = motion.loop_offset
     back = np.array([np.cos(yaw / 2), 0.0, 0.0, -np.sin(yaw / 2)])
@@ -127,6 +134,14 @@ def time_reversed(motion: ReferenceMotion) -> ReferenceMotion:
         verdict=_judged(motion, turned),
     )  # fmt: skip
     return from_origin(played)[0]
+
+
+def _check_nothing_moved(motion: ReferenceMotion, done: str) -> None:
+    if any(thing.moves for thing in motion.objects):
+        raise MotionError(
+            f"{motion.skill or 'the motion'} cannot be {done}: it moves an object, which would not "
+            "go that way by itself"
+        )
 
 
 def with_variant(provenance: JSON, of: str, done: str) -> JSON:

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from sfv_gym.envs.measurement import OBJECT_FIGURES
 from sfv_gym.envs.rewards import REWARDS
 from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.task import Task, TaskSettings
@@ -18,6 +19,8 @@ from sfv_gym.seeds import Purpose, stream
 
 KEY_LINK_DISTANCE = 0.5
 UPRIGHT_ANGLE = np.pi / 4
+OBJECT_DISTANCE = 0.2
+"""Metres: nearer than this to where the reference's ends, an object has arrived."""
 PUBLISHED_EPISODES = 128
 CONFIDENCE = 0.95
 """Of every interval here."""
@@ -37,8 +40,8 @@ class Evaluation:
             episode of the same horizon can give; steps lost to early termination count as 0.
         normalized_return_sfv: the same under the paper's composite reward.
         success_rate: share of episodes without early termination, with every link within
-            0.5 m of the reference's all along, and the root's up axis within 45 degrees of the
-            reference's at the end.
+            0.5 m of the reference's all along, and at the end the root's up axis within 45 degrees
+            of the reference's and every object that may be moved within 0.2 m of its place.
         completion_rate: share of episodes without early termination.
         mpjpe_mm, mpjpe_root_mm: mean distance of the 15 links from the reference's, global and
             relative to the root, over the steps that were played.
@@ -46,6 +49,8 @@ class Evaluation:
             links' velocities and accelerations from the reference's, by differences of
             positions between control steps.
         mean_seconds: mean length of an episode.
+        object_position_mm, object_rotation_rad: mean over the steps of how far the object that is
+            farthest off its path is; None where none may be moved.
         success_interval: 95 % interval of ``success_rate``, Wilson's.
         normalized_return_interval, normalized_return_sfv_interval: 95 % intervals of the two
             returns, by the bootstrap over episodes. All three say what other episodes of this
@@ -66,25 +71,34 @@ class Evaluation:
     velocity_error_mm_s: float
     acceleration_error_m_s2: float
     mean_seconds: float
+    object_position_mm: float | None = None
+    object_rotation_rad: float | None = None
     success_interval: Bounds | None = None
     normalized_return_interval: Bounds | None = None
     normalized_return_sfv_interval: Bounds | None = None
 
     def as_dict(self) -> JSON:
-        """The fields as JSON has them: intervals are lists."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """The fields as JSON has them: intervals are lists, and what is said of objects stands
+        only where there are some."""
+        return {
+            k: list(v) if isinstance(v, tuple) else v
+            for k, v in asdict(self).items()
+            if v is not None or k not in OF_OBJECTS
+        }
 
     @classmethod
     def from_dict(cls, figures: JSON) -> Evaluation:
         """The inverse of ``as_dict``; further keys are ignored, missing figures are NaN and
         missing intervals None."""
         values = {field.name: figures.get(field.name, np.nan) for field in fields(cls)}
+        values |= {name: figures.get(name) for name in OF_OBJECTS}
         for name in INTERVALS:
             bounds = figures.get(name)
             values[name] = None if bounds is None else (float(bounds[0]), float(bounds[1]))
         return cls(**values)
 
 
+OF_OBJECTS = tuple(field.name for field in fields(Evaluation) if field.name.startswith("object_"))
 INTERVALS = tuple(field.name for field in fields(Evaluation) if field.name.endswith("_interval"))
 
 
@@ -98,6 +112,8 @@ class Episodes:
         steps: control steps played.
         joint_error, joint_error_root: metres, mean over the steps.
         velocity_error, acceleration_error: m/s and m/s2, mean over the steps.
+        object_position, object_rotation: metres and rad, mean over the steps; None where no object
+            may be moved.
     """
 
     env_id: str
@@ -112,6 +128,8 @@ class Episodes:
     joint_error_root: np.ndarray
     velocity_error: np.ndarray
     acceleration_error: np.ndarray
+    object_position: np.ndarray | None = None
+    object_rotation: np.ndarray | None = None
 
     def summary(self) -> Evaluation:
         """Means over the episodes; of errors, over all their steps."""
@@ -119,6 +137,10 @@ class Episodes:
         def over_steps(values: np.ndarray, steps: np.ndarray = self.steps) -> float:
             return float((values * steps).sum() / max(steps.sum(), 1))
 
+        place, turn = (
+            None if values is None else over_steps(values)
+            for values in (self.object_position, self.object_rotation)
+        )
         return Evaluation(
             env_id=self.env_id,
             episodes=len(self.steps),
@@ -133,6 +155,8 @@ class Episodes:
             velocity_error_mm_s=1000 * over_steps(self.velocity_error),
             acceleration_error_m_s2=over_steps(self.acceleration_error, self.steps - 1),
             mean_seconds=float(self.steps.mean() / self.control_hz),
+            object_position_mm=None if place is None else 1000 * place,
+            object_rotation_rad=turn,
             success_interval=share_interval(int(self.success.sum()), len(self.steps)),
             normalized_return_interval=mean_interval(self.returns["pose"]),
             normalized_return_sfv_interval=mean_interval(self.returns["sfv"]),
@@ -221,7 +245,9 @@ def play_agent(
     returns = {name: np.zeros(episodes) for name in ("pose", "sfv")}
     steps = np.zeros(episodes, int)
     error, error_root, error_velocity, error_acceleration = np.zeros((4, episodes))
-    fell, strayed, upright = (np.zeros(episodes, bool) for _ in range(3))
+    of_objects = OBJECT_FIGURES if len(simulation.scenes.objects.tracked) else ()
+    off_path = {name: np.zeros(episodes) for name in of_objects}
+    fell, strayed, upright, lost = (np.zeros(episodes, bool) for _ in range(4))
     played = play_episodes(simulation, predict, seed)
     offsets = [simulation.link_offset()]  # of the last three states
     for step in played:
@@ -240,6 +266,10 @@ def play_agent(
         strayed |= playing & (result.parts["link_distance"] > KEY_LINK_DISTANCE)
         fell |= playing & result.terminated
         upright |= step.ended & (simulation.root_tilt() < UPRIGHT_ANGLE)
+        for figure, total in off_path.items():
+            total += np.where(playing, result.parts[figure], 0.0)
+        if off_path:
+            lost |= step.ended & (result.parts[OBJECT_FIGURES[0]] > OBJECT_DISTANCE)
     limit = simulation.episode_limit()
     divisor = np.maximum(steps, 1)
     return Episodes(
@@ -248,13 +278,14 @@ def play_agent(
         horizon_steps=int(limit.max()),
         control_hz=hz,
         returns={name: total / limit for name, total in returns.items()},
-        success=~fell & ~strayed & upright,
+        success=~fell & ~strayed & upright & ~lost,
         completed=~fell,
         steps=steps,
         joint_error=error / divisor,
         joint_error_root=error_root / divisor,
         velocity_error=error_velocity / divisor,
         acceleration_error=error_acceleration / np.maximum(steps - 1, 1),
+        **{name.removesuffix("_error"): total / divisor for name, total in off_path.items()},
     )
 
 

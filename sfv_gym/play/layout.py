@@ -70,11 +70,12 @@ class PolicyLayout:
         """Numbers in an observation."""
         return self.parts[-1].start + self.parts[-1].size
 
-    def without(self, name: str) -> PolicyLayout:
-        """The same without its last part, if that is called ``name``."""
-        if self.parts[-1].name != name:
-            return self
-        return PolicyLayout(self.character, self.parts[:-1])
+    def without(self, *names: str) -> PolicyLayout:
+        """The same without those parts at its end whose names begin with one of ``names``."""
+        parts = list(self.parts)
+        while parts[-1].name.startswith(names):
+            parts.pop()
+        return PolicyLayout(self.character, tuple(parts))
 
     def columns_in(self, other: PolicyLayout) -> Int[np.ndarray, " D"]:
         """Where in an observation of ``other`` this one's numbers (D,) lie.

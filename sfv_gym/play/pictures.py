@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
 from sfv_gym.characters import get_character
+from sfv_gym.envs.reference import ObjectTable
 from sfv_gym.envs.task import TaskSettings
 from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.agents import choose_agent
@@ -18,7 +19,7 @@ from sfv_gym.play.rollout import Rollout, rollout
 from sfv_gym.registry import get_entry
 from sfv_gym.render.renderer import Renderer
 from sfv_gym.render.viewpoint import SIDE_VIEW, camera_path
-from sfv_gym.retargeting import retarget
+from sfv_gym.retargeting import retarget, scene_scale
 from sfv_gym.terrains import Ground, get_terrain
 
 REFERENCE_TINT = (0.16, 0.47, 0.95)
@@ -63,14 +64,20 @@ def reference_pictures(
     azimuth: float = SIDE_VIEW,
 ) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) uint8 of a motion on flat ground at ``times`` (T,) s: the
-    character moved, not simulated."""
-    body = get_character(character)
+    character and its objects moved, not simulated."""
+    body, times = get_character(character), np.asarray(times, float)
     spec = body.spec()
     Ground(get_terrain("flat"), 1).add_to(spec)
+    objects = [replace(o.scaled(scene_scale(motion, body)), size_range=0.0) for o in motion.objects]
+    for k, thing in enumerate(objects):
+        thing.add_to(spec, f"object_{k}")
     model = spec.compile()
     trajectory = retarget(motion, body)
-    state = trajectory.sample(np.asarray(times, float))
-    qpos, _ = body.joints.coordinates(state, trajectory.joint_names)
+    qpos, _ = body.joints.coordinates(trajectory.sample(times), trajectory.joint_names)
+    free = [thing for thing in objects if thing.mass is not None]
+    paths = ObjectTable.build(free, trajectory, times)
+    placed = np.concatenate((paths.pos, paths.quat), axis=-1).reshape(len(times), -1)
+    qpos = np.append(qpos, placed, axis=1)
     hz = max(1.0, (len(qpos) - 1) / max(float(np.ptp(times)), 1e-3))
     yield from render_states(model, qpos, hz, width=width, height=height, azimuth=azimuth)
 

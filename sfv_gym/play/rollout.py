@@ -21,8 +21,9 @@ class Rollout:
     """S control steps of one episode, ``hz`` a second.
 
     Attributes:
-        model: the character on its terrain.
-        qpos, reference_qpos: (S + 1, nq) the states and those of the reference, from the start.
+        model: the character on its terrain, among its objects.
+        qpos, reference_qpos: (S + 1, nq) the states and those of the reference, from the start: the
+            character's coordinates, then those of each object that may be moved.
         ground: (S + 1,) metres, the height that the reference is raised by under the root.
         reward, reward_sfv: (S,) both rewards of each step, in 0..1.
         joint_error, joint_error_root: (S,) metres, mean distance of the 15 links from the
@@ -78,15 +79,15 @@ def rollout(
     simulation = ImitationSimulation(Task.of(task, **settings))
     predict = agent(simulation, np.random.default_rng(seed))
     played = episodes(simulation, predict, seed, play_on=True)
-    states, references = [simulation.qpos[0].copy()], [simulation.reference_qpos()[0]]
+    states, references = [simulation.scenes.qpos[0].copy()], [simulation.reference_scene()[0]]
     curves: dict[str, list[float]] = {
         name: [] for name in ("reward", "reward_sfv", "joint_error", "joint_error_root")
     }
     failed_at: int | None = None
     for number, step in enumerate(played, start=1):
         result = step.result
-        states.append(simulation.qpos[0].copy())
-        references.append(simulation.reference_qpos()[0])
+        states.append(simulation.scenes.qpos[0].copy())
+        references.append(simulation.reference_scene()[0])
         curves["reward"].append(float(REWARDS["pose"](result.errors)[0][0]))
         curves["reward_sfv"].append(float(REWARDS["sfv"](result.errors)[0][0]))
         for name in ("joint_error", "joint_error_root"):
@@ -96,7 +97,7 @@ def rollout(
     path = np.array(states)
     return Rollout(
         env_id=name or (task if isinstance(task, str) else ""),
-        model=simulation.physics.model_of(0),  # with the terrain that was drawn
+        model=simulation.physics.model_of(0),  # with the terrain and objects that were drawn
         hz=float(simulation.control_hz),
         qpos=path,
         reference_qpos=np.array(references),

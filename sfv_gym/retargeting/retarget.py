@@ -32,3 +32,9 @@ def retarget(motion: ReferenceMotion, character: Character) -> Trajectory:
         loop_offset=offset,
         joint_names=tuple(joints.names[i] for i in joints.hinges),
     )
+
+
+def scene_scale(motion: ReferenceMotion, character: Character) -> float:
+    """By how much larger the character's scene is than the motion's: its path on the ground, and
+    what stands there."""
+    return 1.0 if character.is_canonical else store.retargeted(motion, character).scale
