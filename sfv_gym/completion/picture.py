@@ -99,7 +99,7 @@ def pose_of(still: Still, subject: str | int = "largest") -> PoseSequence:
     poses = estimate_pose(still, subject=subject, progress=False)
     names = [name for pair in _LEGS for name in pair]
     places = poses.landmarks_2d[0, poses.landmarks.indices(*names)] / still.picture.shape[1::-1]
-    inside = ((places >= 0.0) & (places <= 1.0)).all(-1)
+    inside = np.all((places >= 0.0) & (places <= 1.0), axis=-1)
     if not inside[:2].any():
         raise PoseError(f"{still.path}: the legs are not in the picture; show the whole body")
     if not inside[2:].any():
@@ -113,9 +113,11 @@ def posed(poses: PoseSequence) -> ReferenceMotion:
     Raises:
         PoseError: too little of the person is seen.
     """
-    again = {
-        name: np.repeat(getattr(poses, name), MIN_FRAMES, axis=0)
-        for name in ("landmarks_2d", "landmarks_3d", "visibility", "detected")
-    }
-    still = replace(poses, **again)
+    still = replace(
+        poses,
+        landmarks_2d=poses.landmarks_2d.repeat(MIN_FRAMES, axis=0),
+        landmarks_3d=poses.landmarks_3d.repeat(MIN_FRAMES, axis=0),
+        visibility=poses.visibility.repeat(MIN_FRAMES, axis=0),
+        detected=poses.detected.repeat(MIN_FRAMES, axis=0),
+    )
     return reconstruct(still, skill="picture", loop="none", progress=False, iterations=ITERATIONS)

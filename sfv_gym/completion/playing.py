@@ -102,7 +102,8 @@ def play_on(
         task = Task.of(task, motions=[f"{match.skill}+mirrored"])
         policy = mirrored_policy(policy, mirror_of(task.observation_parts, character))
     joints = character.joints
-    shares, qpos = (0.0,), np.zeros(0)
+    shares: tuple[float, ...] = (0.0,)
+    qpos = np.zeros(0)
     if character.is_canonical:
         at = np.array([frame]) / still.fps
         shares, qpos = SHARES, joints.coordinates(still.sample(at), still.joint_names)[0][0]
