@@ -23,6 +23,7 @@ from sfv_gym.registry import (
 if TYPE_CHECKING:
     from sfv_gym.assessment import assess
     from sfv_gym.characters import Character, get_character
+    from sfv_gym.completion import Completion, complete
     from sfv_gym.envs.imitation_env import ImitationEnv
     from sfv_gym.envs.motion_sampling import FailureWeightedMotions
     from sfv_gym.envs.observations import Observation
@@ -69,6 +70,7 @@ _LAZY = {
     "Ball": "objects",
     "Box": "objects",
     "Character": "characters",
+    "Completion": "completion",
     "DomainRandomization": "envs.perturbations",
     "EarlyTermination": "envs.terminations",
     "Evaluation": "play.evaluation",
@@ -98,6 +100,7 @@ _LAZY = {
     "TrackingErrors": "envs.rewards",
     "Verdict": "motion",
     "assess": "assessment",
+    "complete": "completion",
     "distill_policies": "train.distill:distill",
     "evaluate": "play.evaluation",
     "evaluate_motions": "play.by_motion",
@@ -122,6 +125,7 @@ __all__ = [
     "Ball",
     "Box",
     "Character",
+    "Completion",
     "DomainRandomization",
     "EarlyTermination",
     "EnvEntry",
@@ -154,6 +158,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "assess",
+    "complete",
     "distill_policies",
     "evaluate",
     "evaluate_motions",

@@ -33,6 +33,7 @@ def test_there_are_the_guides():
         "compare-policies-across-terrains",
         "bring-your-own-video",
         "learn-a-skill",
+        "complete-a-picture",
         "add-a-character",
         "add-a-terrain",
         "add-an-estimator",

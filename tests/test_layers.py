@@ -21,7 +21,7 @@ FLOORS = (
     ("reconstruction", "retargeting"),
     ("extract", "envs"),
     ("play", "jobs"),
-    ("assessment", "library", "train"),
+    ("assessment", "completion", "library", "train"),
     ("benchmarks",),
     ("cli",),
 )

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from sfv_gym.cli import learning, motions, playing, training  # noqa: F401  (their commands)
+from sfv_gym.cli import completing, learning, motions, playing, training  # noqa: F401  (their commands)
 from sfv_gym.cli.options import app, console
 from sfv_gym.errors import SFVError
 

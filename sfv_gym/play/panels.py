@@ -24,7 +24,13 @@ _STRIP, _TEXT = (28, 32, 38), (235, 238, 242)  # RGB
 
 
 def side_by_side(
-    clip: Sequence[np.ndarray] | None, fps: float, played: Rollout, *, cyclic: bool, azimuth: float
+    clip: Sequence[np.ndarray] | None,
+    fps: float,
+    played: Rollout,
+    *,
+    cyclic: bool,
+    azimuth: float,
+    shows: str = "video and pose",
 ) -> Iterator[np.ndarray]:
     """Labelled pictures (H, W, 3) uint8, one a control step: video | reference | character.
 
@@ -33,6 +39,7 @@ def side_by_side(
             None where there is no video: then the other two stand alone.
         cyclic: the clip starts again when it is over; otherwise everything ends with a hold.
         azimuth: of the camera, so that the character is seen as the person is.
+        shows: what the clip's panels are called.
     """
     reference = render_reference(played, width=CHARACTER_WIDTH, height=HEIGHT, azimuth=azimuth)
     character = render_rollout(played, width=CHARACTER_WIDTH, height=HEIGHT, azimuth=azimuth)
@@ -46,7 +53,7 @@ def side_by_side(
             index = round(step / played.hz * fps)
             repeats = cyclic and index >= len(clip)
             shown = clip[index % len(clip) if cyclic else min(index, len(clip) - 1)]
-            panels.insert(0, labelled(shown, "video and pose" + (" (again)" if repeats else "")))
+            panels.insert(0, labelled(shown, shows + (" (again)" if repeats else "")))
         gap = np.full((len(panels[0]), GAP, 3), _STRIP, np.uint8)
         picture = np.hstack([part for panel in panels for part in (gap, panel)][1:])
         yield picture

@@ -10,6 +10,7 @@ import numpy as np
 
 from sfv_gym.envs.rewards import REWARDS
 from sfv_gym.envs.simulation import ImitationSimulation
+from sfv_gym.envs.starts import Initialization
 from sfv_gym.envs.task import CONTROL_HZ, Task, TaskSettings
 from sfv_gym.play.agents import Agent
 from sfv_gym.play.episodes import episodes
@@ -58,7 +59,7 @@ def rollout(
     *,
     seconds: float = 10.0,
     seed: int = 0,
-    start: str = "fixed",
+    start: str | Initialization = "fixed",
     name: str | None = None,
     **settings: Unpack[TaskSettings],
 ) -> Rollout:
@@ -69,7 +70,7 @@ def rollout(
         agent: who plays: one of ``AGENTS``, or ``policy_agent(policy.predict)``.
         seconds: the longest to play; a motion that does not wrap ends with its last frame.
         seed: of the start noise, and of what the agent draws.
-        start: ``"fixed"``: the clip's first frame; ``"rsi"``: a drawn one.
+        start: ``"fixed"``: the clip's first frame; ``"rsi"``: a drawn one; or an object.
         name: what it is called; by default the id.
         settings: of the task, in place of its own.
     """

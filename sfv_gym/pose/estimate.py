@@ -209,7 +209,8 @@ def _check_detected(video: VideoReader, person: list[Person | None]) -> None:
             f"{video.path}: no person was found in {frames} frames; the whole body should be in "
             "the picture and at least 100 pixels tall"
         )
-    if found < MIN_DETECTED_FRAMES or found < MIN_DETECTED_SHARE * frames:
+    enough = min(MIN_DETECTED_FRAMES, frames)  # a picture is a video of one frame
+    if found < enough or found < MIN_DETECTED_SHARE * frames:
         advice = video.range_advice(seen) if found >= MIN_DETECTED_FRAMES else None
         raise PoseError(
             f"{video.path}: a person was found in only {found} of {frames} frames; "
