@@ -80,5 +80,9 @@ class BenchmarkError(SFVError):
     """Results of a benchmark do not belong together, are damaged, or are in use."""
 
 
+class ClusterError(SFVError):
+    """The cluster that jobs were running on is gone."""
+
+
 class CalibrationError(SFVError):
     """A calibration of cameras is missing, damaged, or not of these videos."""

@@ -13,7 +13,7 @@ import pytest
 from job_functions import Count, reached
 from rich.console import Console
 
-from sfv_gym.errors import MissingExtraError, OutputError, SettingError, SFVError
+from sfv_gym.errors import ClusterError, MissingExtraError, OutputError, SettingError, SFVError
 from sfv_gym.jobs import worker
 from sfv_gym.jobs.folder import locked_folder, read_json, scratch_folder
 from sfv_gym.jobs.job import ATTEMPTS, Executor, Job
@@ -192,6 +192,22 @@ def test_at_a_stop_jobs_may_write_a_checkpoint_and_others_are_killed(executor, t
         with locked_folder(job.folder, "somebody is left", wait=5.0):
             pass
     assert (reached(one), reached(other)) == last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+def test_a_cluster_that_is_gone_is_told_in_one_line(executor, tmp_path):
+    job = counting(tmp_path / "on", up_to=10**6, seconds=0.05)
+    real = executor.poll
+
+    def poll(seconds):
+        if reached(job.arguments.file) > 3:
+            executor._ray.kill(executor._queue.actor)  # as if its machine had gone
+        return real(seconds)
+
+    executor.poll = poll
+    with pytest.raises(ClusterError, match=r"the Ray cluster is gone .*; the same command goes on"):
+        see_through([job], executor)
 
 
 # --- processes ------------------------------------------------------------------------------------

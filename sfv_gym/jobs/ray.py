@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sfv_gym.errors import MissingExtraError, SettingError
+from sfv_gym.errors import ClusterError, MissingExtraError, SettingError
 from sfv_gym.files import CACHE_VARIABLE, JSON
 from sfv_gym.jobs.job import Closing, Died, Event, Job, Reporter, event_of
 from sfv_gym.jobs.worker import environment, heed_signals, log_into, run_job
@@ -77,17 +79,27 @@ class RayExecutor(Closing):
         self._jobs: dict[Any, Job] = {}
 
     def submit(self, job: Job) -> None:
-        """Hand the job to the cluster, or keep it while ``workers`` are at work."""
+        """Hand the job to the cluster, or keep it while ``workers`` are at work.
+
+        Raises:
+            ClusterError: the cluster is gone.
+        """
         self._waiting.append(job)
-        self._fill()
+        with self._reachable():
+            self._fill()
 
     def poll(self, seconds: float) -> list[Event]:
-        """What came through the cluster's queue, and who finished or died; hands on more jobs."""
+        """What came through the cluster's queue, and who finished or died; hands on more jobs.
+
+        Raises:
+            ClusterError: the cluster is gone.
+        """
         if not self._jobs:
             time.sleep(seconds)
             return []
-        done, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
-        events = self._messages()
+        with self._reachable():
+            done, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
+            events = self._messages()
         for reference in done:
             job = self._jobs.pop(reference)
             try:
@@ -95,27 +107,42 @@ class RayExecutor(Closing):
             except self._ray.exceptions.RayError as error:
                 text = str(error).strip().splitlines()
                 events.append(Died(job, text[0] if text else type(error).__name__))
-        self._fill()
+        with self._reachable():
+            self._fill()
         return events
 
     def stop(self, seconds: float) -> None:
         """Interrupt jobs that write checkpoints and wait ``seconds`` for them; kill the rest."""
         self._waiting.clear()
-        for reference, job in self._jobs.items():
-            self._ray.cancel(reference, force=not job.checkpoints)
-        if self._jobs:
-            self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=seconds)
+        with contextlib.suppress(self._ray.exceptions.RayError):  # nobody is there to be stopped
+            for reference, job in self._jobs.items():
+                self._ray.cancel(reference, force=not job.checkpoints)
+            if self._jobs:
+                self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=seconds)
         self.close()
 
     def close(self) -> None:
         """Kill the jobs, and end the cluster's session if this executor began it."""
         self._waiting.clear()
-        for reference in self._jobs:
-            self._ray.cancel(reference, force=True)
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            for reference in self._jobs:
+                self._ray.cancel(reference, force=True)
+            self._queue.shutdown(force=True)
         self._jobs.clear()
-        self._queue.shutdown(force=True)
         if self._ours:
             self._ray.shutdown()
+
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """What Ray raises of itself, not of a job, as one error."""
+        try:
+            yield
+        except self._ray.exceptions.RayError as error:
+            text = str(error).strip().splitlines()
+            raise ClusterError(
+                f"the Ray cluster is gone ({text[0] if text else type(error).__name__}); the same "
+                "command goes on from what the jobs have written"
+            ) from error
 
     def _fill(self) -> None:
         while self._waiting and (self.workers is None or len(self._jobs) < self.workers):
