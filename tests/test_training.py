@@ -292,6 +292,21 @@ def test_a_terrains_run_starts_from_the_flat_grounds_policy(env_id, given, tmp_p
     assert not (tmp_path / "wide" / CHECKPOINT).exists()
 
 
+def test_a_run_among_objects_starts_from_the_policy_without(env_id, given, tmp_path):
+    """What it sees of them comes in with weight 0, and about as large as it is."""
+    box = sfv_gym.Box(size=(0.4, 0.6, 0.5), position=(0.3, 1.6, 0.25), mass=6.0)
+    path, run = tmp_path / "swing_by_a_box.npz", tmp_path / "run"
+    replace(swing(frames=31), skill="swing_by_a_box", objects=(box,)).save(path)
+    settings = {**SMALL, "critic_warmup": 512}
+    among = sfv_gym.register_motion(path)
+    train(among, run, steps=512, init=given, progress=False, settings=settings)
+    flat, policy = Policy.load(given), Policy.load(run / "policy.safetensors")
+    np.testing.assert_array_equal(policy.layers[0][0][:, : len(flat.mean)], flat.layers[0][0])
+    assert not policy.layers[0][0][:, len(flat.mean) :].any()
+    place = policy.std[len(flat.std) :][:3]  # 100,000 samples of 1 beside 512 of what it is
+    np.testing.assert_allclose(place, 1.0, rtol=0.05)
+
+
 def test_the_same_body_goes_on_seeing_as_the_policy_did(env_id, given, tmp_path):
     """Terrain of the same character: what the policy saw stays scaled, the heights adapt."""
     rough, run = env_id.replace("-v0", "-Gaps-v0"), tmp_path / "run"

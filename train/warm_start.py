@@ -96,7 +96,8 @@ def warm_start(
 
     A terrain's observation is the flat ground's with a height map at its end: columns that the
     policy did not see begin with weight 0, so that the actions are the policy's, with mean 0 and
-    standard deviation ``HEIGHT_SPREAD``. With ``new_body`` the normalisation follows the new
+    standard deviation ``HEIGHT_SPREAD``; and so does what is seen of objects, with standard deviation 1: their
+    places, speeds and sizes are about as large in metres and seconds. With ``new_body`` the normalisation follows the new
     character's observations.
 
     Args:
@@ -108,7 +109,8 @@ def warm_start(
             show, or does not see what it shows beside ground and objects.
     """
     assert isinstance(env.venv, SB3VecEnv)
-    seen = columns_seen(policy, PolicyLayout.of(env.venv.envs.simulation.task))
+    layout = PolicyLayout.of(env.venv.envs.simulation.task)
+    seen = columns_seen(policy, layout)
     _copy(policy.layers, actor_layers(model), seen)
     if critic:
         _copy(policy.critic, critic_layers(model), seen)
@@ -120,7 +122,9 @@ def warm_start(
     new[seen] = False
     statistics.mean[seen] = policy.mean
     statistics.var[seen] = np.square(policy.std.astype(float)) - env.epsilon
-    statistics.var[new] = HEIGHT_SPREAD**2
+    for part in layout.parts:
+        if part.name == "height_map" and new[part.start]:
+            statistics.var[part.start : part.start + part.size] = HEIGHT_SPREAD**2
     # one count for each column: SB3's statistics are updated column by column all the same
     count = np.full(len(new), float(NEW_SAMPLES))
     count[seen] = NEW_SAMPLES if new_body else SAME_BODY_SAMPLES
