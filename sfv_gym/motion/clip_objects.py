@@ -38,7 +38,7 @@ def check_objects(objects: Sequence[SceneObject], joints: Float[np.ndarray, "T 1
     if not objects:
         return
     names = [f"{thing.name} {i}" for i, thing in enumerate(objects)]
-    points, radius, of_link = _body(joints)
+    points, radius, of_link = body_points(joints)
     for name, thing in zip(names, objects, strict=True):
         if len(thing.places) not in (1, len(joints)):
             raise SettingError(
@@ -64,7 +64,7 @@ def check_objects(objects: Sequence[SceneObject], joints: Float[np.ndarray, "T 1
     for (name, one), (other_name, other) in combinations(zip(names, objects, strict=True), 2):
         if one.mass is None and other.mass is None:
             continue  # those that stand fast may be parts of one thing
-        depth = _overlap(one, other)
+        depth = overlap(one, other)
         if depth.max() > MOST_DEPTH:
             raise SettingError(
                 f"{name} and {other_name} are inside each other at frame {depth.argmax()}, by "
@@ -72,7 +72,7 @@ def check_objects(objects: Sequence[SceneObject], joints: Float[np.ndarray, "T 1
             )
 
 
-def _body(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def body_points(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (T, P, 3) of a person, with radii (P,), and the links (P,) that they are of."""
     links = np.arange(len(skeleton.LINKS))
     parents = np.asarray(skeleton.PARENTS)[1:]
@@ -85,7 +85,7 @@ def _body(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def _overlap(one: SceneObject, other: SceneObject) -> np.ndarray:
+def overlap(one: SceneObject, other: SceneObject) -> np.ndarray:
     """Metres (T,) by which two are in each other; negative where some direction parts them."""
     way = other.places - one.places
     depths = []
