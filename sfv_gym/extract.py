@@ -126,7 +126,7 @@ def extract_motion(
     from sfv_gym.pose.stabilize import follow_camera, moves, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
-    from sfv_gym.reconstruction.objects import TouchedObject
+    from sfv_gym.reconstruction.object_place import TouchedObject
     from sfv_gym.reconstruction.report import write_report
     from sfv_gym.video import check_one_shot, cut_error, open_video, write_video
     from sfv_gym.video.reader import MAX_SIDE

@@ -68,9 +68,9 @@ class Contacts:
             return np.zeros(len(self.active), bool)
         return np.asarray((self.raised > 0).any(1))
 
-    def scaled(self, factor: float) -> Self:
-        """The same on objects whose lengths are ``factor`` times as large."""
-        return self if self.raised is None else replace(self, raised=factor * self.raised)
+    def on_tops(self, raised: Float[torch.Tensor, "T P"]) -> Self:
+        """The same on objects of other heights."""
+        return replace(self, raised=raised)
 
     def weights(
         self, height_weights: torch.Tensor, slide_weights: torch.Tensor

@@ -211,7 +211,7 @@ def _touches(name: str, touched: Any) -> list[Touch]:
                 f"touched of {name} must hold by, from and to, as in "
                 f"{{by: left_hand, from: 1.1, to: 1.4}}, not {one!r:.60}"
             )
-        if one["by"] not in TOUCHING:
+        if not isinstance(one["by"], str) or one["by"] not in TOUCHING:
             raise UnknownIdError(
                 f"{name} is touched by an unknown {one['by']!r:.60}; known: {', '.join(TOUCHING)}"
             )

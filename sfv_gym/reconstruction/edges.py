@@ -14,7 +14,7 @@ COARSE, FINE = 1 / 180, 1 / 480
 """Of the picture's longer side, how far an edge may be off."""
 CLEAR = 0.92
 """Quantile of the picture's gradients from which on an edge is as clear as can be."""
-SAMPLES = 20
+SAMPLES = 14
 """Points on each edge."""
 NEAREST = 0.1
 """Metres before the camera; what reaches nearer shows nothing."""
@@ -54,7 +54,7 @@ class Edges:
 
     def outline(
         self,
-        half: Float[np.ndarray, "3"],
+        half: Float[np.ndarray, "N 3"],
         places: Float[np.ndarray, "N 3"],
         headings: Float[np.ndarray, " N"],
         *,
@@ -69,7 +69,7 @@ class Edges:
         """
         parts = range(0, len(places), MOST_AT_ONCE)
         found = [
-            self._outline(half, places[i : i + MOST_AT_ONCE], headings[i : i + MOST_AT_ONCE], sharp)
+            self._outline(*(a[i : i + MOST_AT_ONCE] for a in (half, places, headings)), sharp)
             for i in parts
         ]
         return np.concatenate(found) if found else np.zeros(0)
@@ -85,10 +85,10 @@ class Edges:
         turn[:, 2, 2] = 1.0
         eye = np.einsum("nji,nj->ni", turn, camera.position - places)  # in each box's frame
         faces, sides = _FACES[..., 0], _FACES[..., 1]
-        seen = (sides * eye[:, faces] > half[faces]).any(-1)  # (N, 12): a face at it is turned here
+        seen = (sides * eye[:, faces] > half[:, faces]).any(-1)  # (N, 12): a face at it is turned here
         share = np.linspace(0.02, 0.98, SAMPLES)[:, None]
-        lines = half * (_ENDS[:, :1] * (1 - share) + _ENDS[:, 1:] * share)  # (12, S, 3)
-        points = np.einsum("nij,esj->nesi", turn, lines) + places[:, None, None]
+        lines = _ENDS[:, :1] * (1 - share) + _ENDS[:, 1:] * share  # (12, S, 3)
+        points = np.einsum("nij,nj,esj->nesi", turn, half, lines) + places[:, None, None]
         ahead = (points - camera.position) @ camera.rotation.T
         depth = np.maximum(ahead[..., 2], NEAREST)
         flat = camera.centre_px + camera.focal_px * ahead[..., :2] / depth[..., None]
@@ -96,19 +96,25 @@ class Edges:
         length = np.linalg.norm(along, axis=-1)  # (N, 12) pixels
         normal = np.stack((-along[..., 1], along[..., 0]), -1)
         normal /= np.maximum(length, 1e-6)[..., None]
-        at = flat.reshape(-1, 2)[:, ::-1].T
         # an edge is darker on the same side all along, unlike the joints of a wall: signs count
-        across: list[np.ndarray] = []
-        for channel in field:
-            gx, gy = (
-                map_coordinates(g, at, order=1, mode="constant").reshape(flat.shape[:3])
-                for g in channel
-            )
-            across.append((gx * normal[..., None, 0] + gy * normal[..., None, 1]).mean(-1))
+        slopes = _sampled(field, flat, smoothly=sharp).mean(-1)  # (C, 2, N, 12)
+        across = (slopes * np.moveaxis(normal, -1, 0)).sum(1)
         strength = np.minimum(np.linalg.norm(across, axis=0) / clear, 1.0)
         strength *= (ahead[..., 2] > NEAREST).all(-1)
         weight = seen * length
         return np.asarray((weight * strength).sum(-1) / np.maximum(weight.sum(-1), 1e-6))
+
+
+def _sampled(field: np.ndarray, flat: np.ndarray, *, smoothly: bool) -> np.ndarray:
+    """Gradients (C, 2, N, 12, S) at pixels (N, 12, S, 2); 0 outside of the picture."""
+    if smoothly:
+        at = np.moveaxis(flat, -1, 0)[::-1]
+        found = [map_coordinates(g, at, order=1, mode="constant") for c in field for g in c]
+        return np.reshape(found, (*field.shape[:2], *flat.shape[:-1]))
+    height, width = field.shape[2:]
+    x, y = np.moveaxis(np.round(flat).clip(-1, max(width, height)).astype(int), -1, 0)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return np.asarray(field[:, :, y.clip(0, height - 1), x.clip(0, width - 1)] * inside)
 
 
 def _gradients(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, float]:

@@ -19,15 +19,20 @@ from sfv_gym.errors import MotionError
 from sfv_gym.fitting.canonical_body import DOFS
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.grounded import GroundedWeights
-from sfv_gym.fitting.solver import one_thread
-from sfv_gym.motion import LOOPS, Finding, ReferenceMotion, loop_offset_between
+from sfv_gym.fitting.solver import Variables, one_thread
+from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
 from sfv_gym.reconstruction.character_fit import CharacterFit, fit_character
-from sfv_gym.reconstruction.contacts import find_contacts, touches_of_objects
+from sfv_gym.reconstruction.contacts import (
+    find_contacts,
+    raised_points,
+    touches_of_objects,
+)
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.joint_network import JointNetworks, shipped_networks
 from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
-from sfv_gym.reconstruction.objects import TouchedObject, add_objects, tops_of
+from sfv_gym.reconstruction.object_place import TouchedObject
+from sfv_gym.reconstruction.objects import Scenery
 from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.progress import IterationBar
@@ -109,17 +114,17 @@ def reconstruct(
         networks = shipped_networks()
     evidence = gather_evidence(poses, focal_px)
     told = gather_evidence(poses, focal_px, networks=networks)
-    tops = tops_of(objects) if objects else None
+    scenery = Scenery(tuple(objects), picture) if objects else None
+    tops = None if scenery is None else scenery.tops
     problem = PersonProblem(told, weights, prior=prior, tops=tops)
     motion, fit, contacts, scene = solve_motion(
         problem, skill=skill, loop=loop, progress=progress, speed=speed,
         character_weights=character_weights, iterations=iterations,
+        tops=tops, resize=None if scenery is None else partial(scenery.resized, problem),
     )  # fmt: skip
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_path)
-    findings: tuple[Finding, ...] = ()
-    if objects:
-        findings = add_objects(motion, objects, scene.scale, picture)
+    findings = () if scenery is None else scenery.add_to(motion, scene.scale)
     motion.provenance["source"] = dict(poses.source)
     # against what was seen: the networks may be wrong, too
     signs = signs_of(fit, evidence, contacts, people=int(poses.source.get("people", 1)))
@@ -155,8 +160,14 @@ def solve_motion(
     speed: float,
     character_weights: GroundedWeights | None,
     iterations: int,
+    tops: np.ndarray | None = None,
+    resize: Callable[[PersonFit[C]], Variables | None] | None = None,
 ) -> tuple[ReferenceMotion, PersonFit[C], CanonicalContacts, Scene]:
     """Both stages, for a video or measured joints; the arguments are those of `reconstruct`.
+
+    Args:
+        tops: (T, 4) metres, of the objects that the character touches, see ``find_contacts``.
+        resize: of a fit what to go on from, where its size was wrong; None where it was not.
 
     Returns:
         The motion, without a verdict and a ``source`` in its provenance, the person,
@@ -165,6 +176,12 @@ def solve_motion(
     with one_thread(), IterationBar(progress) as bar:
         bar.expect(PASSES * iterations + CHARACTER_ITERATION_FACTOR * iterations)
         fit, contacts = fit_person(problem, iterations, loop=loop, callback=bar.advance)
+        if resize is not None and (larger := resize(fit)) is not None:
+            contacts = _find_contacts(problem, problem.at(larger), loop)
+            fit = problem.fit(
+                larger, contacts=contacts, iterations=iterations, callback=bar.advance
+            )
+            contacts = _find_contacts(problem, fit, loop)
         if contacts.played_at is not None and speed == 1.0:
             log.warning(
                 "%s: the body is off the ground for long and hardly falls; if the clip is in slow "
@@ -183,7 +200,7 @@ def solve_motion(
             root_pos,
             root_rot,
             fit.angles.numpy(),
-            contacts.scaled(1 / legs),
+            contacts if tops is None else contacts.on_tops(raised_points(tops / legs)),
             problem.fps,
             path_scale=1 / legs,
             cycle=(cycle.first, cycle.last) if cycle else None,
