@@ -13,10 +13,11 @@ from sfv_gym.fitting import terms
 from sfv_gym.fitting.articulation import ContactSurface
 from sfv_gym.fitting.canonical_body import PALMS, SOLES, Body
 from sfv_gym.motion import DOUBTFUL, NOTE, MotionCamera
+from sfv_gym.motion.clip_objects import touched_tops
 from sfv_gym.motion.object_hints import ObjectHint, Touch, check_hints, read_object_hints
 from sfv_gym.reconstruction.contacts import find_contacts, touches_of_objects
 from sfv_gym.reconstruction.edges import Edges
-from sfv_gym.reconstruction.object_place import TouchedObject, place_object, scene_scale
+from sfv_gym.reconstruction.object_place import TouchedObject, place_object, seen_scale
 from sfv_gym.reconstruction.object_search import PlaceSearch
 from sfv_gym.reconstruction.objects import Scenery
 
@@ -51,7 +52,7 @@ def test_touches_are_counted_in_the_videos_own_seconds():
     assert np.flatnonzero(touching[:, 3]).tolist() == [3, 4, 5, 6]
     assert not touching[:, :3].any()
     for outside in (Touch(0, 0.0, 0.2), Touch(0, 2.5, 2.7), Touch(0, 1.0, 2.0)):
-        with pytest.raises(SettingError, match="the clip is from 1.90 to 2.57 s"):
+        with pytest.raises(SettingError, match=r"the clip is from 1.90 to 2.57 s"):
             replace(hint, touches=(outside,)).touching(20, 1.9, 30.0)
 
 
@@ -105,7 +106,7 @@ def test_what_is_no_file_of_objects_is_refused(tmp_path):
     binary = tmp_path / "box.yaml"
     binary.write_bytes(b"\xff\xfe\x00\x01")
     for path in (tmp_path / "none.yaml", tmp_path, binary):
-        with pytest.raises(SettingError, match="cannot be read|no YAML"):
+        with pytest.raises(SettingError, match=r"cannot be read|no YAML"):
             read_object_hints(path)
 
 
@@ -150,7 +151,7 @@ def test_a_raised_touch_has_its_height_and_may_slide_by_hand():
 
 
 def _leap(push: np.ndarray):
-    """A body that leaps off a stance and lands, its left hand at 0.9 m while ``push`` (T,) holds."""
+    """A body that leaps and lands, its left hand on 0.9 m while ``push`` (T,) holds."""
     frames = len(push)
     time = np.arange(frames) / FPS
     root = np.zeros((frames, 3))
@@ -266,12 +267,12 @@ def test_the_picture_tells_place_heading_and_the_scenes_scale():
     touching[9:12, 1] = True
     one = TouchedObject(ObjectHint(thing, False, ()), touching)
     picture = _picture(camera, place, heading)
-    assert scene_scale([one], factor * joints, small, FPS, picture) == pytest.approx(1.1, abs=0.02)
-    assert scene_scale([one], joints, camera, FPS, None) == 1
+    assert seen_scale([one], factor * joints, small, FPS, picture) == pytest.approx(1.1, abs=0.02)
+    assert seen_scale([one], joints, camera, FPS, None) == 1
     blank = np.full_like(picture, 0.5)
-    assert scene_scale([one], joints, camera, FPS, blank) == 1
+    assert seen_scale([one], joints, camera, FPS, blank) == 1
     touching[9:12, 2] = True  # a foot's height is known
-    assert scene_scale([one], factor * joints, small, FPS, picture) == 1
+    assert seen_scale([one], factor * joints, small, FPS, picture) == 1
 
 
 def _vaulting(kick):
@@ -287,7 +288,7 @@ def _vaulting(kick):
 
 
 def test_a_motion_gets_its_object_in_its_own_size(kick):
-    motion, wrist, top, touching = _vaulting(kick)
+    motion, _, top, touching = _vaulting(kick)
     scale = 0.9
     size = np.array([0.3, 0.3, top / scale])
     hint = ObjectHint(Box(size=size, position=(0, 0, size[2] / 2)), False, (Touch(1, 0.3, 0.5),))
@@ -306,3 +307,16 @@ def test_a_motion_gets_its_object_in_its_own_size(kick):
     assert motion.objects[0].places[0, 0] == 9.0
     assert NOTE not in {f.severity for f in findings}
     check_hints([far])
+
+
+def test_what_lies_on_an_objects_top_is_told_from_what_touches_the_ground(kick):
+    motion, wrist, top, touching = _vaulting(kick)
+    motion.contacts = touching.astype(float)
+    motion.contacts[:, 3] = 1.0  # a foot
+    box = Box(size=(1.0, 1.0, top), position=(*wrist[:, :2].mean(0), top / 2))
+    pose = motion.root_pos, motion.root_quat, motion.joint_quat
+    tops = touched_tops([box], pose, motion.contacts)
+    assert tops[touching] == pytest.approx(top)
+    assert not tops[~touching].any()
+    aside = replace(box, position=box.places[0] + [2.0, 0.0, 0.0])
+    assert not touched_tops([aside], pose, motion.contacts).any()

@@ -145,8 +145,8 @@ def check_hints(hints: Sequence[ObjectHint]) -> None:
         person = Box(size=0.2, position=(0.0, 0.0, 0.9))  # their trunk, roughly
         if hint.placed and (depth := overlap(thing, person).max()) > MOST_DEPTH:
             raise SettingError(
-                f"{thing.name} is inside the person at the start, by {depth:.2f} m: position counts "
-                "from where they start, x ahead, y to their left"
+                f"{thing.name} is inside the person at the start, by {depth:.2f} m: position "
+                "counts from where they start, x ahead, y to their left"
             )
     for one, other in combinations([hint.thing for hint in hints if hint.placed], 2):
         if one.mass is None and other.mass is None:

@@ -136,7 +136,7 @@ def find_contacts(
     for first, last in flights:
         in_air[first : last + 1] = 1.0
     if stride is None:
-        _touch_around_flights(touch, edges[..., 2], flights, fps)
+        _touch_around_flights(touch, edges[..., 2], flights, fps, on_objects.any(1))
     else:  # a runner's other foot is low then, too, and swings
         in_air = _cycle_consensus(in_air, stride)
         flights = tuple(runs(in_air > 0))
@@ -228,9 +228,14 @@ def _while_falling(
 
 
 def _touch_around_flights(
-    touch: np.ndarray, heights: np.ndarray, flights: tuple[tuple[int, int], ...], fps: float
+    touch: np.ndarray,
+    heights: np.ndarray,
+    flights: tuple[tuple[int, int], ...],
+    fps: float,
+    on_objects: np.ndarray,
 ) -> None:
-    """Just before and after a flight a low sole edge touches, however fast it seems to be.
+    """Just before and after a flight a low sole edge touches, however fast it seems to be, unless
+    an object bears the body (T,) there.
 
     Smoothing spreads the blow of a landing over frames, in which the foot looks too fast.
     """
@@ -238,7 +243,7 @@ def _touch_around_flights(
     for first, last in flights:
         for frames in (range(first - 1, first - 1 - reach, -1), range(last + 1, last + 1 + reach)):
             for t in frames:
-                if not 0 <= t < len(touch):
+                if not 0 <= t < len(touch) or on_objects[t]:
                     break
                 lowest = heights[t].min()
                 touch[t] = np.maximum(touch[t], heights[t] <= max(0.03, lowest + 0.01))

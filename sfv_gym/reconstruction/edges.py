@@ -85,7 +85,8 @@ class Edges:
         turn[:, 2, 2] = 1.0
         eye = np.einsum("nji,nj->ni", turn, camera.position - places)  # in each box's frame
         faces, sides = _FACES[..., 0], _FACES[..., 1]
-        seen = (sides * eye[:, faces] > half[:, faces]).any(-1)  # (N, 12): a face at it is turned here
+        turned_here = sides * eye[:, faces] > half[:, faces]  # (N, 12, 2)
+        seen = turned_here.any(-1)
         share = np.linspace(0.02, 0.98, SAMPLES)[:, None]
         lines = _ENDS[:, :1] * (1 - share) + _ENDS[:, 1:] * share  # (12, S, 3)
         points = np.einsum("nij,nj,esj->nesi", turn, half, lines) + places[:, None, None]
@@ -119,11 +120,10 @@ def _sampled(field: np.ndarray, flat: np.ndarray, *, smoothly: bool) -> np.ndarr
 
 def _gradients(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, float]:
     """Gradients (C, 2, H, W) along x and y at a scale of ``sigma`` pixels, and a clear one's."""
+    channels = np.moveaxis(np.asarray(picture, np.float64), -1, 0)
+    along = (0, 1), (1, 0)
     field = np.array(
-        [
-            [gaussian_filter(channel, sigma, order=(0, 1)), gaussian_filter(channel, sigma, order=(1, 0))]
-            for channel in np.moveaxis(np.asarray(picture, np.float64), -1, 0)
-        ]
-    )  # fmt: skip
+        [[gaussian_filter(c, sigma, order=order) for order in along] for c in channels]
+    )
     strength = np.sqrt((field**2).sum((0, 1)))
     return field, max(float(np.quantile(strength, CLEAR)), 1e-6)

@@ -63,7 +63,7 @@ class Placed:
     overhang: float
 
 
-def scene_scale(
+def seen_scale(
     objects: Sequence[TouchedObject],
     joints: Float[np.ndarray, "T 15 3"],
     camera: MotionCamera,
@@ -167,6 +167,4 @@ def _bottoms(motion: ReferenceMotion, joints: np.ndarray) -> np.ndarray:
 
 def _scaled(camera: MotionCamera, scale: float) -> MotionCamera:
     """The camera of a world whose lengths are ``scale`` times as large: the same picture."""
-    return MotionCamera(
-        camera.rotation, scale * camera.position, camera.focal_px, camera.centre_px
-    )
+    return MotionCamera(camera.rotation, scale * camera.position, camera.focal_px, camera.centre_px)

@@ -1,5 +1,4 @@
-"""The search for an object's place: the most likely one by its touches, the body, and the picture.
-"""
+"""The search for an object's place: the likeliest by its touches, the body, and the picture."""
 
 from __future__ import annotations
 

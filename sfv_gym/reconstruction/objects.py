@@ -14,7 +14,7 @@ from sfv_gym.motion import DOUBTFUL, NOTE, Finding, ReferenceMotion, check_objec
 from sfv_gym.motion.object_hints import ObjectHint
 from sfv_gym.reconstruction.camera import Camera
 from sfv_gym.reconstruction.contacts import WRIST_HEIGHT
-from sfv_gym.reconstruction.object_place import Placed, TouchedObject, place_object, scene_scale
+from sfv_gym.reconstruction.object_place import Placed, TouchedObject, place_object, seen_scale
 from sfv_gym.reconstruction.person import PersonFit, PersonProblem
 from sfv_gym.reconstruction.reprojection import motion_camera
 
@@ -51,7 +51,7 @@ class Scenery:
         they do not. The problem's tops then are what hands seem to be on: their wrists are higher
         or lower over the tops than was thought."""
         camera = motion_camera(fit.camera, np.eye(3), np.zeros(3), None)
-        scale = scene_scale(self.objects, fit.pose.pos.numpy(), camera, problem.fps, self.picture)
+        scale = seen_scale(self.objects, fit.pose.pos.numpy(), camera, problem.fps, self.picture)
         if abs(scale - 1.0) < LEAST_CHANGE:
             return None
         problem.tops = scale * (self.tops + WRIST_HEIGHT) - WRIST_HEIGHT
