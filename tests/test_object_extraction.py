@@ -259,7 +259,7 @@ def test_the_picture_tells_place_heading_and_the_scenes_scale():
     edges = Edges(_picture(camera, place, heading), camera)
     found = PlaceSearch(thing, hand, joints, 0.0, edges).best()
     assert np.linalg.norm(found.place - place[:2]) < 0.03
-    assert abs((found.heading - heading + np.pi / 2) % np.pi - np.pi / 2) < np.radians(2)
+    assert abs((found.heading - heading + np.pi / 2) % np.pi - np.pi / 2) < np.radians(3)
     # a scene that is a tenth too small, of which the same picture was taken
     factor = 1 / 1.1
     small = replace(camera, position=factor * camera.position)

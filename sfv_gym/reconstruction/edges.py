@@ -12,8 +12,9 @@ from sfv_gym.motion import MotionCamera
 
 COARSE, FINE = 1 / 180, 1 / 480
 """Of the picture's longer side, how far an edge may be off."""
-CLEAR = 0.92
-"""Quantile of the picture's gradients from which on an edge is as clear as can be."""
+CLEAR, OF_LARGEST = 0.92, 0.15
+"""Quantile of the picture's gradients, and share of the largest one, from which on an edge is as
+clear as can be."""
 SAMPLES = 14
 """Points on each edge."""
 NEAREST = 0.1
@@ -126,4 +127,5 @@ def _gradients(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, float]:
         [[gaussian_filter(c, sigma, order=order) for order in along] for c in channels]
     )
     strength = np.sqrt((field**2).sum((0, 1)))
-    return field, max(float(np.quantile(strength, CLEAR)), 1e-6)
+    clear = max(np.quantile(strength, CLEAR), OF_LARGEST * strength.max(), 1e-6)
+    return field, float(clear)
