@@ -13,10 +13,10 @@ import numpy as np
 import yaml
 
 from sfv_gym import skeleton
-from sfv_gym.checks import named, real
+from sfv_gym.checks import real
 from sfv_gym.errors import SettingError, UnknownIdError
 from sfv_gym.motion.clip_objects import MOST_DEPTH, MOST_SUNK, overlap
-from sfv_gym.objects import OBJECTS, Box, SceneObject
+from sfv_gym.objects import Box, SceneObject, object_type
 
 TOUCHING: dict[str, int] = {
     **{
@@ -165,7 +165,10 @@ def _hint(entry: Any) -> ObjectHint:
     values = dict(entry)
     if "type" not in values:
         raise SettingError("an object needs a type, such as type: box")
-    kind = named("type", values.pop("type"), type, OBJECTS)
+    name = values.pop("type")
+    if not isinstance(name, str):
+        raise SettingError(f"type must be a name, not {name!r:.60}")
+    kind = object_type(name)
     touched = values.pop("touched", None)
     known = {field.name for field in fields(kind) if field.init}
     if unknown := sorted(str(name) for name in values if name not in known):
@@ -183,9 +186,9 @@ def _hint(entry: Any) -> ObjectHint:
             f"{kind.name} has a mass: an object that may be moved needs its path, which is not "
             "found from a video; leave the mass out if it stays where it is"
         )
-    for name in _PLACE:
-        if name in values and np.ndim(np.array(values[name], object)) != 1:
-            raise SettingError(f"the {name} of {kind.name} must be that of one place, not a path")
+    for part in _PLACE:
+        if part in values and np.ndim(np.array(values[part], object)) != 1:
+            raise SettingError(f"the {part} of {kind.name} must be that of one place, not a path")
     at_origin = kind(**{**values, "position": values.get("position", (0.0, 0.0, 0.0))})
     if not placed:
         height = at_origin.drop(at_origin.half, at_origin.turns[0])

@@ -94,7 +94,8 @@ def find_contacts(
     stride = period if np.median(pace) > RUNNING_PACE else None
     body_points = (edges.reshape(len(edges), -1, 3), hand_points, rounds)
     on_objects = np.zeros((len(soles), 4), bool) if tops is None else np.isfinite(tops)
-    grounded = limit * ~on_objects.any(1)  # what is lowest on an object does not bear on the ground
+    carried = np.asarray(on_objects.any(1))
+    grounded = limit * ~carried  # what is lowest on an object does not bear on the ground
     plane = _ground_plane(np.concatenate(body_points, axis=1), fps, grounded)
     for points in (edges, hand_points, rounds):
         points[..., 2] -= plane[0] + points[..., :2] @ plane[1:]
@@ -136,7 +137,7 @@ def find_contacts(
     for first, last in flights:
         in_air[first : last + 1] = 1.0
     if stride is None:
-        _touch_around_flights(touch, edges[..., 2], flights, fps, on_objects.any(1))
+        _touch_around_flights(touch, edges[..., 2], flights, fps, carried)
     else:  # a runner's other foot is low then, too, and swings
         in_air = _cycle_consensus(in_air, stride)
         flights = tuple(runs(in_air > 0))

@@ -70,13 +70,13 @@ class Edges:
         """
         parts = range(0, len(places), MOST_AT_ONCE)
         found = [
-            self._outline(*(a[i : i + MOST_AT_ONCE] for a in (half, places, headings)), sharp)
+            self._outline(sharp, *(a[i : i + MOST_AT_ONCE] for a in (half, places, headings)))
             for i in parts
         ]
         return np.concatenate(found) if found else np.zeros(0)
 
     def _outline(
-        self, half: np.ndarray, places: np.ndarray, headings: np.ndarray, sharp: bool
+        self, sharp: bool, half: np.ndarray, places: np.ndarray, headings: np.ndarray
     ) -> np.ndarray:
         field, clear = self._fields[sharp]
         camera = self._camera
