@@ -174,7 +174,8 @@ def solve_motion(
         what touches the ground, and where the scene lies.
     """
     with one_thread(), IterationBar(progress) as bar:
-        bar.expect(PASSES * iterations + CHARACTER_ITERATION_FACTOR * iterations)
+        passes = PASSES if resize is None else PASSES + 1
+        bar.expect((passes + CHARACTER_ITERATION_FACTOR) * iterations)
         fit, contacts = fit_person(problem, iterations, loop=loop, callback=bar.advance)
         if resize is not None and (larger := resize(fit)) is not None:
             contacts = _find_contacts(problem, problem.at(larger), loop)
