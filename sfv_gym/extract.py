@@ -119,6 +119,7 @@ def extract_motion(
             "the focal length is counted in longer sides of the picture, from 0.2 to 20 (its 35 mm "
             f"equivalent / 36), not {focal:g}"
         )
+    hints = _object_hints(objects, loop)
 
     from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
     from sfv_gym.pose.files import read_poses
@@ -131,7 +132,6 @@ def extract_motion(
     from sfv_gym.video import check_one_shot, cut_error, open_video, write_video
     from sfv_gym.video.reader import MAX_SIDE
 
-    hints = _object_hints(objects, loop)
     parse_subject(subject)
     chosen = get_estimator(estimator)
     file = None if pose is None else read_poses(pose, depth=chosen)
