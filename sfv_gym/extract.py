@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import numpy as np
 from sfv_gym.errors import MotionError, OutputError, VerdictError
 from sfv_gym.files import JSON
 from sfv_gym.motion import BAD, LOOPS, ReferenceMotion, Verdict
+from sfv_gym.motion.object_hints import ObjectHint, check_hints, read_object_hints
 from sfv_gym.registry import is_skill_name
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 CAMERAS = ("auto", "static", "moving")
 _ANY_SIDE = 2**16
 """Pixels: frames as large as the video's, which is what other people's pixels are of."""
+_BACKGROUND_FRAMES = 15
+"""Of the video, in fewer than half of which the person stands before any one place."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def extract_motion(
     source: JSON | None = None,
     prior: PosePrior | None = None,
     progress: bool = True,
+    objects: str | os.PathLike[str] | Sequence[ObjectHint] | None = None,
 ) -> Extraction:
     """Reconstruct the motion of the person in ``video`` and write it to ``out``.
 
@@ -96,6 +101,8 @@ def extract_motion(
         strict: raise where the verdict on the motion is ``"bad"``, and write nothing.
         source: title, licence and author of the clip, for the motion's provenance.
         prior: of the person's pose; by default the shipped one.
+        objects: that stand in the clip and that the person touches: a file, see
+            ``sfv_gym.motion.object_hints.read_object_hints``, or what it would hold.
 
     Raises:
         VideoError, PoseError, PoseModelError: of the video and the person in it; see ``errors``.
@@ -112,6 +119,7 @@ def extract_motion(
             "the focal length is counted in longer sides of the picture, from 0.2 to 20 (its 35 mm "
             f"equivalent / 36), not {focal:g}"
         )
+    hints = _object_hints(objects, loop)
 
     from sfv_gym.pose import estimate_pose, get_estimator, overlay_frames, parse_subject
     from sfv_gym.pose.files import read_poses
@@ -119,6 +127,7 @@ def extract_motion(
     from sfv_gym.pose.stabilize import follow_camera, moves, stabilize
     from sfv_gym.reconstruction import reconstruct, reprojected
     from sfv_gym.reconstruction.camera import DEFAULT_FOCAL
+    from sfv_gym.reconstruction.object_place import TouchedObject
     from sfv_gym.reconstruction.report import write_report
     from sfv_gym.video import check_one_shot, cut_error, open_video, write_video
     from sfv_gym.video.reader import MAX_SIDE
@@ -128,6 +137,10 @@ def extract_motion(
     file = None if pose is None else read_poses(pose, depth=chosen)
     max_side = MAX_SIDE if file is None else _ANY_SIDE
     reader = open_video(video, start, end, speed=speed, max_side=max_side)
+    touched = [
+        TouchedObject(hint, hint.touching(len(reader), reader.start, reader.file_fps))
+        for hint in hints
+    ]
     notes = [*reader.notes, *check_one_shot(reader)]
     for note in notes:
         log.warning("%s: %s", reader.path.name, note)
@@ -159,6 +172,8 @@ def extract_motion(
         speed=reader.speed,
         prior=prior,
         progress=progress,
+        objects=touched,
+        picture=_background(reader) if touched and path is None else None,
     )
     _check_verdict(motion, strict)
     if poses_out is not None:
@@ -240,6 +255,27 @@ def _check_asked(skill: str, loop: str, *targets: str | os.PathLike[str] | None)
     for target in targets:
         if target is not None:
             _check_writable(Path(target))
+
+
+def _object_hints(
+    objects: str | os.PathLike[str] | Sequence[ObjectHint] | None, loop: str
+) -> Sequence[ObjectHint]:
+    if objects is None:
+        return ()
+    if loop == "wrap":
+        raise MotionError("a motion with objects does not wrap: they are in one place only")
+    if isinstance(objects, str | os.PathLike):
+        return read_object_hints(objects)
+    check_hints(objects)
+    return objects
+
+
+def _background(reader: VideoReader) -> np.ndarray:
+    """What a still camera sees (H, W, 3) in 0..1 where nobody stands in front: the median of a few
+    frames over all of the time."""
+    chosen = set(np.linspace(0, len(reader) - 1, _BACKGROUND_FRAMES).astype(int).tolist())
+    frames = [frame for i, frame in enumerate(reader) if i in chosen]
+    return np.asarray(np.median(frames, axis=0)) / 255.0
 
 
 def _check_verdict(motion: ReferenceMotion, strict: bool) -> None:

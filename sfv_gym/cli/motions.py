@@ -122,6 +122,16 @@ def extract(
             "at some time, in shares of width and height. sfv people shows them all."
         ),
     ] = "largest",
+    objects: Annotated[
+        Path | None,
+        typer.Option(
+            "--object",
+            help="A YAML file of what the person touches, whose place is found from that and from "
+            "the picture: type: box, size: [length, width, height] in metres, touched: [{by: "
+            "left_hand, from: 1.1, to: 1.4}], the seconds as a player shows them. Or a list of "
+            "several.",
+        ),
+    ] = None,
     overlay: Annotated[
         Path | None, typer.Option(help="Also write the video with the skeleton drawn in.")
     ] = None,
@@ -147,6 +157,7 @@ def extract(
         camera=camera,
         focal=focal,
         subject=subject,
+        objects=objects,
         overlay=overlay,
         report=page,
         strict=strict,

@@ -82,6 +82,7 @@ def soft_support(
     sigma_height: float,
     sigma_balance: float,
     size: torch.Tensor,
+    on_objects: np.ndarray | None = None,
 ) -> torch.Tensor:
     """Whatever is low supports the body, before contacts are known.
 
@@ -94,6 +95,8 @@ def soft_support(
         com, spin, mass: see ``zero_moment_point``.
         sigma_height, sigma_balance: metres, of a body of size 1.
         size: of the body.
+        on_objects: (T,) bool, the frames in which something else than the ground supports it, and
+            which do not count.
     """
     beyond_scale, low_scale = 3.0, 2.0
 
@@ -114,6 +117,8 @@ def soft_support(
         beyond = np.maximum(over[frames, way], 0.0)
         every, lowest = np.arange(len(bottoms)), bottoms.argmin(1)
         low = bottoms[every, lowest]
+        if on_objects is not None:
+            beyond, low = beyond * ~on_objects[1:-1], low * ~on_objects
 
         scale = float(size.sum())
         value, by_beyond = _cauchy(beyond, sigma_balance * scale, beyond_scale)

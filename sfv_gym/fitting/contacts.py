@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import torch
 
-from sfv_gym.array_types import Float
+from sfv_gym.array_types import Bool, Float
 from sfv_gym.fitting.canonical_body import PALMS, ROUNDS, SOLES
 
 
@@ -38,17 +38,39 @@ class Contacts:
         flights: (first, last) frame in the air of each flight.
         unattributed: (T,) in 0..1, where something touches that is not among the points; None
             where everything that can touch is.
+        raised: (T, P) metres above the ground of the top of the object that a point touches, and 0
+            of what touches the ground; None where there is no object.
     """
 
     active: Float[torch.Tensor, "T P"]
     in_air: Float[torch.Tensor, " T"]
     flights: tuple[tuple[int, int], ...]
     unattributed: Float[torch.Tensor, " T"] | None = None
+    raised: Float[torch.Tensor, "T P"] | None = None
 
     @cached_property
     def sustained(self) -> Float[torch.Tensor, "U P"]:
-        """(T - 1, P) in 0..1, what touches before and after a step from frame to frame."""
-        return torch.minimum(self.active[1:], self.active[:-1])
+        """(T - 1, P) in 0..1, what touches the same before and after a step from frame to frame."""
+        held = torch.minimum(self.active[1:], self.active[:-1])
+        if self.raised is None:
+            return held
+        return held * (self.raised[1:] == self.raised[:-1]) * self._firm[1:]
+
+    @property
+    def _firm(self) -> Float[torch.Tensor, "T P"]:
+        """(T, P) 1, or 0 of what may slide on an object."""
+        return torch.ones_like(self.active)
+
+    @cached_property
+    def on_objects(self) -> Bool[np.ndarray, " T"]:
+        """(T,) whether an object carries a part of the weight."""
+        if self.raised is None:
+            return np.zeros(len(self.active), bool)
+        return np.asarray((self.raised > 0).any(1))
+
+    def on_tops(self, raised: Float[torch.Tensor, "T P"]) -> Self:
+        """The same on objects of other heights."""
+        return replace(self, raised=raised)
 
     def weights(
         self, height_weights: torch.Tensor, slide_weights: torch.Tensor
@@ -58,8 +80,10 @@ class Contacts:
 
     @cached_property
     def stance(self) -> Stance:
-        """What touches in the frames but the first and the last."""
+        """What touches in the frames but the first and the last, those left out in which an object
+        carries a part of the weight: the zero-moment point is one of the ground's."""
         touching = self.active[1:-1].numpy() >= 0.5
+        touching &= ~self.on_objects[1:-1, None]
         points, frames = np.flatnonzero(touching.any(0)), np.flatnonzero(touching.any(1))
         return Stance(points, frames, np.where(touching[frames][:, points], 0.0, -np.inf))
 
@@ -79,6 +103,13 @@ class CanonicalContacts(Contacts):
     """
 
     played_at: float | None = None
+
+    @property
+    def _firm(self) -> Float[torch.Tensor, "T P"]:
+        firm = torch.ones_like(self.active)
+        if self.raised is not None:  # the wrist rolls over the palm, and the palm over the top
+            firm[:, PALMS] = (self.raised[:, PALMS] == 0).to(firm)
+        return firm
 
     @property
     def soles(self) -> Float[torch.Tensor, "T 2 4"]:

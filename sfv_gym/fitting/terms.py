@@ -118,7 +118,8 @@ def stillness(angles: torch.Tensor, fps: float, frames: np.ndarray, sigma: float
 def ground(
     surface: ContactSurface, contacts: Contacts, *, sigma_height: float, sigma_slide: float
 ) -> torch.Tensor:
-    """What touches lies at z = 0, and does not slide unless it may; nothing goes below it.
+    """What touches lies at z = 0, or on its object's top, and does not slide unless it may; nothing
+    goes below the ground.
 
     Args:
         sigma_height, sigma_slide: metres, and metres per frame.
@@ -127,10 +128,13 @@ def ground(
     # what is below the ground is surely wrong, what is above it may be a lifted heel
     up, down, along = sigma_height**-2, 4 * sigma_height**-2, sigma_slide**-2
     unattributed = None if contacts.unattributed is None else contacts.unattributed.numpy()
+    raised = None if contacts.raised is None else contacts.raised.numpy()
 
     def term(
         place: np.ndarray, height: np.ndarray, bottoms: np.ndarray
     ) -> tuple[float, list[np.ndarray]]:
+        if raised is not None:
+            height = height - raised
         by_height = lifts * height
         value = up * float(np.vdot(by_height, height))
         below = np.minimum(bottoms, 0.0)

@@ -15,6 +15,8 @@ from sfv_gym.rotations import quat_conjugate, quat_rotate
 
 MOST_DEPTH = 0.05
 """Metres by which things may be in each other: reconstructed hands are not exactly on a box."""
+MOST_BESIDE = 0.15
+"""Metres by which a wrist or an ankle may be beside the top that a palm or sole is on."""
 MOST_SUNK = 0.02
 """The same, in the ground."""
 TRUNK_RADIUS = 0.1
@@ -38,7 +40,7 @@ def check_objects(objects: Sequence[SceneObject], joints: Float[np.ndarray, "T 1
     if not objects:
         return
     names = [f"{thing.name} {i}" for i, thing in enumerate(objects)]
-    points, radius, of_link = _body(joints)
+    points, radius, of_link = body_points(joints)
     for name, thing in zip(names, objects, strict=True):
         if len(thing.places) not in (1, len(joints)):
             raise SettingError(
@@ -64,7 +66,7 @@ def check_objects(objects: Sequence[SceneObject], joints: Float[np.ndarray, "T 1
     for (name, one), (other_name, other) in combinations(zip(names, objects, strict=True), 2):
         if one.mass is None and other.mass is None:
             continue  # those that stand fast may be parts of one thing
-        depth = _overlap(one, other)
+        depth = overlap(one, other)
         if depth.max() > MOST_DEPTH:
             raise SettingError(
                 f"{name} and {other_name} are inside each other at frame {depth.argmax()}, by "
@@ -72,7 +74,34 @@ def check_objects(objects: Sequence[SceneObject], joints: Float[np.ndarray, "T 1
             )
 
 
-def _body(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def touched_tops(
+    objects: Sequence[SceneObject],
+    pose: tuple[np.ndarray, np.ndarray, np.ndarray],
+    contacts: Float[np.ndarray, "T 4"],
+) -> Float[np.ndarray, "T 4"]:
+    """Metres above the ground of the top that each of ``skeleton.END_EFFECTORS`` touches; 0 where
+    it touches the ground, or nothing.
+
+    Args:
+        pose: root_pos, root_quat and joint_quat of a motion. contacts: in 0..1.
+    """
+    pos, quat = skeleton.forward_kinematics(*pose)
+    soles = skeleton.sole_corners(pos, quat)
+    points = pos[:, [skeleton.link_index(name) for name in skeleton.END_EFFECTORS]]
+    low = points[..., 2] - skeleton.BODY["right_wrist"].size[0]
+    low[:, 2:] = soles[..., 2].min(2)
+    found = np.zeros(low.shape)
+    for thing in objects:
+        places, turns = thing.places[:, None], thing.turns[:, None]
+        top = places[..., 2] + thing.drop(thing.half, turns)
+        local = quat_rotate(quat_conjugate(turns), points - places)
+        over = (np.abs(local[..., :2]) < thing.half[:2] + MOST_BESIDE).all(-1)
+        near = np.abs(low - top) < MOST_DEPTH
+        found = np.where((contacts >= 0.5) & over & near, np.maximum(found, top), found)
+    return found
+
+
+def body_points(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (T, P, 3) of a person, with radii (P,), and the links (P,) that they are of."""
     links = np.arange(len(skeleton.LINKS))
     parents = np.asarray(skeleton.PARENTS)[1:]
@@ -85,7 +114,7 @@ def _body(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def _overlap(one: SceneObject, other: SceneObject) -> np.ndarray:
+def overlap(one: SceneObject, other: SceneObject) -> np.ndarray:
     """Metres (T,) by which two are in each other; negative where some direction parts them."""
     way = other.places - one.places
     depths = []

@@ -14,7 +14,7 @@ import torch
 
 from sfv_gym.fitting.articulation import Pose
 from sfv_gym.fitting.ballistics import enforce_ballistic_flight
-from sfv_gym.fitting.canonical_body import DOF_LIMITS, Body
+from sfv_gym.fitting.canonical_body import DOF_LIMITS, SOLES, Body
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.grounded import GroundedProblem, GroundedWeights
 from sfv_gym.fitting.tensors import DTYPE
@@ -67,6 +67,8 @@ def fit_character(
 def _ground_offset(body: Body, pose: Pose, contacts: CanonicalContacts) -> torch.Tensor:
     """What to add to the path (3,) so that planted soles lie at z = 0 on average, metres."""
     weights = contacts.soles
+    if contacts.raised is not None:
+        weights = weights * (contacts.raised[:, SOLES] == 0).unflatten(1, (2, 4))
     if float(weights.sum()) < 1:
         return torch.zeros(3, dtype=DTYPE)
     mean = (weights * body.soles(pose)[..., 2]).sum() / weights.sum()

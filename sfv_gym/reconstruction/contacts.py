@@ -68,6 +68,7 @@ def find_contacts(
     speed: float = 0.7,
     period: int | None = None,
     seen: Speeds | None = None,
+    tops: np.ndarray | None = None,
 ) -> CanonicalContacts:
     """Contacts from how low and how slow each sole corner and hand is.
 
@@ -78,6 +79,8 @@ def find_contacts(
             together: what touches in half of them touches in all.
         seen: of whom a video shows. What stands still in it does not move, though its depth may
             seem to.
+        tops: (T, 4) metres, the height of the object's top that each of skeleton.END_EFFECTORS is
+            on, NaN elsewhere; such a touch is taken as given, and no flight goes over it.
     """
     with torch.no_grad():
         soles, hands = body.soles(pose).numpy(), pose.pos[:, HANDS].numpy()
@@ -90,7 +93,10 @@ def find_contacts(
     limit = np.maximum(speed, RUNNING * pace)
     stride = period if np.median(pace) > RUNNING_PACE else None
     body_points = (edges.reshape(len(edges), -1, 3), hand_points, rounds)
-    plane = _ground_plane(np.concatenate(body_points, axis=1), fps, limit)
+    on_objects = np.zeros((len(soles), 4), bool) if tops is None else np.isfinite(tops)
+    carried = np.asarray(on_objects.any(1))
+    grounded = limit * ~carried  # what is lowest on an object does not bear on the ground
+    plane = _ground_plane(np.concatenate(body_points, axis=1), fps, grounded)
     for points in (edges, hand_points, rounds):
         points[..., 2] -= plane[0] + points[..., :2] @ plane[1:]
     round_low = rounds[..., 2]
@@ -105,6 +111,8 @@ def find_contacts(
             _cycle_consensus(points, stride) for points in (touch, hand_touch, round_touch)
         )
 
+    hand_touch[on_objects[:, :2]] = 1.0
+    touch[on_objects[:, 2:]] = 1.0
     lowest = np.min(
         (edges[..., 2].min((1, 2)), hand_points[..., 2].min(1), round_low.min(1)), axis=0
     )
@@ -129,7 +137,7 @@ def find_contacts(
     for first, last in flights:
         in_air[first : last + 1] = 1.0
     if stride is None:
-        _touch_around_flights(touch, edges[..., 2], flights, fps)
+        _touch_around_flights(touch, edges[..., 2], flights, fps, carried)
     else:  # a runner's other foot is low then, too, and swings
         in_air = _cycle_consensus(in_air, stride)
         flights = tuple(runs(in_air > 0))
@@ -142,6 +150,25 @@ def find_contacts(
         in_air=torch.as_tensor(in_air, dtype=DTYPE),
         flights=flights,
         played_at=float(np.sqrt(-slow[max(slow)] / GRAVITY)) if slow else None,
+        raised=None if tops is None else raised_points(tops),
+    )
+
+
+def raised_points(tops: np.ndarray) -> torch.Tensor:
+    """``CanonicalContacts.raised`` (T, P) of ``tops`` (T, 4), see ``find_contacts``."""
+    heights = torch.as_tensor(np.nan_to_num(tops, nan=0.0), dtype=DTYPE)
+    rounds = torch.zeros(len(heights), len(ROUND_RADII), dtype=DTYPE)
+    return torch.cat((heights[:, 2:].repeat_interleave(4, 1), rounds, heights[:, :2]), 1)
+
+
+def touches_of_objects(tops: np.ndarray) -> CanonicalContacts:
+    """What is known to touch objects, see ``find_contacts``, before anything else is found."""
+    raised = raised_points(tops)
+    return CanonicalContacts(
+        active=(raised > 0).to(DTYPE),
+        in_air=torch.zeros(len(raised), dtype=DTYPE),
+        flights=(),
+        raised=raised,
     )
 
 
@@ -202,9 +229,14 @@ def _while_falling(
 
 
 def _touch_around_flights(
-    touch: np.ndarray, heights: np.ndarray, flights: tuple[tuple[int, int], ...], fps: float
+    touch: np.ndarray,
+    heights: np.ndarray,
+    flights: tuple[tuple[int, int], ...],
+    fps: float,
+    on_objects: np.ndarray,
 ) -> None:
-    """Just before and after a flight a low sole edge touches, however fast it seems to be.
+    """Just before and after a flight a low sole edge touches, however fast it seems to be, unless
+    an object bears the body (T,) there.
 
     Smoothing spreads the blow of a landing over frames, in which the foot looks too fast.
     """
@@ -212,7 +244,7 @@ def _touch_around_flights(
     for first, last in flights:
         for frames in (range(first - 1, first - 1 - reach, -1), range(last + 1, last + 1 + reach)):
             for t in frames:
-                if not 0 <= t < len(touch):
+                if not 0 <= t < len(touch) or on_objects[t]:
                     break
                 lowest = heights[t].min()
                 touch[t] = np.maximum(touch[t], heights[t] <= max(0.03, lowest + 0.01))

@@ -3,7 +3,7 @@ docs/reconstruction.md."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sfv_gym.motion import BAD, DOUBTFUL, NOTE, Finding, Verdict
 from sfv_gym.motion.verdict import SEVERITIES
@@ -44,9 +44,13 @@ MANY = 3
 """So many doubts make a motion bad; those about limbs count as one."""
 
 
-def judge(signs: BodySigns) -> Verdict:
-    """Weigh the signs of a fit; the worst of what they say comes first."""
-    found, limbs = [*_of_the_body(signs)], []
+def judge(signs: BodySigns, further: Sequence[Finding] = ()) -> Verdict:
+    """Weigh the signs of a fit; the worst of what they say comes first.
+
+    Args:
+        further: what else was found, as of objects.
+    """
+    found, limbs = [*_of_the_body(signs), *further], []
     if isinstance(signs, VideoSigns):
         found += _of_the_video(signs)
         limbs = [*_of_limbs(signs)]

@@ -87,9 +87,11 @@ class BodyProblem(ABC, Generic[C]):
         fps: frames per second.
         weights: spreads of the terms.
         start: the variables of the first guess.
+        tops: (T, 4) metres, what is touched of objects, see ``find_contacts``; None without any.
     """
 
     start: Variables
+    tops: np.ndarray | None = None
 
     def __init__(
         self,
@@ -191,9 +193,11 @@ class BodyProblem(ABC, Generic[C]):
             com: (T, 3) metres. size: of the person over the mean.
         """
         w, spin = self.weights, body.angular_momentum(pose, self.fps)
+        on_objects = None if self.tops is None else np.isfinite(self.tops).any(1)
         return soft_support(
             com, spin, body.mass, body.contact_surface(pose), self.fps,
             sigma_height=w.soft_support_height, sigma_balance=w.soft_support_balance, size=size,
+            on_objects=on_objects,
         )  # fmt: skip
 
     def fit(
@@ -240,7 +244,7 @@ class PersonProblem(BodyProblem[Camera]):
 
     Args:
         weights: spreads of the terms.
-        prior, modes: see `BodyProblem`.
+        prior, modes, tops: see `BodyProblem`.
     """
 
     def __init__(
@@ -250,8 +254,10 @@ class PersonProblem(BodyProblem[Camera]):
         *,
         prior: PosePrior | None = None,
         modes: int | None = None,
+        tops: np.ndarray | None = None,
     ) -> None:
         super().__init__(evidence, weights or Weights(), prior, modes)
+        self.tops = tops
         self.evidence = evidence = evidence.downweighted(~self._believed)
         rays, depth = initial_path(evidence)
         self._markers = marker_points(evidence.landmarks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,20 @@ from sfv_gym.errors import MotionError
 from sfv_gym.fitting.canonical_body import DOFS
 from sfv_gym.fitting.contacts import CanonicalContacts
 from sfv_gym.fitting.grounded import GroundedWeights
-from sfv_gym.fitting.solver import one_thread
+from sfv_gym.fitting.solver import Variables, one_thread
 from sfv_gym.motion import LOOPS, ReferenceMotion, loop_offset_between
 from sfv_gym.reconstruction.character_fit import CharacterFit, fit_character
-from sfv_gym.reconstruction.contacts import find_contacts
+from sfv_gym.reconstruction.contacts import (
+    find_contacts,
+    raised_points,
+    touches_of_objects,
+)
 from sfv_gym.reconstruction.evidence import gather_evidence
 from sfv_gym.reconstruction.joint_network import JointNetworks, shipped_networks
 from sfv_gym.reconstruction.judge import judge
 from sfv_gym.reconstruction.loops import Cycle, find_cycle
+from sfv_gym.reconstruction.object_place import TouchedObject
+from sfv_gym.reconstruction.objects import Scenery
 from sfv_gym.reconstruction.person import BodyProblem, C, PersonFit, PersonProblem
 from sfv_gym.reconstruction.prior import PosePrior
 from sfv_gym.reconstruction.progress import IterationBar
@@ -67,6 +73,8 @@ def reconstruct(
     prior: PosePrior | None = None,
     networks: JointNetworks | None = None,
     iterations: int = ITERATIONS,
+    objects: Sequence[TouchedObject] = (),
+    picture: np.ndarray | None = None,
 ) -> ReferenceMotion:
     """Reconstruct a person's motion from their landmarks.
 
@@ -87,28 +95,40 @@ def reconstruct(
         networks: which tell joints from MediaPipe's landmarks; by default the shipped ones,
             none where it is empty.
         iterations: of the solver, in each of its passes.
+        objects: that stand in the clip, and what touches them when.
+        picture: (H, W, C) in 0..1, what the camera sees where nobody stands in front, to find the
+            objects' places by; as large as the poses' frames.
 
     Raises:
         PoseError: too few frames or detections.
-        MotionError: an unknown ``loop``, or ``"wrap"`` where nothing repeats.
+        MotionError: an unknown ``loop``, ``"wrap"`` where nothing repeats or with objects, or
+            objects for which there is no room.
     """
     if loop not in ("auto", *LOOPS):
         raise MotionError(f"loop must be auto, wrap or none, not {loop!r}")
+    if objects:
+        if loop == "wrap":
+            raise MotionError("a motion with objects does not wrap: they are in one place only")
+        loop = "none"
     if networks is None:
         networks = shipped_networks()
     evidence = gather_evidence(poses, focal_px)
     told = gather_evidence(poses, focal_px, networks=networks)
-    problem = PersonProblem(told, weights, prior=prior)
+    scenery = Scenery(tuple(objects), picture) if objects else None
+    tops = None if scenery is None else scenery.tops
+    problem = PersonProblem(told, weights, prior=prior, tops=tops)
     motion, fit, contacts, scene = solve_motion(
         problem, skill=skill, loop=loop, progress=progress, speed=speed,
         character_weights=character_weights, iterations=iterations,
+        tops=tops, resize=None if scenery is None else partial(scenery.resized, problem),
     )  # fmt: skip
     motion.confidence = np.clip(evidence.confidence, 0.0, 1.0)
     motion.camera = motion_camera(fit.camera, scene.turn, scene.start, camera_path)
+    findings = () if scenery is None else scenery.add_to(motion, scene.scale)
     motion.provenance["source"] = dict(poses.source)
     # against what was seen: the networks may be wrong, too
     signs = signs_of(fit, evidence, contacts, people=int(poses.source.get("people", 1)))
-    motion.verdict = judge(signs)
+    motion.verdict = judge(signs, findings)
     motion.provenance["quality"] = {
         **person_quality(fit, evidence, signs), **motion.provenance["quality"]
     }  # fmt: skip
@@ -123,10 +143,12 @@ class Scene:
 
     Attributes:
         turn: (3, 3), about z. start: (3,) metres, on the ground.
+        scale: of the character's paths over the person's.
     """
 
     turn: np.ndarray
     start: np.ndarray
+    scale: float
 
 
 def solve_motion(
@@ -138,16 +160,29 @@ def solve_motion(
     speed: float,
     character_weights: GroundedWeights | None,
     iterations: int,
+    tops: np.ndarray | None = None,
+    resize: Callable[[PersonFit[C]], Variables | None] | None = None,
 ) -> tuple[ReferenceMotion, PersonFit[C], CanonicalContacts, Scene]:
     """Both stages, for a video or measured joints; the arguments are those of `reconstruct`.
+
+    Args:
+        tops: (T, 4) metres, of the objects that the character touches, see ``find_contacts``.
+        resize: of a fit what to go on from, where its size was wrong; None where it was not.
 
     Returns:
         The motion, without a verdict and a ``source`` in its provenance, the person,
         what touches the ground, and where the scene lies.
     """
     with one_thread(), IterationBar(progress) as bar:
-        bar.expect(PASSES * iterations + CHARACTER_ITERATION_FACTOR * iterations)
+        passes = PASSES if resize is None else PASSES + 1
+        bar.expect((passes + CHARACTER_ITERATION_FACTOR) * iterations)
         fit, contacts = fit_person(problem, iterations, loop=loop, callback=bar.advance)
+        if resize is not None and (larger := resize(fit)) is not None:
+            contacts = _find_contacts(problem, problem.at(larger), loop)
+            fit = problem.fit(
+                larger, contacts=contacts, iterations=iterations, callback=bar.advance
+            )
+            contacts = _find_contacts(problem, fit, loop)
         if contacts.played_at is not None and speed == 1.0:
             log.warning(
                 "%s: the body is off the ground for long and hardly falls; if the clip is in slow "
@@ -166,7 +201,7 @@ def solve_motion(
             root_pos,
             root_rot,
             fit.angles.numpy(),
-            contacts,
+            contacts if tops is None else contacts.on_tops(raised_points(tops / legs)),
             problem.fps,
             path_scale=1 / legs,
             cycle=(cycle.first, cycle.last) if cycle else None,
@@ -195,7 +230,8 @@ def solve_motion(
             "scipy": scipy.__version__,
         },
     }
-    return motion, fit, contacts, Scene(Rotation.from_euler("z", yaw).as_matrix(), start)
+    scene = Scene(Rotation.from_euler("z", yaw).as_matrix(), start, 1 / legs)
+    return motion, fit, contacts, scene
 
 
 def fit_person(
@@ -221,7 +257,8 @@ def fit_person(
         for _ in range(PASSES - 1):
             fit = refit(fit.variables)
         return fit, _find_contacts(problem, fit, loop)
-    fit = refit(problem.gravity_aligned(problem.start), use_soft_support=True)
+    known = None if problem.tops is None else touches_of_objects(problem.tops)
+    fit = refit(problem.gravity_aligned(problem.start), contacts=known, use_soft_support=True)
     # now that the body is smooth, and of a person's proportions, its support is clearer
     fit = problem.at(problem.gravity_aligned(fit.variables))
     for gravity in (False, True, True):
@@ -237,7 +274,9 @@ def fit_person(
 def _find_contacts(problem: BodyProblem[C], fit: PersonFit[C], loop: str) -> CanonicalContacts:
     cycle = _choose_cycle(loop, fit, problem.fps)
     period = cycle.last - cycle.first if cycle is not None else None
-    return find_contacts(fit.body, fit.pose, problem.fps, period=period, seen=problem.seen)
+    return find_contacts(
+        fit.body, fit.pose, problem.fps, period=period, seen=problem.seen, tops=problem.tops
+    )
 
 
 def _turned(

@@ -92,6 +92,7 @@ def _contacts(body: HingeBody, targets: Targets) -> tuple[torch.Tensor, Contacts
         in_air=in_air,
         flights=tuple(targets.flights),
         unattributed=(1 - in_air) * (1 - touch.amax(1)),
+        raised=None if targets.raised is None else body.points_of(tensor(targets.raised)),
     )
 
 

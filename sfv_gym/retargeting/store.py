@@ -19,6 +19,7 @@ from sfv_gym.characters.symmetry import Symmetry
 from sfv_gym.errors import CharacterError, MissingExtraError, MotionError, OutputError
 from sfv_gym.files import cache_folder, read_npz, write_npz
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.motion.clip_objects import touched_tops
 from sfv_gym.motion.placing import from_origin
 from sfv_gym.motion.variants import mirrored
 from sfv_gym.retargeting.kinematic import solve_kinematics
@@ -139,6 +140,11 @@ def _key(motion: ReferenceMotion, character: Character) -> str:
         digest.update(rounded.astype("<f4").tobytes())
     for name in ("loop_range", "flights"):
         digest.update(np.asarray(getattr(motion, name), "<i8").tobytes())
+    if motion.objects:
+        pose = motion.root_pos, motion.root_quat, motion.joint_quat
+        tops = touched_tops(motion.objects, pose, motion.contacts)
+        if tops.any():  # what nothing stands on makes no difference
+            digest.update((np.round(tops, 4) + 0.0).astype("<f4").tobytes())
     for name in _MODEL_FIELDS:
         values = np.asarray(getattr(model, name), np.float64)
         digest.update(f"{name} {values.shape}".encode() + values.astype("<f8").tobytes())

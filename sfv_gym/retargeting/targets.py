@@ -6,6 +6,7 @@ import numpy as np
 
 from sfv_gym import skeleton
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.motion.clip_objects import touched_tops
 from sfv_gym.retargeting.rig import BONES, Rig
 from sfv_gym.rotations import quat_conjugate, quat_multiply, quat_rotate, quat_to_matrix
 from sfv_gym.spans import blur, runs
@@ -28,6 +29,8 @@ class Targets:
             height of their lowest point.
         planted: (T, 4) in 0..1, skeleton.END_EFFECTORS; ``bears`` is the same, with hands left
             out beside a foot, and smooth in time.
+        raised: (T, 4) metres, height of the object's top that each is planted on, in the
+            character's scene, 0 on the ground; None where the motion has no objects.
         balance: (T, 2) metres, centre of mass from what bears it.
         flights: first and last frame of each of the motion's, as it is played.
     """
@@ -62,7 +65,11 @@ class Targets:
         self.effector_low = np.concatenate(
             (hands[..., 2] - _HAND_RADIUS, soles[..., 2].min(2)), axis=1
         )
-        self.planted = planted
+        self.planted, self.raised = planted, None
+        if motion.objects:
+            tops = touched_tops(motion.objects, (root_pos, root_quat, joint_quat), planted)
+            self.raised = rig.scale * tops
+            self.effector_low = self.effector_low + (rig.scale - 1.0) * tops
         self.fps = motion.fps
         self.flights = runs(in_air)
         bears = self.planted.copy()
