@@ -1,0 +1,185 @@
+"""The page of stills, from their figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from sfv_gym.benchmarks.book import Column, Fold, Page, Part, Picture, Table, Text, texts
+from sfv_gym.benchmarks.studies.stills.frames import MIDDLE
+from sfv_gym.benchmarks.studies.stills.measure import Figures, PictureFigures
+from sfv_gym.benchmarks.studies.stills.real import SHEET, RealPicture
+from sfv_gym.completion.playing import UP
+from sfv_gym.play.evaluation import share_interval
+
+FILE, TITLE = "stills.md", "Pictures completed"
+COMMAND = "sfv bench stills"
+FIRST = 3
+"""Matches among which the right skill should be."""
+KIN = (
+    ("walk", "walk_b", "walk_turn", "walk_backwards"),
+    ("run", "jog"),
+    ("stealthy_walk", "stealthy_turn"),
+    ("crawl", "crawl_backwards"),
+    ("jump", "jump_backwards"),
+    ("backflip", "frontflip_ground"),
+    ("get_up_face_up", "lie_down_face_up"),
+    ("get_up_face_down", "lie_down_face_down"),
+    ("balance", "balance_b"),
+)
+"""Skills that differ in the direction of time, in speed, in a turn, or in who does them."""
+GUIDE = "guides/complete-a-picture.md"
+MARKS = ("<!-- written by `sfv bench stills --real` -->", "<!-- /written -->")
+_PACKAGE, _PROSE = "sfv_gym.benchmarks.studies.stills", "prose.yml"
+
+
+def kin(skill: str) -> tuple[str, ...]:
+    """The skills that a picture cannot tell from this one, itself among them."""
+    return next((group for group in KIN if skill in group), (skill,))
+
+
+def page(figures: Figures) -> Page:
+    """Shares, the mistakes, and every picture."""
+    said = texts(_PACKAGE, _PROSE)
+    pictures = figures["pictures"]
+    note = said["note"].format(
+        pictures=len(pictures),
+        clips=len({one["frame"].rpartition("_")[0] for one in pictures}),
+        seed=figures["seed"],
+        low=MIDDLE[0],
+        high=MIDDLE[1],
+        skills=figures["skills"],
+    )
+    groups = "; ".join(" = ".join(group) for group in KIN)
+    right, other = _distances(pictures)
+    limits = figures["limits"]
+    distances = said["distances"].format(
+        right=_cm(np.median(right)),
+        other=_cm(np.median(other)),
+        close=100 * limits["close"],
+        far=100 * limits["far"],
+        contact=100 * limits["contact"],
+    )
+    parts: list[Part] = [
+        shares(figures),
+        Text(said["rules"].format(kin=groups, up=UP)),
+        Text(distances),
+        mistakes(pictures) or Text(said["none"], said["mistakes"]),
+        Fold(said["all"], (every(pictures),)),
+    ]
+    return Page(FILE, TITLE, note, tuple(parts), COMMAND)
+
+
+def shares(figures: Figures) -> Table:
+    """Of the pictures: where the right skill stands, and what stays up."""
+    pictures, total = figures["pictures"], len(figures["pictures"])
+    films = [one["played"] for one in pictures]
+    exact = [_rank(one, (one["skill"],)) for one in pictures]
+    loose = [_rank(one, kin(one["skill"])) for one in pictures]
+    rows = [
+        ("right skill first", _share(sum(r == 1 for r in exact), total),
+         _share(sum(r == 1 for r in loose), total)),
+        (f"right skill among the first {FIRST}", _share(sum(r <= FIRST for r in exact), total),
+         _share(sum(r <= FIRST for r in loose), total)),
+        (f"film stays up for {UP:g} s, or to its motion's end",
+         _share(sum(bool(f and f["stays_up"]) for f in films), total), ""),
+        ("of these, the motion ends earlier",
+         str(sum(bool(f and f["ended"] and f["stays_up"]) for f in films)), ""),
+        *(
+            (f"started with {share:.0%} of the picture's pose",
+             str(sum(bool(f and f["share"] == share) for f in films)), "")
+            for share in sorted({f["share"] for f in films if f}, reverse=True)
+        ),
+        ("far from all skills, or no pose", str(sum(f is None for f in films)), ""),
+    ]  # fmt: skip
+    return Table.of(("", "by name", "kin counted as one"), rows)
+
+
+def mistakes(pictures: Sequence[PictureFigures]) -> Table | None:
+    """The pictures whose right skill is not first, with what is."""
+    rows = [
+        (
+            f"`{one['frame']}`",
+            "" if one["rank"] is None else str(one["rank"]),
+            one["error"] or _names(one, FIRST),
+        )
+        for one in pictures
+        if one["rank"] != 1
+    ]
+    head = ("picture", "rank of the right skill", Column("nearest, cm", left=True))
+    return Table.of(head, rows, texts(_PACKAGE, _PROSE)["mistakes"]) if rows else None
+
+
+def every(pictures: Sequence[PictureFigures]) -> Table:
+    """A row of each."""
+    rows = []
+    for one in pictures:
+        film = one["played"]
+        rows.append(
+            (
+                f"`{one['frame']}`",
+                "" if one["rank"] is None else str(one["rank"]),
+                one["error"] or _names(one, FIRST),
+                "" if film is None else film["policy"],
+                "" if film is None else f"{film['share']:.0%}",
+                "" if film is None else f"{film['seconds']:.2f}" + (" (end)" * film["ended"]),
+            )
+        )
+    head = ("picture", "rank", Column("nearest, cm", left=True), Column("film", left=True),
+            "picture's pose in it", "s up")  # fmt: skip
+    return Table.of(head, rows)
+
+
+def real_page(pictures: Sequence[RealPicture], prose: str = "real.yml") -> Page:
+    """The place in the guide for clips of real people."""
+    said = texts(_PACKAGE, prose)
+    words = Counter("no pose" if one["error"] else one["words"] for one in pictures)
+    counts = ", ".join(f"{n} {word}" for word, n in words.most_common())
+    up = [one["stays_up"] for one in pictures if one["stays_up"] is not None]
+    note = said["note"].format(pictures=len(pictures), counts=counts, up=sum(up), films=len(up))
+    rows = [
+        (
+            f"`{one['frame']}`",
+            one["error"] or one["skill"] + (", mirrored" if one["mirrored"] else ""),
+            "" if one["distance"] is None else f"{_cm(one['distance'])} ({one['words']})",
+            {None: "", True: "yes", False: "no"}[one["stays_up"]],
+            said.get(one["frame"].rpartition("_")[0], ""),
+        )
+        for one in pictures
+    ]
+    head = ("picture", Column("first that is played", left=True), "distance, cm", "up",
+            Column("seen by eye", left=True))  # fmt: skip
+    sheet = Picture(f"../{SHEET}", said["alt"])
+    return Page(GUIDE, "", note, (sheet, Table.of(head, rows)), COMMAND, MARKS)
+
+
+def _rank(one: PictureFigures, right: Iterable[str]) -> int:
+    """From 1 on, of the first of ``right``; beyond all where it is not among what was kept."""
+    names = [found["skill"] for found in one["nearest"]]
+    return min((names.index(name) for name in right if name in names), default=10**6) + 1
+
+
+def _share(count: int, total: int) -> str:
+    low, high = share_interval(count, total)
+    return f"{count} of {total}: {count / total:.0%} [{low:.0%}, {high:.0%}]"
+
+
+def _distances(pictures: Sequence[PictureFigures]) -> tuple[list[float], list[float]]:
+    """Metres of the right skill's and of the nearest foreign state, where they were kept."""
+    right: list[float] = []
+    other: list[float] = []
+    for one in pictures:
+        own = kin(one["skill"])
+        right += [f["distance"] for f in one["nearest"] if f["skill"] == one["skill"]][:1]
+        other += [f["distance"] for f in one["nearest"] if f["skill"] not in own][:1]
+    return right, other
+
+
+def _cm(metres: float | np.floating) -> str:
+    return f"{100 * metres:.1f}"
+
+
+def _names(one: PictureFigures, count: int) -> str:
+    return ", ".join(f"{f['skill']} {_cm(f['distance'])}" for f in one["nearest"][:count])
