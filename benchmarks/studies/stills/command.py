@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypedDict, cast
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
 
-from sfv_gym.benchmarks.book import Page
 from sfv_gym.benchmarks.studies.stills.frames import COUNT, SEED, clips_in, drawn
-from sfv_gym.benchmarks.studies.stills.measure import Figures, measure
-from sfv_gym.benchmarks.studies.stills.page import GUIDE, MARKS, page, real_page
-from sfv_gym.benchmarks.studies.stills.real import RealPicture, measure_real
+from sfv_gym.benchmarks.studies.stills.measure import measure
+from sfv_gym.benchmarks.studies.stills.page import AllFigures, page
+from sfv_gym.benchmarks.studies.stills.real import measure_real
 from sfv_gym.errors import BenchmarkError, SettingError
-from sfv_gym.files import write_json, write_text
+from sfv_gym.files import write_json
 from sfv_gym.jobs.folder import read_json
 
 FIGURES = "stills.json"
-
-
-class AllFigures(TypedDict, total=False):
-    """What ``stills.json`` holds: what was measured last on pictures with truth, and what came
-    of real ones."""
-
-    truth: Figures
-    real: list[RealPicture]
 
 
 def stills(
@@ -68,27 +59,16 @@ def stills(
         found["real"] = measure_real(
             drawn(folder, len(folder), seed), out, docs, show or (), console
         )
-    for one in pages(found):
-        one.show(Console())
+    page(found).show(Console())
     kept = cast("AllFigures", read_json(docs / FIGURES, BenchmarkError))
     write_docs({**kept, **found}, docs)
 
 
-def pages(figures: AllFigures) -> list[Page]:
-    """The page of pictures with truth, and the place in the guide of real ones."""
-    found = [page(figures["truth"])] if "truth" in figures else []
-    return found + ([real_page(figures["real"])] if "real" in figures else [])
-
-
 def write_docs(figures: AllFigures, docs: Path) -> None:
-    """``stills.json`` and the pages.
+    """``stills.json`` and the page.
 
     Raises:
-        SFVError: the guide has no place for the real ones.
         OutputError: something cannot be written.
     """
     write_json(docs / FIGURES, figures)
-    if not (docs / GUIDE).is_file():
-        write_text(docs / GUIDE, "\n".join(("# Complete a picture", "", *MARKS, "")))
-    for one in pages(figures):
-        one.write(docs)
+    page(figures).write(docs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -30,9 +31,7 @@ KIN = (
     ("balance", "balance_b"),
 )
 """Skills that differ in the direction of time, in speed, in a turn, or in who does them."""
-GUIDE = "guides/complete-a-picture.md"
-MARKS = ("<!-- written by `sfv bench stills --real` -->", "<!-- /written -->")
-_PACKAGE, _PROSE = "sfv_gym.benchmarks.studies.stills", "prose.yml"
+_PACKAGE, _PROSE, _SEEN = "sfv_gym.benchmarks.studies.stills", "prose.yml", "seen.yml"
 
 
 def kin(skill: str) -> tuple[str, ...]:
@@ -40,7 +39,22 @@ def kin(skill: str) -> tuple[str, ...]:
     return next((group for group in KIN if skill in group), (skill,))
 
 
-def page(figures: Figures) -> Page:
+class AllFigures(TypedDict, total=False):
+    """What ``stills.json`` holds: what was measured last on pictures with truth, and what came
+    of real ones."""
+
+    truth: Figures
+    real: list[RealPicture]
+
+
+def page(figures: AllFigures) -> Page:
+    """Shares, mistakes and every picture, of those with truth; the sheet of real ones."""
+    parts = [*of_truth(figures["truth"])] if "truth" in figures else []
+    parts += of_real(figures["real"]) if figures.get("real") else []
+    return Page(FILE, TITLE, texts(_PACKAGE, _PROSE)["what"], tuple(parts), COMMAND)
+
+
+def of_truth(figures: Figures) -> list[Part]:
     """Shares, the mistakes, and every picture."""
     said = texts(_PACKAGE, _PROSE)
     pictures = figures["pictures"]
@@ -62,14 +76,14 @@ def page(figures: Figures) -> Page:
         far=100 * limits["far"],
         contact=100 * limits["contact"],
     )
-    parts: list[Part] = [
+    return [
+        Text(note, said["truth"]),
         shares(figures),
         Text(said["rules"].format(kin=groups, up=UP)),
         Text(distances),
         mistakes(pictures) or Text(said["none"], said["mistakes"]),
         Fold(said["all"], (every(pictures),)),
     ]
-    return Page(FILE, TITLE, note, tuple(parts), COMMAND)
 
 
 def shares(figures: Figures) -> Table:
@@ -132,27 +146,32 @@ def every(pictures: Sequence[PictureFigures]) -> Table:
     return Table.of(head, rows)
 
 
-def real_page(pictures: Sequence[RealPicture], prose: str = "real.yml") -> Page:
-    """The place in the guide for clips of real people."""
-    said = texts(_PACKAGE, prose)
-    words = Counter("no pose" if one["error"] else one["words"] for one in pictures)
-    counts = ", ".join(f"{n} {word}" for word, n in words.most_common())
+def of_real(pictures: Sequence[RealPicture]) -> list[Part]:
+    """The sheet of real people, and what is seen on it."""
+    said, seen = texts(_PACKAGE, _PROSE), texts(_PACKAGE, _SEEN)
+    words = Counter("without a pose" if one["error"] else one["words"] for one in pictures)
     up = [one["stays_up"] for one in pictures if one["stays_up"] is not None]
-    note = said["note"].format(pictures=len(pictures), counts=counts, up=sum(up), films=len(up))
+    note = said["real_note"].format(
+        pictures=len(pictures),
+        counts=", ".join(f"{n} {word}" for word, n in words.most_common()),
+        up=sum(up),
+        films=len(up),
+    )
     rows = [
         (
             f"`{one['frame']}`",
             one["error"] or one["skill"] + (", mirrored" if one["mirrored"] else ""),
             "" if one["distance"] is None else f"{_cm(one['distance'])} ({one['words']})",
             {None: "", True: "yes", False: "no"}[one["stays_up"]],
-            said.get(one["frame"].rpartition("_")[0], ""),
+            seen.get(one["frame"].rpartition("_")[0], ""),
         )
         for one in pictures
     ]
-    head = ("picture", Column("first that is played", left=True), "distance, cm", "up",
-            Column("seen by eye", left=True))  # fmt: skip
-    sheet = Picture(f"../{SHEET}", said["alt"])
-    return Page(GUIDE, "", note, (sheet, Table.of(head, rows)), COMMAND, MARKS)
+    head = (
+        "picture", Column("film", left=True), "distance, cm", "up",
+        Column("seen by eye", left=True),
+    )  # fmt: skip
+    return [Text(note, said["real"]), Picture(SHEET, said["alt"]), Table.of(head, rows)]
 
 
 def _rank(one: PictureFigures, right: Iterable[str]) -> int:
