@@ -42,9 +42,11 @@ def posing(monkeypatch, poses):
 
     def pose_as(motion, angle=0.0):
         turn = np.array([np.cos(angle / 2), np.sin(angle / 2), 0.0, 0.0])
-        still = replace(motion, root_quat=np.tile(turn, (motion.num_frames, 1))) if angle else motion
+        still = (
+            replace(motion, root_quat=np.tile(turn, (motion.num_frames, 1))) if angle else motion
+        )
         monkeypatch.setattr(pipeline, "pose_of", lambda *_: poses)
-        monkeypatch.setattr(pipeline, "posed", lambda _: still)
+        monkeypatch.setattr(pipeline, "posed", lambda _: turned if angle else motion)
 
     return pose_as
 
@@ -67,6 +69,18 @@ def test_place_and_heading_do_not_count_and_tilt_does():
     near, far = pose_distance(pose, np.stack((about_z, about_x)))
     assert near == pytest.approx(0.0, abs=1e-6)
     assert far > 0.3
+
+
+def test_distances_along_the_line_of_sight_count_less():
+    pose = find_motion("kick").joint_positions()[5]
+    moved = pose.copy()
+    moved[2] += [0.0, 0.0, 0.3]
+    plain, along, across = (
+        pose_distance(pose, moved[None], sight, depth=0.5)[0]
+        for sight in (None, np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0]))
+    )
+    assert along == pytest.approx(plain / 2)
+    assert across == pytest.approx(plain)
 
 
 def test_a_policy_goes_on_from_its_own_motions_pose_above_the_ground():
@@ -149,7 +163,7 @@ def test_without_a_person_it_is_one_clear_line(tmp_path):
     lines = ImageDraw.Draw(house)
     lines.rectangle((90, 110, 230, 220), outline="black", width=3)
     lines.line((90, 110, 160, 40, 230, 110), fill="black", width=3)
-    with pytest.raises(PoseError, match="picture.png") as error:
+    with pytest.raises(PoseError, match=r"picture\.png") as error:
         pose_of(read_picture(saved(np.array(house), tmp_path)))
     assert "\n" not in str(error.value)
 
@@ -159,7 +173,10 @@ def test_a_picture_far_from_all_skills_gets_that_answer(person, posing, tmp_path
     found = complete(saved(person, tmp_path), out=tmp_path / "out", count=2)
     assert len(found) == 2 and all(one.distance > FAR and one.words == "far" for one in found)
     assert all(one.policy is one.stays_up is one.film is None for one in found)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "sheet.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "report.html",
+        "sheet.png",
+    ]
     assert "far from all skills" in (tmp_path / "out" / "report.html").read_text()
 
 

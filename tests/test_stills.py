@@ -7,7 +7,8 @@ from rich.console import Console
 
 from sfv_gym.benchmarks.studies.stills import measure as study
 from sfv_gym.benchmarks.studies.stills.frames import MIDDLE, Frame, clips_in, drawn
-from sfv_gym.benchmarks.studies.stills.page import KIN, kin, page
+from sfv_gym.benchmarks.studies.stills.kin import KIN, kin
+from sfv_gym.benchmarks.studies.stills.page import page
 from sfv_gym.benchmarks.studies.stills.real import drawing
 from sfv_gym.errors import PoseError, VideoError
 from sfv_gym.pose import PoseSequence

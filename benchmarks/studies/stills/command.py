@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
+from sfv_gym.benchmarks.studies.stills.calibration import calibrate
 from sfv_gym.benchmarks.studies.stills.frames import COUNT, SEED, clips_in, drawn
 from sfv_gym.benchmarks.studies.stills.measure import measure
 from sfv_gym.benchmarks.studies.stills.page import AllFigures, page
@@ -17,6 +18,7 @@ from sfv_gym.files import write_json
 from sfv_gym.jobs.folder import read_json
 
 FIGURES = "stills.json"
+CALIBRATION_COUNT, CALIBRATION_SEED = 20, 7
 
 
 def stills(
@@ -33,6 +35,10 @@ def stills(
             "repeatable. Of the others, a drawing of the person's landmarks."
         ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Folder of other clips of known skills, to choose the ranking by."),
+    ] = None,
     count: Annotated[int, typer.Option(help="Pictures to draw from the clips.", min=1)] = COUNT,
     seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = SEED,
     out: Annotated[Path, typer.Option(help="Folder where pictures and poses are kept.")] = Path(
@@ -47,13 +53,18 @@ def stills(
 
     What is not measured now stays as it was.
     """
-    if clips is None and real is None:
-        raise SettingError("nothing to measure: name a folder of clips, --real FOLDER, or both")
+    if clips is None and real is None and calibration is None:
+        raise SettingError(
+            "nothing to measure: name a folder of clips, --real FOLDER, or --calibration FOLDER"
+        )
     console = Console(stderr=True)
     found: AllFigures = {}
     if clips is not None:
         frames = drawn(clips_in(clips), count, seed)
         found["truth"] = measure(frames, seed, out, console)
+    if calibration is not None:
+        others = drawn(clips_in(calibration), CALIBRATION_COUNT, CALIBRATION_SEED)
+        found["calibration"] = calibrate(others, CALIBRATION_SEED, out / "calibration", console)
     if real is not None:
         folder = clips_in(real)
         found["real"] = measure_real(

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sfv_gym.benchmarks.studies.stills.frames import Frame
-from sfv_gym.completion.nearest import CLOSE, CONTACT, FAR, nearest
+from sfv_gym.completion.nearest import CLOSE, CONTACT, DEPTH, FAR, nearest
 from sfv_gym.completion.picture import pose_of, posed, read_picture
 from sfv_gym.completion.pipeline import go_on
 from sfv_gym.completion.playing import UP
@@ -94,7 +94,7 @@ def measure(frames: Sequence[Frame], seed: int, out: Path, console: Console) -> 
     return {
         "seed": seed,
         "skills": len(skills),
-        "limits": {"close": CLOSE, "far": FAR, "contact": CONTACT},
+        "limits": {"close": CLOSE, "far": FAR, "contact": CONTACT, "depth": DEPTH},
         "pictures": found,
     }
 

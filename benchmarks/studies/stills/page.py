@@ -9,9 +9,12 @@ from typing import TypedDict
 import numpy as np
 
 from sfv_gym.benchmarks.book import Column, Fold, Page, Part, Picture, Table, Text, texts
+from sfv_gym.benchmarks.studies.stills.calibration import QUANTILES, Calibration
 from sfv_gym.benchmarks.studies.stills.frames import MIDDLE
+from sfv_gym.benchmarks.studies.stills.kin import KIN, kin
 from sfv_gym.benchmarks.studies.stills.measure import Figures, PictureFigures
 from sfv_gym.benchmarks.studies.stills.real import SHEET, RealPicture
+from sfv_gym.completion.nearest import CLOSE, CONTACT, DEPTH, FAR
 from sfv_gym.completion.playing import UP
 from sfv_gym.play.evaluation import share_interval
 
@@ -19,24 +22,7 @@ FILE, TITLE = "stills.md", "Pictures completed"
 COMMAND = "sfv bench stills"
 FIRST = 3
 """Matches among which the right skill should be."""
-KIN = (
-    ("walk", "walk_b", "walk_turn", "walk_backwards"),
-    ("run", "jog"),
-    ("stealthy_walk", "stealthy_turn"),
-    ("crawl", "crawl_backwards"),
-    ("jump", "jump_backwards"),
-    ("backflip", "frontflip_ground"),
-    ("get_up_face_up", "lie_down_face_up"),
-    ("get_up_face_down", "lie_down_face_down"),
-    ("balance", "balance_b"),
-)
-"""Skills that differ in the direction of time, in speed, in a turn, or in who does them."""
 _PACKAGE, _PROSE, _SEEN = "sfv_gym.benchmarks.studies.stills", "prose.yml", "seen.yml"
-
-
-def kin(skill: str) -> tuple[str, ...]:
-    """The skills that a picture cannot tell from this one, itself among them."""
-    return next((group for group in KIN if skill in group), (skill,))
 
 
 class AllFigures(TypedDict, total=False):
@@ -44,12 +30,14 @@ class AllFigures(TypedDict, total=False):
     of real ones."""
 
     truth: Figures
+    calibration: Calibration
     real: list[RealPicture]
 
 
 def page(figures: AllFigures) -> Page:
     """Shares, mistakes and every picture, of those with truth; the sheet of real ones."""
     parts = [*of_truth(figures["truth"])] if "truth" in figures else []
+    parts += of_calibration(figures["calibration"]) if "calibration" in figures else []
     parts += of_real(figures["real"]) if figures.get("real") else []
     return Page(FILE, TITLE, texts(_PACKAGE, _PROSE)["what"], tuple(parts), COMMAND)
 
@@ -74,7 +62,6 @@ def of_truth(figures: Figures) -> list[Part]:
         other=_cm(np.median(other)),
         close=100 * limits["close"],
         far=100 * limits["far"],
-        contact=100 * limits["contact"],
     )
     return [
         Text(note, said["truth"]),
@@ -144,6 +131,36 @@ def every(pictures: Sequence[PictureFigures]) -> Table:
     head = ("picture", "rank", Column("nearest, cm", left=True), Column("film", left=True),
             "picture's pose in it", "s up")  # fmt: skip
     return Table.of(head, rows)
+
+
+def of_calibration(figures: Calibration) -> list[Part]:
+    """What the limits and the ranking were chosen by."""
+    said = texts(_PACKAGE, _PROSE)
+    limits = Table.of(
+        ("distance, cm", *("largest" if q == 1 else f"{q:.0%} are nearer" for q in QUANTILES)),
+        [
+            ("right skill", *map(_cm, figures["right"])),
+            ("nearest other, without kin", *map(_cm, figures["foreign"])),
+        ],
+    )
+    head = (
+        "a contact counts, cm", Column("depth counts", ".1f"), "first", "among the first three",
+        Column("mean of 1/rank, with kin", ".3f"),
+    )  # fmt: skip
+    rows = [
+        (f"{100 * one['contact']:g}", one["depth"], str(one["first"]), str(one["three"]),
+         one["reciprocal"])
+        for one in figures["rankings"]
+    ]  # fmt: skip
+    note = said["calibration_note"].format(
+        pictures=figures["pictures"], clips=figures["clips"], contact=100 * CONTACT, depth=DEPTH,
+        close=100 * CLOSE, far=100 * FAR,
+    )  # fmt: skip
+    return [
+        Text(note, said["calibration"]),
+        limits,
+        Fold(said["rankings"], (Table.of(head, rows),)),
+    ]
 
 
 def of_real(pictures: Sequence[RealPicture]) -> list[Part]:
