@@ -42,9 +42,7 @@ def posing(monkeypatch, poses):
 
     def pose_as(motion, angle=0.0):
         turn = np.array([np.cos(angle / 2), np.sin(angle / 2), 0.0, 0.0])
-        still = (
-            replace(motion, root_quat=np.tile(turn, (motion.num_frames, 1))) if angle else motion
-        )
+        turned = replace(motion, root_quat=np.tile(turn, (motion.num_frames, 1)))
         monkeypatch.setattr(pipeline, "pose_of", lambda *_: poses)
         monkeypatch.setattr(pipeline, "posed", lambda _: turned if angle else motion)
 
