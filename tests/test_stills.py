@@ -41,7 +41,7 @@ def test_frames_are_drawn_from_the_middle_one_of_each_clip_first(clips):
     for one in frames:
         if one.clip.stem != "run_b":  # which has no middle
             assert MIDDLE[0] <= one.index / (LENGTHS[one.clip.stem] - 1) <= MIDDLE[1]
-    assert len(drawn(files, 1000, seed=3)) == 7 + 2 + 2
+    assert len(drawn(files, 1000, seed=3)) == 7 + 4 + 2
     assert {one.skill for one in frames} == {"kick", "walk_b", "run"}
     with pytest.raises(VideoError, match="no clips"):
         clips_in(clips / "none")

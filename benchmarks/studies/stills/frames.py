@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -40,7 +42,7 @@ class Frame:
         """The frame as a picture file, whose path is returned; one that is there stays."""
         path = folder / f"{self.name}.png"
         if not path.is_file():
-            picture = _decoded(self.clip)[self.index]
+            picture = next(islice(_decoded(self.clip), self.index, None)).to_ndarray(format="rgb24")
             with atomic_path(path) as part:
                 Image.fromarray(picture).save(part, format="png")
         return path
@@ -66,7 +68,7 @@ def drawn(clips: list[Path], count: int = COUNT, seed: int = SEED) -> list[Frame
         clips: in the order in which they draw.
     """
     rng = np.random.default_rng(seed)
-    orders = [rng.permutation(_middle(len(_decoded(clip)))) for clip in clips]
+    orders = [rng.permutation(_middle(sum(1 for _ in _decoded(clip)))) for clip in clips]
     frames: list[Frame] = []
     for turn in range(max(map(len, orders), default=0)):
         for i in rng.permutation(len(clips)).tolist():
@@ -81,14 +83,14 @@ def _middle(length: int) -> np.ndarray:
     return np.arange(low, high + 1) if high >= low else np.arange(length)
 
 
-def _decoded(clip: Path) -> list[np.ndarray]:
-    """All frames (H, W, 3) uint8 of a clip.
+def _decoded(clip: Path) -> Iterator[av.VideoFrame]:
+    """The frames of a clip.
 
     Raises:
         VideoError: it cannot be read.
     """
     try:
         with av.open(str(clip)) as file:
-            return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+            yield from file.decode(video=0)
     except (av.FFmpegError, OSError, IndexError) as error:
         raise VideoError(f"{clip}: cannot be read: {error}") from None

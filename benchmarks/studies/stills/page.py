@@ -86,8 +86,11 @@ def shares(figures: Figures) -> Table:
          _share(sum(r <= FIRST for r in loose), total)),
         (f"film stays up for {UP:g} s, or to its motion's end",
          _share(sum(bool(f and f["stays_up"]) for f in films), total), ""),
-        ("of these, the motion ends earlier",
-         str(sum(bool(f and f["ended"] and f["stays_up"]) for f in films)), ""),
+        ("… for the whole second",
+         _share(sum(bool(f and f["stays_up"] and not f["ended"]) for f in films), total), ""),
+        ("… and is of the very first match",
+         _share(sum(bool(f and f["stays_up"] and f["skill"] == one["nearest"][0]["skill"])
+                    for f, one in zip(films, pictures, strict=True)), total), ""),
         *(
             (f"started with {share:.0%} of the picture's pose",
              str(sum(bool(f and f["share"] == share) for f in films)), "")
