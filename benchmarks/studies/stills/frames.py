@@ -90,7 +90,7 @@ def _decoded(clip: Path) -> Iterator[av.VideoFrame]:
         VideoError: it cannot be read.
     """
     try:
-        with av.open(str(clip)) as file:
+        with av.open(str(clip), metadata_errors="ignore") as file:
             yield from file.decode(video=0)
     except (av.FFmpegError, OSError, IndexError) as error:
         raise VideoError(f"{clip}: cannot be read: {error}") from None
