@@ -125,24 +125,17 @@ def test_files_that_are_no_picture_are_refused(tmp_path):
             read_picture(path)
 
 
-def test_of_several_people_one_is_chosen(person, tmp_path):
-    both = _beside(person)
-    picture = read_picture(saved(both, tmp_path))
-    largest, other = pose_of(picture), pose_of(picture, 2)
-    middle = person.shape[1]
-    assert np.nanmean(largest.landmarks_2d[0, :, 0]) < middle
-    assert np.nanmean(other.landmarks_2d[0, :, 0]) > middle
-    assert any("2" in note for note in largest.source["notes"])
-    with pytest.raises(PoseError, match="only 2 people"):
-        pose_of(picture, 3)
-
-
-def _beside(person):
-    """The same person again at their right, at two thirds of the size."""
-    height, width = person.shape[:2]
-    small = np.array(Image.fromarray(person).resize((width * 2 // 3, height * 2 // 3)))
-    ground = np.full((height - len(small), small.shape[1], 3), small[:5].mean((0, 1)), np.uint8)
-    return np.hstack((person, np.vstack((ground, small))))
+def test_of_several_people_one_is_chosen(person, poses, tmp_path):
+    middle = round(float(np.nanmean(poses.landmarks_2d[0, :, 0])))
+    half = min(150, middle, person.shape[1] - middle)
+    one = person[:, middle - half : middle + half]
+    picture = read_picture(saved(np.hstack((one, one[:, ::-1])), tmp_path))
+    left = pose_of(picture, "0.25,0.5")
+    assert 0 < np.nanmean(left.landmarks_2d[0, :, 0]) < 2 * half
+    right = pose_of(picture, "0.75,0.5")
+    assert np.nanmean(right.landmarks_2d[0, :, 0]) > 2 * half
+    assert left.source["people"] == right.source["people"] == 2
+    assert any("others at" in note for note in left.source["notes"])
 
 
 def test_cut_legs_are_refused_and_cut_feet_are_said(person, poses, tmp_path):

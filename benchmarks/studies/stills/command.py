@@ -18,7 +18,7 @@ from sfv_gym.files import write_json
 from sfv_gym.jobs.folder import read_json
 
 FIGURES = "stills.json"
-CALIBRATION_COUNT, CALIBRATION_SEED = 20, 7
+CALIBRATION_COUNT, CALIBRATION_SEED = 15, 7
 
 
 def stills(
