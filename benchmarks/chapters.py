@@ -18,6 +18,7 @@ from sfv_gym.benchmarks.studies import ablations, matrix, pushes
 from sfv_gym.benchmarks.studies.policies import command as policies
 from sfv_gym.benchmarks.studies.policies.records import Records
 from sfv_gym.benchmarks.studies.reconstruction import command as reconstruction
+from sfv_gym.benchmarks.studies.stills import command as stills
 from sfv_gym.benchmarks.studies.throughput import command as throughput
 from sfv_gym.benchmarks.studies.throughput.measure import Figures as ThroughputFigures
 from sfv_gym.benchmarks.studies.throughput.page import page as throughput_page
@@ -78,6 +79,11 @@ def _reconstruction(figures: Path, docs: Path) -> None:
         page.write(docs)
 
 
+def _stills(figures: Path, docs: Path) -> None:
+    found = cast("stills.AllFigures", read_json(figures, BenchmarkError))
+    stills.page(found).write(docs)
+
+
 def _leaderboard(figures: Path, docs: Path) -> None:
     leaderboard_page(analyse(read_results(figures))).write(docs)
 
@@ -89,6 +95,7 @@ CHAPTERS = (
     Chapter("ablations", lambda docs: docs / ablations.FIGURES, _ablations),
     Chapter("throughput", lambda docs: docs / throughput.FIGURES, _throughput),
     Chapter("reconstruction", lambda docs: docs / reconstruction.FIGURES, _reconstruction),
+    Chapter("stills", lambda docs: docs / stills.FIGURES, _stills),
     Chapter("report", lambda _: BASELINES / "SFV-Quick", _leaderboard),
 )
 

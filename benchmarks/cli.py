@@ -17,6 +17,7 @@ from sfv_gym.benchmarks.studies.matrix import matrix
 from sfv_gym.benchmarks.studies.policies.command import policies
 from sfv_gym.benchmarks.studies.pushes import pushes
 from sfv_gym.benchmarks.studies.reconstruction.command import reconstruction
+from sfv_gym.benchmarks.studies.stills.command import stills
 from sfv_gym.benchmarks.studies.throughput.command import throughput
 from sfv_gym.benchmarks.studies.torques import torques
 from sfv_gym.benchmarks.trained_policies import KEPT
@@ -35,6 +36,7 @@ app.command(epilog="Example: [bold]sfv bench ablations --ablation narrow_noise[/
 app.command(epilog="Example: [bold]sfv bench torques SFV-Backflip-v0[/bold]")(torques)
 app.command(epilog="Example: [bold]sfv bench matrix --policy SFV-Walk-v0[/bold]")(matrix)
 app.command(epilog="Example: [bold]sfv bench pushes --policy SFV-Walk-v0[/bold]")(pushes)
+app.command(epilog="Example: [bold]sfv bench stills clips --docs docs[/bold]")(stills)
 app.command(epilog="Example: [bold]sfv bench book --docs docs[/bold]")(book)
 console = Console(stderr=True)
 

@@ -48,7 +48,7 @@ def write_all(
                 ),
                 rolled.hz,
             )
-            rows.append(_row(panel[0], one, rolled, azimuth))
+            rows.append(film_row(panel[0], one, rolled, poses))
             one = replace(one, film=film)
         done.append(one)
     rows = rows or [labelled(panel[0], "picture: far from all skills")]
@@ -65,7 +65,15 @@ def _heading(played: Rollout) -> float:
     return float(np.degrees(2 * np.arctan2(z, w)))
 
 
-def _row(panel: np.ndarray, one: Completion, played: Rollout, azimuth: float) -> np.ndarray:
+def film_row(
+    panel: np.ndarray, one: Completion, played: Rollout, poses: PoseSequence
+) -> np.ndarray:
+    """A panel (H, W, 3) uint8 of the picture and the film at ``MOMENTS``, side by side.
+
+    Args:
+        poses: of the picture, for the side from which the character is seen.
+    """
+    azimuth = view_azimuth(poses) + _heading(played)
     at = np.minimum(np.round(np.array(MOMENTS) * played.hz).astype(int), len(played.qpos) - 1)
     states = render_states(
         played.model, played.qpos[at], played.hz, width=_SIDE, height=_SIDE, azimuth=azimuth

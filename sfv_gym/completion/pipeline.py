@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sfv_gym.completion.picture import pose_of, posed, read_picture
 from sfv_gym.completion.playing import play_on, stays_up
 from sfv_gym.completion.result import Completion
 from sfv_gym.files import check_folder
+from sfv_gym.motion import ReferenceMotion
 from sfv_gym.play.policy import shipped_policy_path
 from sfv_gym.play.rollout import Rollout
 from sfv_gym.registry import EnvEntry, list_envs
@@ -46,28 +48,44 @@ def complete(
     """
     whole("count", count, 1, 10)
     real("seconds", seconds, 0.1, 60.0)
-    ids = _flat_ids(character)
+    _flat_ids(character)
     if out is not None:
         check_folder(Path(out))
     picture = read_picture(image)
     poses = pose_of(picture, subject)
-    still = posed(poses)
-    frame = still.num_frames // 2
     found: list[Completion] = []
     played: dict[str, Rollout] = {}
-    for match in nearest(still, frame, character):
-        one = Completion.of(match)
-        env_id = ids[match.skill].env_id
-        if one.is_near and shipped_policy_path(env_id).is_file():
-            rolled, share = play_on(still, frame, match, env_id, seconds)
-            played[one.skill] = rolled
-            one = replace(one, policy=env_id, share=share, stays_up=stays_up(rolled))
+    for one, rolled in go_on(posed(poses), character, seconds):
         found.append(one)
+        if rolled is not None:
+            played[one.skill] = rolled
         if len(played) == count or (not one.is_near and len(found) >= count):
             break
     if out is None:
         return found
     return write_all(Path(out), picture, poses, found, played)
+
+
+def go_on(
+    still: ReferenceMotion, character: str = "humanoid", seconds: float = 3.0
+) -> Iterator[tuple[Completion, Rollout | None]]:
+    """Every skill, the nearest first, played as it is asked for where it is near and has a policy.
+
+    Args:
+        still: the picture's pose, see ``picture.posed``.
+        seconds: the longest to play.
+
+    Raises:
+        UnknownIdError: there is no such character.
+    """
+    ids, frame = _flat_ids(character), still.num_frames // 2
+    for match in nearest(still, frame, character):
+        one, rolled = Completion.of(match), None
+        env_id = ids[match.skill].env_id
+        if one.is_near and shipped_policy_path(env_id).is_file():
+            rolled, share = play_on(still, frame, match, env_id, seconds)
+            one = replace(one, policy=env_id, share=share, stays_up=stays_up(rolled))
+        yield one, rolled
 
 
 def _flat_ids(character: str) -> dict[str, EnvEntry]:
