@@ -28,6 +28,7 @@ from sfv_gym.jobs.job import Executor, Job, Reporter
 from sfv_gym.jobs.local import InlineExecutor
 from sfv_gym.jobs.supervise import Outcome, supervise
 from sfv_gym.motion import ReferenceMotion
+from sfv_gym.motion.object_hints import object_hints
 from sfv_gym.retargeting.store import is_saved, save_retargeted
 
 LIBRARY_VERSION = 7
@@ -42,7 +43,8 @@ class LibraryClip:
 
     Attributes:
         skill: snake_case. file: the clip's file name. source: what its provenance says.
-        settings: keywords of ``extract_motion`` that differ from the defaults.
+        settings: keywords of ``extract_motion`` that differ from the defaults; ``objects`` as a
+            file of objects has them.
         frames: whether pictures of the video may be shown.
     """
 
@@ -211,8 +213,11 @@ def _up_to_date(building: Building) -> ReferenceMotion | None:
 def _build(building: Building) -> None:
     clip, target = building.clip, building.target
     video = find_clip(clip.file, building.folders)
+    settings = dict(clip.settings)
+    if "objects" in settings:
+        settings["objects"] = object_hints(settings["objects"])
     extraction = extract_motion(
-        video, skill=clip.skill, out=target, source=clip.source, progress=False, **clip.settings
+        video, skill=clip.skill, out=target, source=clip.source, progress=False, **settings
     )
     motion = extraction.motion
     motion.made_from = _made_from(clip, video)

@@ -41,7 +41,7 @@ TERRAIN_TITLES = {
 }
 
 
-OBJECT_SKILLS: frozenset[str] = frozenset()
+OBJECT_SKILLS: frozenset[str] = frozenset({"vault"})
 """Skills of the library whose motions bring objects along, named here since no import reads a file;
 a test compares them. Trackers are not of them, and they have no ids but on flat ground."""
 TRACKER = "tracker"

@@ -114,16 +114,25 @@ def read_object_hints(path: str | os.PathLike[str]) -> tuple[ObjectHint, ...]:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where is not None else ""
         raise SettingError(f"{path}: no YAML{line}") from None
-    entries = table if isinstance(table, list) else [table]
-    if not entries:
-        raise SettingError(f"{path}: holds no object")
     try:
-        hints = tuple(_hint(entry) for entry in entries)
-        check_hints(hints)
+        return object_hints(table)
     except UnknownIdError as error:
         raise UnknownIdError(f"{path}: {error}") from None
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from None
+
+
+def object_hints(table: Any) -> tuple[ObjectHint, ...]:
+    """What a file of objects holds, see ``read_object_hints``, read already.
+
+    Raises:
+        SettingError, UnknownIdError: as there.
+    """
+    entries = table if isinstance(table, list) else [table]
+    if not entries:
+        raise SettingError("holds no object")
+    hints = tuple(_hint(entry) for entry in entries)
+    check_hints(hints)
     return hints
 
 
