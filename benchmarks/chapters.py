@@ -19,6 +19,8 @@ from sfv_gym.benchmarks.studies.policies import command as policies
 from sfv_gym.benchmarks.studies.policies.records import Records
 from sfv_gym.benchmarks.studies.reconstruction import command as reconstruction
 from sfv_gym.benchmarks.studies.stills import command as stills
+from sfv_gym.benchmarks.studies.stills.page import AllFigures as StillsFigures
+from sfv_gym.benchmarks.studies.stills.page import page as stills_page
 from sfv_gym.benchmarks.studies.throughput import command as throughput
 from sfv_gym.benchmarks.studies.throughput.measure import Figures as ThroughputFigures
 from sfv_gym.benchmarks.studies.throughput.page import page as throughput_page
@@ -80,8 +82,8 @@ def _reconstruction(figures: Path, docs: Path) -> None:
 
 
 def _stills(figures: Path, docs: Path) -> None:
-    found = cast("stills.AllFigures", read_json(figures, BenchmarkError))
-    stills.page(found).write(docs)
+    found = cast("StillsFigures", read_json(figures, BenchmarkError))
+    stills_page(found).write(docs)
 
 
 def _leaderboard(figures: Path, docs: Path) -> None:

@@ -96,9 +96,9 @@ def warm_start(
 
     A terrain's observation is the flat ground's with a height map at its end: columns that the
     policy did not see begin with weight 0, so that the actions are the policy's, with mean 0 and
-    standard deviation ``HEIGHT_SPREAD``; and so does what is seen of objects, with standard deviation 1: their
-    places, speeds and sizes are about as large in metres and seconds. With ``new_body`` the normalisation follows the new
-    character's observations.
+    standard deviation ``HEIGHT_SPREAD``; and so does what is seen of objects, with standard
+    deviation 1: their places, speeds and sizes are about as large in metres and seconds. With
+    ``new_body`` the normalisation follows the new character's observations.
 
     Args:
         log_std: of the actions' noise, in rad; one number or (A,).
