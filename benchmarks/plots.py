@@ -54,7 +54,7 @@ def learning_curves(analysis: Analysis) -> Figure:
     right.set(xlabel="minutes of learning, on one core")
     for axes in (left, right):
         axes.set_xlim(left=0)
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="upper left")
     return figure
 
 
@@ -123,7 +123,7 @@ def profiles(analysis: Analysis) -> Figure:
     axes.set(
         xlabel="normalized return", ylabel="share of runs above it", xlim=(0, 1), ylim=(0, 1.02)
     )
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left")
     return figure
 
 

@@ -104,7 +104,7 @@ def register_motion(path: str | os.PathLike[str], skill: str | None = None) -> s
     Raises:
         MotionError: no such file, not a motion, or a name that makes no id.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # the working folder may change
     load_motion(path)
     return _register(path, skill)
 

@@ -8,7 +8,8 @@ from sfv_gym import library
 from sfv_gym.errors import UnknownIdError, VideoError
 from sfv_gym.extract import Extraction
 from sfv_gym.motion import ReferenceMotion
-from sfv_gym.registry import is_skill_name
+from sfv_gym.motion.object_hints import object_hints
+from sfv_gym.registry import OBJECT_SKILLS, is_skill_name
 from sfv_gym.retargeting import store
 from sfv_gym.retargeting.rig import Retargeted
 
@@ -47,7 +48,11 @@ def test_every_entry_is_complete():
         assert is_skill_name(clip.skill)
         assert {"title", "origin", "author", "licence"} <= set(clip.source)
         assert "{" not in clip.source["title"]
-        assert set(clip.settings) <= {"start", "end", "loop", "camera", "speed", "subject"}
+        known = {"start", "end", "loop", "camera", "speed", "subject", "objects"}
+        assert set(clip.settings) <= known
+        assert ("objects" in clip.settings) == (clip.skill in OBJECT_SKILLS)
+        if "objects" in clip.settings:
+            assert object_hints(clip.settings["objects"])[0].touches
 
 
 def test_what_is_there_already_is_left_alone(clips, tmp_path):

@@ -14,6 +14,7 @@ from sfv_gym.envs.simulation import ImitationSimulation
 from sfv_gym.envs.starts import FailureWeightedInitialization
 from sfv_gym.envs.task import Task
 from sfv_gym.errors import CharacterError, SettingError, UnknownIdError
+from sfv_gym.registry import OBJECT_SKILLS
 from sfv_gym.terrains import TERRAINS
 
 SKILLS = ["walk", "backflip", "roll", "kick"]
@@ -164,7 +165,9 @@ def test_a_character_of_a_file_has_ids(tmp_path, restored):
     assert heavy.is_canonical and heavy.name == "heavy"
     ids = sfv_gym.register_character(heavy)
     skills = {entry.skill for entry in sfv_gym.list_envs() if entry.motion}
-    assert "SFV-Walk-Heavy-Slopes-v0" in ids and len(ids) == 5 * len(skills)
+    assert "SFV-Walk-Heavy-Slopes-v0" in ids and len(ids) == 5 * len(skills) - 4 * len(
+        OBJECT_SKILLS
+    )
     env = gym.make("SFV-Punch-Heavy-v0").unwrapped
     env.reset(seed=0)
     assert env.step(np.zeros(28))[1] > 0.5

@@ -21,7 +21,7 @@ from sfv_gym.errors import MotionError, PolicyError, SettingError, UnknownIdErro
 from sfv_gym.library import library_clips
 from sfv_gym.play.agents import AGENTS, policy_agent
 from sfv_gym.play.policy import Policy
-from sfv_gym.registry import find_motion, library_skills, make_id
+from sfv_gym.registry import find_motion, library_skills, make_id, tracker_skills
 from sfv_gym.retargeting import retarget
 from sfv_gym.rotations import (
     heading,
@@ -65,8 +65,8 @@ def test_trackers_are_environments(env_id):
     check_env(env, skip_render_check=True)
     sb3_check_env(env, skip_render_check=True)
     task = Task.of(env_id)
-    assert len(task.motions) == len(library_skills()) == len(env.simulation.references)
-    assert task.motion_names == library_skills()
+    assert len(task.motions) == len(tracker_skills()) == len(env.simulation.references)
+    assert task.motion_names == tracker_skills()
     assert env.action_space.shape == (task.character.model.nu,)
     parts = env.observation_parts
     assert parts == task.observation_parts == vector(env_id, 1).observation_parts
@@ -412,7 +412,7 @@ def test_the_command_line_evaluates_every_motion(sfv):
     command = ("eval", "SFV-Tracker-Slopes-v0", "--agent", "zero", "--episodes", "1")
     code, out, _ = sfv(*command, "--json")
     figures = json.loads(out)
-    assert code == 0 and list(figures["motions"]) == list(library_skills())
+    assert code == 0 and list(figures["motions"]) == list(tracker_skills())
     assert {"success_rate", "normalized_return", "normalized_return_sfv"} <= set(figures)
     assert figures["rsi"]["start"] == "rsi" and figures["start"] == "fixed"
     code, out, _ = sfv(*command, "--start", "fixed")

@@ -20,7 +20,7 @@ from sfv_gym.errors import SFVError
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     help="Measure and compare: ablations, algorithms, book, matrix, policies, pushes, "
-    "reconstruction, report, run, suites, throughput, torques.",
+    "reconstruction, report, run, stills, suites, throughput, torques.",
     epilog="Example: [bold]sfv bench throughput --quick[/bold]",
 )
 def bench(context: typer.Context) -> None:
