@@ -48,7 +48,7 @@ def complete(
     """
     whole("count", count, 1, 10)
     real("seconds", seconds, 0.1, 60.0)
-    _flat_ids(character)
+    _flat_ids(character)  # an unknown one must not cost the pose
     if out is not None:
         check_folder(Path(out))
     picture = read_picture(image)
